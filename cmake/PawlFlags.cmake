@@ -1,0 +1,19 @@
+# pawl_flags: what every target of ours is compiled with. Warnings are errors.
+add_library(pawl_flags INTERFACE)
+target_compile_definitions(pawl_flags INTERFACE _GNU_SOURCE $<$<BOOL:${PAWL_FAULTS}>:PW_FAULTS=1>)
+target_compile_options(pawl_flags INTERFACE
+    -Wall -Wextra -Werror -Wshadow -Wconversion -Wvla -Wswitch-enum -Wformat=2 -Wstrict-prototypes
+    -Wmissing-prototypes -Wundef -Wpointer-arith -fno-common -fno-strict-aliasing -fvisibility=hidden -g
+    $<$<CONFIG:Release>:-fstack-protector-strong -D_FORTIFY_SOURCE=2>
+    $<$<AND:$<CONFIG:Release>,$<C_COMPILER_ID:GNU>>:-fstack-clash-protection -fcf-protection>)
+target_link_options(pawl_flags INTERFACE
+    -Wl,--as-needed $<$<CONFIG:Release>:-Wl,-z,relro,-z,now,-z,noexecstack>)
+if(PAWL_SANITIZE)
+    target_compile_options(pawl_flags INTERFACE -fsanitize=${PAWL_SANITIZE} -fno-omit-frame-pointer
+        $<$<BOOL:$<IN_LIST:undefined,${PAWL_SANITIZE}>>:-fno-sanitize-recover=undefined>)
+    target_link_options(pawl_flags INTERFACE -fsanitize=${PAWL_SANITIZE})
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+    add_link_options($<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
+endif()

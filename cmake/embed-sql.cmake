@@ -1,0 +1,13 @@
+# Called with -DHEADER=out -DFILES=a.sql;b.sql -DBASE=dir: one `static const char sql_<stem>[]` per file.
+set(text "/* Made from the SQL files beside the sources; do not edit. */\n")
+foreach(file IN LISTS FILES)
+    get_filename_component(path "${file}" ABSOLUTE BASE_DIR "${BASE}")
+    get_filename_component(stem "${file}" NAME_WE)
+    string(MAKE_C_IDENTIFIER "${stem}" id)
+    file(READ "${path}" sql)
+    string(REPLACE "\\" "\\\\" sql "${sql}")
+    string(REPLACE "\"" "\\\"" sql "${sql}")
+    string(REPLACE "\n" "\\n\"\n    \"" sql "${sql}")
+    string(APPEND text "static const char sql_${id}[] __attribute__((unused)) =\n    \"${sql}\";\n")
+endforeach()
+file(WRITE "${HEADER}" "${text}")

@@ -1,0 +1,57 @@
+/* fault: named points between two steps whose order matters for exactly-once, and switches for the guards of the
+ * protocol. Both exist in test builds only (PW_FAULTS); a release compiles them to nothing.
+ *
+ *   PAWL_FAILPOINT=name[:nth]=kill|stop|exit|sleep_ms(N)     at the nth passing (default 1) of that point
+ *   PAWL_FAILPOINT_TOKEN=file                                then only the process that removes this file acts
+ *   PAWL_GUARD_OFF=name[,name...]                            red controls: the test must then find a duplicate or a loss */
+#ifndef PW_BASE_FAULT_H
+#define PW_BASE_FAULT_H
+
+#include <stdbool.h>
+
+/* The points, in the order a worker passes them. The fault matrix of the tests reads the same list (pawl-test fault-points). */
+#define PW_FAULT_POINTS(X)                                                   \
+    X(assign_before_claim, "partitions assigned, nothing claimed")           \
+    X(assign_after_claim, "owner epoch bumped, fetch not started")           \
+    X(revoke, "partitions are being revoked")                                \
+    X(before_begin, "batch cut, planned, nothing sent")                      \
+    X(after_fence, "offset row advanced in the open transaction, rows read") \
+    X(after_handle, "verdicts and effects in memory")                        \
+    X(after_flush, "one wave's writes sent, transaction open")               \
+    X(before_commit, "last writes and COMMIT about to be sent")              \
+    X(commit_sent, "COMMIT sent, answer not read")                           \
+    X(after_commit, "COMMIT answered, offsets in memory not advanced")       \
+    X(after_advance, "batch done")                                           \
+    X(drain, "drain asked for")
+
+#define PW_GUARDS(X)                                                         \
+    X(compare_and_set, "the offset row must be at the batch's first offset") \
+    X(owner_epoch, "the offset row must carry our epoch")                    \
+    X(command_tag, "COMMIT must be answered by the tag COMMIT")              \
+    X(in_doubt, "a lost COMMIT is decided by the offset row")                \
+    X(bookmark, "the record before the first one must be the one we applied")
+
+#ifdef PW_FAULTS
+enum pw_fault_point {
+#define X(name, text) PW_FAULT_##name,
+    PW_FAULT_POINTS(X)
+#undef X
+    PW_FAULT_N
+};
+enum pw_guard {
+#define X(name, text) PW_GUARD_##name,
+    PW_GUARDS(X)
+#undef X
+    PW_GUARD_N
+};
+void pw_fault_hit(enum pw_fault_point point);
+bool pw_guard_on(enum pw_guard guard);
+void pw_fault_list(void); /* prints the table to stdout: name, tab, text */
+#define PW_FAULT(name) pw_fault_hit(PW_FAULT_##name)
+#define PW_GUARD(name) pw_guard_on(PW_GUARD_##name)
+#else
+#define PW_FAULT(name) ((void)0)
+#define PW_GUARD(name) true
+#endif
+
+#endif

@@ -1,0 +1,157 @@
+/* blackbox: one shared page per worker slot. The worker writes, the supervisor reads, also after the worker has died.
+ *
+ * It outlives the worker: the supervisor makes it (memfd), every worker of that slot inherits it. Counters go on over
+ * restarts, as Prometheus expects. All fields are single-writer; plain 64-bit stores through the helpers below are
+ * atomic (relaxed), the mark and the partitions are guarded by a sequence counter. The supervisor trusts no index or
+ * string in it: a plugin that scribbles over the page costs wrong numbers, not the supervisor. */
+#ifndef PW_OBSERVE_BLACKBOX_H
+#define PW_OBSERVE_BLACKBOX_H
+
+#include "base/err.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PW_BB_MAGIC      0x315f584f424c5750u /* "PWLBOX_1" */
+#define PW_BB_TOPICS     16
+#define PW_BB_PARTITIONS 512
+#define PW_BB_STRIKES    64
+#define PW_BB_BUCKETS    24
+#define PW_BB_NAME       256
+
+typedef _Atomic uint64_t pw_bb_u64;
+typedef _Atomic int64_t  pw_bb_i64;
+typedef _Atomic uint32_t pw_bb_u32;
+typedef _Atomic int32_t  pw_bb_i32;
+
+enum pw_bb_state {
+    PW_BB_EMPTY = 0, /* no worker has been here */
+    PW_BB_STARTING,  /* loading the plugin, connecting */
+    PW_BB_READY,     /* joined, waiting for partitions or messages */
+    PW_BB_RUNNING,
+    PW_BB_PAUSED,    /* PostgreSQL or Kafka does not answer; see text */
+    PW_BB_DRAINING,
+    PW_BB_FAILED, /* see text */
+};
+
+enum pw_bb_phase { PW_BB_IDLE = 0, PW_BB_CREATE, PW_BB_PLAN, PW_BB_HANDLE };
+
+enum pw_bb_pstate { PW_BB_P_NONE = 0, PW_BB_P_CLAIMING, PW_BB_P_RUNNING, PW_BB_P_RETRYING, PW_BB_P_HALTED };
+
+/* What the worker's thread has in its hands. since_ns: CLOCK_MONOTONIC at the start of the call, 0 when idle. */
+struct pw_bb_mark {
+    pw_bb_u32 seq; /* odd while being written */
+    pw_bb_u32 phase;
+    pw_bb_u32 topic; /* index into topics */
+    pw_bb_i32 partition;
+    pw_bb_i64 offset;
+    pw_bb_i32 attempt;
+    pw_bb_i64 since_ns;
+};
+
+struct pw_bb_partition {
+    pw_bb_u32 seq;
+    pw_bb_u32 state; /* enum pw_bb_pstate */
+    pw_bb_u32 topic;
+    pw_bb_i32 partition;
+    pw_bb_i64 next_offset; /* committed in PostgreSQL */
+    pw_bb_i64 end_offset;  /* last stable offset as last seen, -1: unknown; lag = end - next */
+    pw_bb_i64 halt_from, halt_to; /* the missing range, when halted */
+    char      reason[160]; /* NUL-terminated; why it is halted or retrying */
+};
+
+/* A message that was in the hands of a worker when it died. Written by the supervisor, read by the worker. */
+struct pw_bb_strike {
+    pw_bb_u32 seq;
+    pw_bb_u32 count; /* 0: empty */
+    char      topic[PW_BB_NAME];
+    pw_bb_i32 partition;
+    pw_bb_i64 offset;
+    char      how[64]; /* "SIGSEGV", "exit 0", "handler timeout" */
+};
+
+/* bucket i counts values <= limit[i] of its table in metrics.c; the last bucket is +Inf */
+struct pw_bb_histogram {
+    pw_bb_u64 bucket[PW_BB_BUCKETS];
+    pw_bb_u64 count;
+    pw_bb_u64 sum; /* in the unit of the values: microseconds, or messages */
+};
+
+struct pw_blackbox {
+    uint64_t  magic;
+    pw_bb_u32 state; /* enum pw_bb_state */
+    pw_bb_i32 pid;
+    pw_bb_i64 alive_ns; /* CLOCK_MONOTONIC(_COARSE), each turn of the loop */
+    pw_bb_i64 started_us; /* wall */
+    struct pw_bb_mark mark;
+
+    pw_bb_u32 topics_n;
+    char      topics[PW_BB_TOPICS][PW_BB_NAME]; /* written once at start, before topics_n */
+
+    pw_bb_u64 events_ok, events_skipped, events_rejected, events_isolated /* dead-lettered for an SQL failure */,
+        events_crashed /* dead-lettered for crashing its worker */, events_retried;
+    pw_bb_u64 outputs;
+    pw_bb_u64 batches, batch_failures, batch_splits, fenced, in_doubt, waves;
+    pw_bb_u64 stale_messages; /* delivered below the expected offset and dropped */
+    pw_bb_u64 offset_jumps;   /* legal holes: compaction, control records */
+    pw_bb_u64 rebalances, pg_connects, kafka_errors;
+    pw_bb_u64 log_dropped;
+    struct pw_bb_histogram batch_size;  /* messages */
+    struct pw_bb_histogram commit_us;   /* first byte of trip 1 to the answer of COMMIT */
+    struct pw_bb_histogram latency_us;  /* the record's timestamp to its COMMIT, wall clocks of two machines */
+    struct pw_bb_histogram handle_us;   /* plan and handle of a batch, per message average */
+
+    char plugin[PW_BB_NAME]; /* "org.example.underwriting/1.0.0" */
+    char text[480];          /* last failure, NUL-terminated */
+    pw_bb_u32 text_seq;
+
+    pw_bb_u32 partitions_n; /* high-water mark of slots in use */
+    struct pw_bb_partition partitions[PW_BB_PARTITIONS];
+    struct pw_bb_strike    strikes[PW_BB_STRIKES];
+};
+
+static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */
+{
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* Supervisor: a new page; *ret_fd is inherited by the workers of the slot (close-on-exec is set; clear it in the child). */
+int pw_blackbox_create(struct pw_blackbox **ret_bb, int *ret_fd, struct pw_err *err) PW_MUST_CHECK;
+/* Worker: map the inherited page. */
+int pw_blackbox_attach(int fd, struct pw_blackbox **ret_bb, struct pw_err *err) PW_MUST_CHECK;
+void pw_blackbox_close(struct pw_blackbox *bb);
+
+/* Worker side. */
+void pw_bb_mark_set(struct pw_blackbox *bb, enum pw_bb_phase phase, uint32_t topic, int32_t partition, int64_t offset, int32_t attempt);
+void pw_bb_mark_clear(struct pw_blackbox *bb);
+void pw_bb_text(struct pw_blackbox *bb, const char *text);
+void pw_bb_observe(struct pw_bb_histogram *h, const uint64_t *limits, uint64_t value); /* limits: PW_BB_BUCKETS - 1 ascending */
+extern const uint64_t pw_bb_limits_us[PW_BB_BUCKETS - 1];
+extern const uint64_t pw_bb_limits_n[PW_BB_BUCKETS - 1];
+
+/* A copied view without tearing, for readers. */
+struct pw_bb_mark_view {
+    enum pw_bb_phase phase;
+    char    topic[PW_BB_NAME];
+    int32_t partition, attempt;
+    int64_t offset, since_ns;
+};
+struct pw_bb_partition_view {
+    enum pw_bb_pstate state;
+    char    topic[PW_BB_NAME];
+    int32_t partition;
+    int64_t next_offset, end_offset, halt_from, halt_to;
+    char    reason[160];
+};
+/* false: nothing in hand (phase idle). After a worker's death a half-written mark is read as it stands. */
+bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret);
+/* false: slot empty. */
+bool pw_bb_partition_read(const struct pw_blackbox *bb, uint32_t slot, struct pw_bb_partition_view *ret);
+void pw_bb_partition_write(struct pw_blackbox *bb, uint32_t slot, const struct pw_bb_partition_view *v, uint32_t topic_index);
+/* Supervisor: one more strike for that message; returns its count. Replaces the oldest entry when full. */
+uint32_t pw_bb_strike_add(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how);
+/* Worker: strikes of that message, 0 if none; how (64 bytes) may be NULL. */
+uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, char *how);
+
+#endif

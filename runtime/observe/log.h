@@ -1,0 +1,30 @@
+/* log: one line per event, text on a terminal and JSON lines otherwise, to stderr. Library code does not log; workers,
+ * the supervisor and commands do, once. Never blocks: a line that cannot be written at once is dropped and counted. */
+#ifndef PW_OBSERVE_LOG_H
+#define PW_OBSERVE_LOG_H
+
+#include <stdint.h>
+
+enum pw_log_level { PW_LOG_DEBUG = 0, PW_LOG_INFO, PW_LOG_WARN, PW_LOG_ERROR };
+enum pw_log_format { PW_LOG_AUTO = 0, PW_LOG_TEXT, PW_LOG_JSON };
+
+/* Where a line comes from; fields that are NULL or negative are left out. */
+struct pw_log_at {
+    const char *topic;
+    int32_t     partition;
+    int64_t     offset;
+    int32_t     attempt; /* 0: none */
+};
+#define PW_LOG_AT_NONE ((const struct pw_log_at *)0)
+
+/* who: "supervisor", or "underwriting/0"; kept, not copied. */
+void pw_log_init(const char *who, enum pw_log_level least, enum pw_log_format format);
+void pw_log_plugin(const char *id_and_version, uint32_t generation); /* added to every line from now on */
+int  pw_log_enabled(enum pw_log_level level);
+/* event: a stable dotted name, documented in docs/events.md. At most 20 lines a second of one event are written;
+ * the next line of that event says how many were not. */
+void pw_log(enum pw_log_level level, const char *event, const struct pw_log_at *at, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+uint64_t pw_log_dropped(void);
+
+#endif

@@ -1,0 +1,71 @@
+/* topology: what the YAML file says, checked and with units resolved. One key table (keys.c) drives the loader,
+ * the JSON Schema and the manual. Everything here lives in the arena it was loaded into. */
+#ifndef PW_TOPOLOGY_TOPOLOGY_H
+#define PW_TOPOLOGY_TOPOLOGY_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pw_property {
+    const char *key, *value;
+    bool        secret; /* came from ${file:...} or names a credential: never printed */
+};
+
+enum pw_start { PW_START_EARLIEST = 0, PW_START_LATEST };
+
+struct pw_pipeline {
+    const char  *name;
+    const char **topics;
+    size_t       topics_n;
+    const char  *group;
+    enum pw_start start; /* where a partition begins that has no stored offset */
+    const char  *plugin_path;   /* absolute, or relative to pw_topology.plugin_dir */
+    const char  *plugin_config; /* resolved against the topology's folder; NULL: none */
+    struct pw_property *outputs; /* port name -> topic */
+    size_t       outputs_n;
+    uint32_t     workers;
+    uint32_t     batch_max_messages;
+    uint64_t     batch_max_bytes;
+    uint32_t     batch_linger_ms;
+    uint32_t     retry_attempts;
+    uint32_t     retry_backoff_ms, retry_max_backoff_ms;
+    const char  *dlq_topic; /* NULL: rejected messages stop the partition */
+    uint32_t     handler_timeout_ms;
+    uint32_t     crash_limit;
+    int          line; /* of its key, for later errors */
+};
+
+struct pw_topology {
+    const char         *file; /* as the user named it */
+    struct pw_property *kafka;
+    size_t              kafka_n;
+    const char         *postgres_dsn;
+    const char         *http_listen; /* "127.0.0.1:9464"; NULL: no HTTP */
+    const char         *run_dir;     /* sockets, staged plugins, lock */
+    const char         *plugin_dir;
+    const char         *instance;    /* prefix of group.instance.id; default: host name */
+    uint32_t            drain_timeout_ms;
+    struct pw_pipeline *pipelines;
+    size_t              pipelines_n;
+};
+
+/* Loads text (n bytes, as read from `file`; relative paths count from dirname of `file`). All errors of the file are appended to *report,
+ * each as "file:line:col: text" + excerpt + caret. Returns 0, or -1 with the first one in *err. */
+int pw_topology_parse(struct pw_arena *ar, const char *file, const char *text, size_t n, struct pw_topology **ret_tp,
+                      struct pw_buf *report, struct pw_err *err) PW_MUST_CHECK;
+/* Reads the file and parses it. */
+int pw_topology_load(struct pw_arena *ar, const char *file, struct pw_topology **ret_tp, struct pw_buf *report,
+                     struct pw_err *err) PW_MUST_CHECK;
+
+const struct pw_pipeline *pw_topology_pipeline(const struct pw_topology *tp, const char *name); /* NULL: none */
+
+/* JSON Schema (draft 2020-12) of the file, and its reference as Markdown; both from the key table. */
+void pw_topology_schema(struct pw_buf *out);
+void pw_topology_manual(struct pw_buf *out);
+
+#endif
