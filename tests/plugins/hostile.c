@@ -1,0 +1,132 @@
+/* hostile: what a bad plugin does, one command each. Some break the process, some break the contract. */
+#include "ledger.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool is(const struct order *o, const char *command)
+{
+    return strcmp(o->command, command) == 0;
+}
+
+/* Each frame is touched, so the compiler cannot make a loop of it. */
+static int eat_stack(volatile char *from, long depth)
+{
+    volatile char frame[4096];
+
+    frame[0]    = from ? from[0] : 1;
+    frame[4095] = (char)depth;
+    return depth == 0 ? frame[0] : eat_stack(frame, depth - 1) + frame[4095];
+}
+
+static pawl_rc write_state(pawl_ctx *c, const pawl_msg *m, uint32_t stmt, size_t n)
+{
+    pawl_value args[3] = { pawl_text(m->key), pawl_i64(1), pawl_i64(1) };
+
+    return c->host->write(c, stmt, args, n);
+}
+
+pawl_rc hostile_plan(pawl_ctx *c, const pawl_msg *m, const struct order *o)
+{
+    pawl_value key = pawl_text(m->key);
+
+    if (is(o, "plan_writes"))
+        return write_state(c, m, SAVE_STATE, 3);
+    if (is(o, "plan_emits")) {
+        pawl_out out = { .size = sizeof(out), .key = m->key, .value = m->value };
+
+        return c->host->emit(c, &out);
+    }
+    if (is(o, "plan_asks_rows")) /* nothing has been fetched yet */
+        return (void)c->host->rows(c, FIND_STATE), PAWL_OK;
+    if (is(o, "bad_slot"))
+        return c->host->read(c, FIND_STATE, &key, 1, PAWL_SLOTS);
+    if (is(o, "slot_twice")) {
+        (void)c->host->read(c, FIND_STATE, &key, 1, FIND_STATE);
+        return c->host->read(c, FIND_STATE, &key, 1, FIND_STATE);
+    }
+    if (is(o, "read_of_a_write"))
+        return c->host->read(c, SAVE_STATE, &key, 1, 0);
+    if (is(o, "plan_segv"))
+        (void)raise(SIGSEGV);
+    if (is(o, "plan_more_forever"))
+        return PAWL_MORE;
+    return PAWL_SKIP;
+}
+
+/* Things that the runtime must notice and answer with a fatal stop, whatever this returns. */
+static pawl_rc break_contract(pawl_ctx *c, const pawl_msg *m, const struct order *o)
+{
+    pawl_value v;
+
+    if (is(o, "handle_reads")) {
+        v = pawl_text(m->key);
+        return (void)c->host->read(c, FIND_STATE, &v, 1, 1), PAWL_OK;
+    }
+    if (is(o, "bad_stmt"))
+        return (void)write_state(c, m, 4711, 3), PAWL_OK;
+    if (is(o, "write_of_a_read"))
+        return (void)write_state(c, m, FIND_STATE, 1), PAWL_OK;
+    if (is(o, "few_args"))
+        return (void)write_state(c, m, SAVE_STATE, 2), PAWL_OK;
+    if (is(o, "many_args")) {
+        pawl_value args[4] = { pawl_text(m->key), pawl_i64(1), pawl_i64(1), pawl_i64(1) };
+
+        return (void)c->host->write(c, SAVE_STATE, args, 4), PAWL_OK;
+    }
+    if (is(o, "wrong_type")) {
+        pawl_value args[3] = { pawl_i64(1), pawl_i64(1), pawl_i64(1) };
+
+        return (void)c->host->write(c, SAVE_STATE, args, 3), PAWL_OK;
+    }
+    if (is(o, "unknown_type")) {
+        pawl_value args[3] = { { 77, 0, 0, 0, { 0, 0 } }, pawl_i64(1), pawl_i64(1) };
+
+        return (void)c->host->write(c, SAVE_STATE, args, 3), PAWL_OK;
+    }
+    if (is(o, "huge_length")) {
+        pawl_bytes b       = { m->key.p, (size_t)1 << 62 };
+        pawl_value args[3] = { pawl_text(b), pawl_i64(1), pawl_i64(1) };
+
+        return (void)c->host->write(c, SAVE_STATE, args, 3), PAWL_OK;
+    }
+    if (is(o, "bad_cell_slot"))
+        return (void)c->host->cell(c, PAWL_SLOTS, 0, 0, &v), PAWL_OK;
+    if (is(o, "bad_cell_row"))
+        return (void)c->host->cell(c, FIND_STATE, 1000000, 0, &v), PAWL_OK;
+    if (is(o, "bad_cell_col"))
+        return (void)c->host->cell(c, FIND_STATE, 0, 99, &v), PAWL_OK;
+    if (is(o, "bad_output")) {
+        pawl_out out = { .size = sizeof(out), .output = 9, .key = m->key, .value = m->value };
+
+        return (void)c->host->emit(c, &out), PAWL_OK;
+    }
+    if (is(o, "bad_code"))
+        return 1234;
+    if (is(o, "handle_more"))
+        return PAWL_MORE;
+    return PAWL_SKIP;
+}
+
+pawl_rc hostile_handle(pawl_ctx *c, const pawl_msg *m, const struct order *o)
+{
+    static int *volatile nowhere;
+
+    if (is(o, "segv"))
+        *nowhere = 1; // NOLINT: the point
+    if (is(o, "abort"))
+        abort();
+    if (is(o, "exit0"))
+        exit(0); // NOLINT: the point
+    if (is(o, "_exit0"))
+        _exit(0);
+    if (is(o, "sigkill"))
+        (void)raise(SIGKILL);
+    if (is(o, "stack"))
+        return eat_stack(NULL, 1 << 20) ? PAWL_OK : PAWL_SKIP;
+    if (is(o, "loop"))
+        for (volatile unsigned long turns = 0;; turns++)
+            ;
+    return break_contract(c, m, o);
+}

@@ -1,0 +1,170 @@
+#include "ledger.h"
+
+#ifdef LEDGER_HOSTILE
+#include "hostile_sql.h"
+#define PLUGIN_ID "org.pawl.test.hostile"
+#else
+#include "ledger_sql.h"
+#define PLUGIN_ID "org.pawl.test.ledger"
+#endif
+
+#include <stdlib.h>
+#include <time.h>
+
+static const pawl_column key_column[]      = { PAWL_COL("key", TEXT) };
+static const pawl_column state_columns[]   = { PAWL_COL("key", TEXT), PAWL_COL("seq", I64), PAWL_COL("count", I64) };
+static const pawl_column ledger_columns[]  = { PAWL_COL("topic", TEXT),  PAWL_COL("partition", I64), PAWL_COL("source_offset", I64),
+                                               PAWL_COL("key", TEXT),    PAWL_COL("seq", I64),       PAWL_COL("count", I64),
+                                               PAWL_COL("body", TEXT) };
+static const pawl_column provoke_columns[] = { PAWL_COL("kind", TEXT), PAWL_COL("arg", I64) };
+
+static const pawl_stmt statements[] = {
+    [FIND_STATE] = PAWL_READ("find_state", "test.state", 0, key_column,
+                             "SELECT k.i, s.seq, s.count FROM keys k JOIN test.state s USING (key)"),
+    [SAVE_STATE] = PAWL_UPSERT("save_state", "test.state", 0, state_columns,
+                               "INSERT INTO test.state (key, seq, count) SELECT key, seq, count FROM rows "
+                               "ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, count = excluded.count"),
+    [APPEND] = PAWL_WRITE("append", "test.ledger", -1, ledger_columns,
+                          "INSERT INTO test.ledger (topic, partition, source_offset, key, seq, count, body) "
+                          "SELECT topic, partition, source_offset, key, seq, count, body FROM rows ORDER BY i"),
+    [PROVOKE] = PAWL_WRITE("provoke", "test.provoked", -1, provoke_columns,
+                           "INSERT INTO test.provoked (kind, arg) SELECT kind, test.provoke(kind, arg) FROM rows"),
+    /* touches a row that must be there: expect_rows turns its absence into a rejection */
+    [BY_KEY] = PAWL_WRITE_ONE("by_key", "test.by_key", 0, key_column,
+                              "UPDATE test.by_key b SET hits = hits + 1 FROM rows WHERE rows.key = b.key"),
+};
+
+static const pawl_migration migrations[] = { { 1, 0, PAWL_STR("tables"), PAWL_STR(sql_ledger), { 0, 0 } } };
+
+/* A bounded copy, so that numbers can be read by strtoll. */
+bool order_read(const pawl_msg *m, struct order *ret)
+{
+    char   text[96];
+    size_t n = m->value.n < sizeof(text) ? m->value.n : sizeof(text) - 1;
+    char  *at, *end;
+    size_t word;
+
+    if (!m->value.p)
+        return false;
+    memcpy(text, m->value.p, n);
+    text[n]  = 0;
+    ret->seq = strtoll(text, &end, 10);
+    if (end == text || *end != ' ')
+        return false;
+    at   = end + 1;
+    word = strcspn(at, " ");
+    if (word == 0 || word >= sizeof(ret->command))
+        return false;
+    memcpy(ret->command, at, word);
+    ret->command[word] = 0;
+    ret->arg           = at[word] ? strtoll(at + word, NULL, 10) : 0;
+    return true;
+}
+
+static bool is(const struct order *o, const char *command)
+{
+    return strcmp(o->command, command) == 0;
+}
+
+static bool provokes(const struct order *o)
+{
+    return is(o, "divide") || is(o, "raise") || is(o, "check") || is(o, "slowsql") || is(o, "outage");
+}
+
+static pawl_rc ledger_plan(void *self, pawl_ctx *c, const pawl_msg *m)
+{
+    (void)self;
+#ifdef LEDGER_HOSTILE
+    struct order o;
+
+    if (order_read(m, &o)) {
+        pawl_rc rc = hostile_plan(c, m, &o);
+
+        if (rc != PAWL_SKIP)
+            return rc;
+    }
+#endif
+    return pawl_read(c, FIND_STATE, pawl_text(m->key));
+}
+
+static void take_time(int64_t ms)
+{
+    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+    while (nanosleep(&t, &t) < 0)
+        ;
+}
+
+/* The message's effects: its key's state, and one line in the ledger. */
+static pawl_rc apply(pawl_ctx *c, const pawl_msg *m, const struct order *o)
+{
+    pawl_bytes topic = { m->topic.p, m->topic.n };
+    int64_t    count = 1;
+
+    if (pawl_rows(c, FIND_STATE) > 0)
+        count += pawl_cell(c, FIND_STATE, 0, 1).i;
+    if (pawl_write(c, SAVE_STATE, pawl_text(m->key), pawl_i64(o->seq), pawl_i64(count)) != PAWL_OK ||
+        pawl_write(c, APPEND, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(m->key), pawl_i64(o->seq),
+                   pawl_i64(count), pawl_text(m->value)) != PAWL_OK)
+        return PAWL_FATAL;
+    if (provokes(o)) {
+        pawl_bytes kind = pawl_cstr(o->command);
+
+        return pawl_write(c, PROVOKE, pawl_text(kind), pawl_i64(o->arg));
+    }
+    if (is(o, "mustexist"))
+        return pawl_write(c, BY_KEY, pawl_text(m->key));
+    return PAWL_OK;
+}
+
+static pawl_rc ledger_handle(void *self, pawl_ctx *c, const pawl_msg *m)
+{
+    struct order o;
+
+    (void)self;
+    if (!order_read(m, &o))
+        return pawl_reject(c, "test.malformed", "the value is not an order");
+    if (is(&o, "skip"))
+        return PAWL_SKIP;
+    if (is(&o, "reject"))
+        return pawl_reject(c, "test.rejected", "seq %lld asked for it", (long long)o.seq);
+    if (is(&o, "retry") && m->attempt <= o.arg)
+        return pawl_retry(c, "test.later", "attempt %d of %lld", m->attempt, (long long)o.arg);
+    if (is(&o, "fatal"))
+        return pawl_fatal(c, "test.fatal", "seq %lld asked for it", (long long)o.seq);
+    if (is(&o, "slow"))
+        take_time(o.arg);
+#ifdef LEDGER_HOSTILE
+    pawl_rc rc = hostile_handle(c, m, &o);
+
+    if (rc != PAWL_SKIP)
+        return rc;
+#endif
+    return apply(c, m, &o);
+}
+
+static pawl_rc ledger_create(const pawl_host *h, void **inst)
+{
+    (void)h;
+    *inst = NULL;
+    return PAWL_OK;
+}
+
+static const pawl_plugin ledger = {
+    .size           = sizeof(pawl_plugin),
+    .abi_major      = PAWL_ABI_MAJOR,
+    .abi_minor      = PAWL_ABI_MINOR,
+    .id             = PAWL_STR(PLUGIN_ID),
+    .version        = PAWL_STR("1.0.0"),
+    .doc            = PAWL_STR("Does what its messages say; for tests."),
+    .statements     = PAWL_SPAN(statements),
+    .migrations     = PAWL_SPAN(migrations),
+    .db_schema      = PAWL_STR("test"),
+    .db_version     = 1,
+    .db_version_min = 1,
+    .create         = ledger_create,
+    .plan           = ledger_plan,
+    .handle         = ledger_handle,
+};
+
+PAWL_PLUGIN(ledger, PLUGIN_ID, "1.0.0");
