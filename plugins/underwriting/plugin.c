@@ -1,0 +1,280 @@
+/* underwriting: what a policy costs. One policy event in, one row of the premium ledger out.
+ * Codes of refusal, the formula and the source of its figures: README.md. */
+#include "event.h"
+#include "premium.h"
+#include "tariff.h"
+#include "underwriting_sql.h"
+
+#include <pawl/plugin.h>
+#include <pawl/sugar.h>
+#include <string.h>
+
+/* ---- what it may read and write ---- */
+
+enum { FIND_POLICY, SAVE_POLICY, ADD_PREMIUM };
+
+static const pawl_column find_policy_keys[] = { PAWL_COL("policy_id", TEXT) };
+static const pawl_column save_policy_rows[] = {
+    PAWL_COL("policy_id", TEXT),  PAWL_COL("status", TEXT),       PAWL_COL("version", I64),        PAWL_COL("starts_on", DATE),
+    PAWL_COL("ends_on", DATE),    PAWL_COL("bonus_malus", TEXT),  PAWL_COL("premium_minor", I64),  PAWL_COL("currency", TEXT),
+};
+static const pawl_column add_premium_rows[] = {
+    PAWL_COL("source_topic", TEXT), PAWL_COL("source_partition", I64), PAWL_COL("source_offset", I64), PAWL_COL("event_id", TEXT),
+    PAWL_COL("policy_id", TEXT),    PAWL_COL("policy_version", I64),   PAWL_COL("kind", TEXT),         PAWL_COL("amount_minor", I64),
+    PAWL_COL("currency", TEXT),     PAWL_COL("breakdown", TEXT),       PAWL_COL("occurred_at", TIME_US),
+};
+
+static const pawl_stmt statements[] = {
+    [FIND_POLICY] = PAWL_READ("find_policy", "underwriting.policy", 0, find_policy_keys,
+        "SELECT k.i, p.status, p.version, p.starts_on, p.ends_on, p.bonus_malus, p.premium_minor, p.currency"
+        "  FROM keys k JOIN underwriting.policy p USING (policy_id)"),
+    [SAVE_POLICY] = PAWL_UPSERT("save_policy", "underwriting.policy", 0, save_policy_rows,
+        "INSERT INTO underwriting.policy (policy_id, status, version, starts_on, ends_on, bonus_malus, premium_minor, currency)"
+        " SELECT policy_id, status, version, starts_on, ends_on, bonus_malus, premium_minor, currency FROM rows"
+        " ON CONFLICT (policy_id) DO UPDATE SET status = excluded.status, version = excluded.version, starts_on = excluded.starts_on,"
+        " ends_on = excluded.ends_on, bonus_malus = excluded.bonus_malus, premium_minor = excluded.premium_minor,"
+        " currency = excluded.currency"),
+    [ADD_PREMIUM] = PAWL_WRITE("add_premium", "underwriting.premium", -1, add_premium_rows,
+        "INSERT INTO underwriting.premium (source_topic, source_partition, source_offset, event_id, policy_id, policy_version, kind,"
+        " amount_minor, currency, breakdown, occurred_at)"
+        " SELECT source_topic, source_partition, source_offset, event_id, policy_id, policy_version, kind,"
+        " amount_minor, currency, breakdown, occurred_at FROM rows"),
+};
+
+/* The columns of find_policy after `i`. */
+enum { POLICY_STATUS, POLICY_VERSION, POLICY_STARTS_ON, POLICY_ENDS_ON, POLICY_BONUS_MALUS, POLICY_PREMIUM, POLICY_CURRENCY };
+
+/* ---- one policy, as its row says ---- */
+
+struct policy {
+    bool       cancelled;
+    int64_t    version;
+    date_days  starts_on, ends_on;
+    pawl_bytes bonus_malus, currency;
+    int64_t    premium_minor;
+};
+
+static bool is(pawl_bytes b, const char *s)
+{
+    return b.n == strlen(s) && memcmp(b.p, s, b.n) == 0;
+}
+
+static struct policy policy_found(pawl_ctx *c)
+{
+    return (struct policy){
+        .cancelled     = is(pawl_cell(c, FIND_POLICY, 0, POLICY_STATUS).b, "cancelled"),
+        .version       = pawl_cell(c, FIND_POLICY, 0, POLICY_VERSION).i,
+        .starts_on     = (date_days)pawl_cell(c, FIND_POLICY, 0, POLICY_STARTS_ON).i,
+        .ends_on       = (date_days)pawl_cell(c, FIND_POLICY, 0, POLICY_ENDS_ON).i,
+        .bonus_malus   = pawl_cell(c, FIND_POLICY, 0, POLICY_BONUS_MALUS).b,
+        .premium_minor = pawl_cell(c, FIND_POLICY, 0, POLICY_PREMIUM).i,
+        .currency      = pawl_cell(c, FIND_POLICY, 0, POLICY_CURRENCY).b,
+    };
+}
+
+/* The policy as the event leaves it, and the ledger's row of what it charged. */
+static pawl_rc save(pawl_ctx *c, const pawl_msg *m, const struct event *e, const char *kind, const struct policy *po,
+                    const struct premium *charge)
+{
+    pawl_bytes topic     = { m->topic.p, m->topic.n };
+    pawl_bytes breakdown = { charge->breakdown, charge->breakdown_n };
+    pawl_rc    rc;
+
+    rc = pawl_write(c, SAVE_POLICY, pawl_text(e->policy_id), pawl_text(pawl_cstr(po->cancelled ? "cancelled" : "active")),
+                    pawl_i64(po->version), pawl_date(po->starts_on), pawl_date(po->ends_on), pawl_text(po->bonus_malus),
+                    pawl_i64(po->premium_minor), pawl_text(po->currency));
+    if (rc != PAWL_OK)
+        return rc;
+    return pawl_write(c, ADD_PREMIUM, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(e->event_id),
+                      pawl_text(e->policy_id), pawl_i64(po->version), pawl_text(pawl_cstr(kind)), pawl_i64(charge->amount_minor),
+                      pawl_text(po->currency), pawl_text(breakdown), pawl_time_us(e->occurred_at_us));
+}
+
+/* ---- the three events ---- */
+
+static pawl_rc reject(pawl_ctx *c, const struct event_fault *fault)
+{
+    return pawl_reject(c, fault->code, "%s", fault->text);
+}
+
+static int id_n(const struct event *e)
+{
+    return (int)e->policy_id.n;
+}
+
+static const char *id_p(const struct event *e)
+{
+    return e->policy_id.p;
+}
+
+static pawl_rc issue(const struct tariff *t, pawl_ctx *c, const pawl_msg *m, const struct event *e)
+{
+    const struct tariff_class *cl;
+    struct premium             premium;
+    struct event_fault         fault;
+    struct policy              po;
+
+    if (pawl_rows(c, FIND_POLICY) > 0)
+        return pawl_reject(c, "policy.exists", "policy %.*s was issued before", id_n(e), id_p(e));
+    cl = tariff_class(t, e->bonus_malus_class, strlen(e->bonus_malus_class));
+    if (!cl)
+        return pawl_reject(c, "tariff.unknown_bonus_malus", "bonus_malus_class is no class of tariff.bonus_malus");
+    if (!premium_of_risk(t, &e->risk, cl, &premium, &fault))
+        return reject(c, &fault);
+    po = (struct policy){ false, 1, e->starts_on, e->ends_on, pawl_cstr(cl->name.p), pawl_cstr(t->currency), premium.amount_minor };
+    return save(c, m, e, "issued", &po, &premium);
+}
+
+static pawl_rc renew(const struct tariff *t, pawl_ctx *c, const pawl_msg *m, const struct event *e, struct policy *po)
+{
+    const struct tariff_class *was = tariff_class(t, po->bonus_malus.p, po->bonus_malus.n), *cl;
+    struct premium             premium;
+    struct event_fault         fault;
+    char                       ended[11];
+
+    if (e->starts_on <= po->ends_on) {
+        date_text(po->ends_on, ended);
+        return pawl_reject(c, "date.out_of_period", "policy %.*s: the new period begins before the last one ends on %s", id_n(e), id_p(e),
+                           ended);
+    }
+    if (!was)
+        return pawl_reject(c, "tariff.unknown_bonus_malus", "policy %.*s has a class that tariff.bonus_malus no longer knows", id_n(e),
+                           id_p(e));
+    cl = tariff_class_after(t, was, e->claims);
+    if (!premium_of_risk(t, &e->risk, cl, &premium, &fault))
+        return reject(c, &fault);
+    po->version++;
+    po->starts_on     = e->starts_on;
+    po->ends_on       = e->ends_on;
+    po->bonus_malus   = pawl_cstr(cl->name.p);
+    po->premium_minor = premium.amount_minor;
+    po->currency      = pawl_cstr(t->currency);
+    return save(c, m, e, "renewed", po, &premium);
+}
+
+static pawl_rc cancel(const struct tariff *t, pawl_ctx *c, const pawl_msg *m, const struct event *e, struct policy *po)
+{
+    struct premium     refund;
+    struct event_fault fault;
+    char               from[11], to[11];
+
+    if (e->cancelled_on < po->starts_on || e->cancelled_on > po->ends_on) {
+        date_text(po->starts_on, from);
+        date_text(po->ends_on, to);
+        return pawl_reject(c, "date.out_of_period", "policy %.*s: cancelled_on is outside the period %s to %s", id_n(e), id_p(e), from, to);
+    }
+    if (!premium_of_refund(t, po->premium_minor, po->starts_on, po->ends_on, e->cancelled_on, &refund, &fault))
+        return reject(c, &fault);
+    po->version++;
+    po->cancelled = true;
+    return save(c, m, e, "cancelled", po, &refund);
+}
+
+/* ---- the plugin ---- */
+
+static pawl_rc plan(void *self, pawl_ctx *c, const pawl_msg *m)
+{
+    (void)self;
+    if (!event_id_valid(m->key))
+        return PAWL_OK; /* handle() refuses it without a look at the database */
+    return pawl_read(c, FIND_POLICY, pawl_text(m->key));
+}
+
+static pawl_rc handle(void *self, pawl_ctx *c, const pawl_msg *m)
+{
+    const struct tariff *t = self;
+    struct event         e;
+    struct event_fault   fault;
+    struct policy        po;
+
+    if (!event_decode(c, m, &e, &fault))
+        return reject(c, &fault);
+    if (e.kind == EVENT_OTHER)
+        return PAWL_SKIP; /* a newer producer: not ours to judge */
+    if (e.kind == EVENT_ISSUED)
+        return issue(t, c, m, &e);
+
+    if (pawl_rows(c, FIND_POLICY) < 1)
+        return pawl_reject(c, "policy.unknown", "policy %.*s was never issued", id_n(&e), id_p(&e));
+    po = policy_found(c);
+    if (po.cancelled)
+        return pawl_reject(c, "policy.cancelled", "policy %.*s was cancelled before", id_n(&e), id_p(&e));
+    return e.kind == EVENT_RENEWED ? renew(t, c, m, &e, &po) : cancel(t, c, m, &e, &po);
+}
+
+static pawl_rc create(const pawl_host *host, void **inst)
+{
+    char           why[256];
+    struct tariff *t = tariff_load(host, why, sizeof(why));
+
+    if (!t) {
+        host->log(host, NULL, PAWL_LOG_ERROR, (pawl_str){ why, strlen(why) }, NULL, 0);
+        return PAWL_FATAL;
+    }
+    *inst = t;
+    return PAWL_OK;
+}
+
+static void destroy(void *inst)
+{
+    tariff_free(inst);
+}
+
+/* ---- what it says about itself ---- */
+
+#define NONE { NULL, 0 }
+#define OPTION(path, type, dflt, min, max, doc) { PAWL_STR(path), PAWL_V_##type, 0, PAWL_STR(dflt), min, max, PAWL_STR(doc) }
+#define NEEDED(path, type, min, max, doc) { PAWL_STR(path), PAWL_V_##type, PAWL_OPT_REQUIRED, NONE, min, max, PAWL_STR(doc) }
+#define FACTOR(path, doc) NEEDED(path, NUMERIC, PAWL_STR("0.0001"), PAWL_STR("100"), doc)
+#define NAME(path, doc)   NEEDED(path, TEXT, PAWL_STR("1"), PAWL_STR("32"), doc)
+
+static const pawl_option options[] = {
+    OPTION("currency", TEXT, "RUB", PAWL_STR("3"), PAWL_STR("3"), "currency of all amounts, ISO 4217"),
+    OPTION("rounding", TEXT, "half-up", NONE, NONE, "how a premium or refund becomes a whole minor unit, once: half-up, half-even or down"),
+    OPTION("refund.retention", NUMERIC, "0.23", PAWL_STR("0"), PAWL_STR("1"), "share of the unused premium kept when a policy is cancelled"),
+    NAME("tariff.vehicle.[].class", "vehicle class, as events name it"),
+    NEEDED("tariff.vehicle.[].base_rate", NUMERIC, PAWL_STR("0.01"), PAWL_STR("1000000"), "base rate a year, in major units"),
+    OPTION("tariff.vehicle.[].power", BOOL, "false", NONE, NONE, "the factor of tariff.power applies to this class"),
+    FACTOR("tariff.vehicle.[].unlimited", "factor of this class when anybody may drive"),
+    NAME("tariff.territory.[].name", "territory, as events name it"),
+    FACTOR("tariff.territory.[].factor", "factor of the territory"),
+    NAME("tariff.bonus_malus.[].class", "bonus-malus class"),
+    FACTOR("tariff.bonus_malus.[].factor", "factor of the class"),
+    NAME("tariff.bonus_malus.[].next.[]", "class after a period with 0, 1, 2 ... claims; the last holds for more, too"),
+    NEEDED("tariff.experience.[]", I64, PAWL_STR("0"), PAWL_STR("80"), "full years since the licence from which a column of tariff.driver holds; ascending from 0"),
+    NEEDED("tariff.driver.[].age", I64, PAWL_STR("0"), PAWL_STR("120"), "full years of age from which the row holds; ascending"),
+    FACTOR("tariff.driver.[].factor.[]", "factor by experience; a row may end early"),
+    NEEDED("tariff.power.[].over_hp", I64, PAWL_STR("0"), PAWL_STR("5000"), "horsepower above which the factor holds; ascending from 0"),
+    FACTOR("tariff.power.[].factor", "factor of the engine's power"),
+    NEEDED("tariff.use.[].months", I64, PAWL_STR("1"), PAWL_STR("12"), "months of use a year from which the factor holds; ascending, the first at most 3"),
+    FACTOR("tariff.use.[].factor", "factor of the period of use"),
+};
+
+static const pawl_port inputs[] = {
+    { PAWL_STR("events"), PAWL_STR("application/protobuf"), PAWL_STR("auto.events.v1.PolicyEvent, CloudEvents binary mode, key policy_id"), 0, 0 },
+};
+
+static const pawl_migration migrations[] = {
+    { 1, 0, PAWL_STR("policy"), { sql__001_policy, sizeof(sql__001_policy) - 1 }, NONE },
+};
+
+static const pawl_plugin underwriting = {
+    .size           = sizeof(underwriting),
+    .abi_major      = PAWL_ABI_MAJOR,
+    .abi_minor      = PAWL_ABI_MINOR,
+    .id             = PAWL_STR("org.pawl.underwriting"),
+    .version        = PAWL_STR("1.0.0"),
+    .doc            = PAWL_STR("Premiums of compulsory motor policies: issue, renewal, cancellation"),
+    .inputs         = PAWL_SPAN(inputs),
+    .options        = PAWL_SPAN(options),
+    .statements     = PAWL_SPAN(statements),
+    .migrations     = PAWL_SPAN(migrations),
+    .db_schema      = PAWL_STR("underwriting"),
+    .db_version     = 1,
+    .db_version_min = 1,
+    .create         = create,
+    .destroy        = destroy,
+    .plan           = plan,
+    .handle         = handle,
+};
+PAWL_PLUGIN(underwriting, "org.pawl.underwriting", "1.0.0");
