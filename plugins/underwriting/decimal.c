@@ -5,6 +5,15 @@
 static const int64_t tens[DECIMAL_SCALE_MAX + 1] = { 1,      10,      100,      1000,      10000,
                                                      100000, 1000000, 10000000, 100000000, 1000000000 };
 
+struct decimal decimal_of(int64_t units, uint32_t scale)
+{
+    while (scale > 0 && units % 10 == 0) {
+        units /= 10;
+        scale--;
+    }
+    return (struct decimal){ units, scale };
+}
+
 bool decimal_parse(const char *text, size_t n, struct decimal *ret)
 {
     size_t   i = 0, digits = 0;
@@ -28,12 +37,7 @@ bool decimal_parse(const char *text, size_t n, struct decimal *ret)
     }
     if (digits == 0) /* "", "-", "1." */
         return false;
-    while (scale > 0 && units % 10 == 0) {
-        units /= 10;
-        scale--;
-    }
-    ret->units = negative ? -units : units;
-    ret->scale = scale;
+    *ret = decimal_of(negative ? -units : units, scale);
     return true;
 }
 

@@ -21,6 +21,8 @@ enum decimal_rounding {
     DECIMAL_DOWN,        /* towards zero */
 };
 
+/* units / 10^scale in its shortest form: 180 with scale 2 becomes 18 with scale 1. */
+struct decimal decimal_of(int64_t units, uint32_t scale);
 /* [-]digits[.digits], the whole of text; at most DECIMAL_SCALE_MAX digits after the point; zeros at the end are dropped. */
 bool decimal_parse(const char *text, size_t n, struct decimal *ret);
 /* "half-up", "half-even" or "down". */

@@ -265,7 +265,7 @@ static bool load_money(struct load *ld, struct tariff *t)
     if (!decimal_parse(v.b.p, v.b.n, &kept) || !decimal_to_minor(kept, TARIFF_FACTOR_DIGITS, &kept_units) ||
         !decimal_to_minor((struct decimal){ 1, 0 }, TARIFF_FACTOR_DIGITS, &one) || kept_units < 0 || kept_units > one)
         return fail(ld, "refund.retention must be 0 to 1 with at most %d digits after the point", TARIFF_FACTOR_DIGITS);
-    t->returned = (struct decimal){ one - kept_units, TARIFF_FACTOR_DIGITS };
+    t->returned = decimal_of(one - kept_units, TARIFF_FACTOR_DIGITS);
     return true;
 }
 

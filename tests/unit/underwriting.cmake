@@ -1,0 +1,12 @@
+set(uw_so "$<TARGET_FILE:underwriting>")
+set(uw_cfg "${CMAKE_SOURCE_DIR}/conf/underwriting.cfg")
+
+pawl_test(test_uw_decimal SOURCES test_uw_decimal.c LINK underwriting_domain)
+pawl_test(test_uw_date SOURCES test_uw_date.c LINK underwriting_domain)
+pawl_test(test_uw_event SOURCES test_uw_event.c uw_draft.c LINK underwriting_domain pawl_fake_host)
+pawl_test(test_uw_tariff SOURCES test_uw_tariff.c LINK underwriting_domain pawl_fake_host)
+pawl_test(test_underwriting SOURCES test_underwriting.c uw_draft.c LINK pawl_proto pawl_sdk pawl_fake_host)
+foreach(test test_uw_tariff test_underwriting)
+    add_dependencies(${test} underwriting)
+    target_compile_definitions(${test} PRIVATE UNDERWRITING_SO="${uw_so}" UNDERWRITING_CFG="${uw_cfg}")
+endforeach()
