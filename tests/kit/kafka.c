@@ -1,6 +1,7 @@
 #include "kafka.h"
 
 #include "proc.h"
+#include "run.h"
 #include "wait.h"
 
 #include <librdkafka/rdkafka.h>
@@ -189,20 +190,18 @@ int64_t kafka_group_offset(const char *group, const char *topic, int partition)
     return offset < 0 ? -1 : offset;
 }
 
-/* The script keeps a directory and a pid file per broker; see kit/kafka. */
 static void broker_do(const char *verb, int broker)
 {
-    char  number[16];
+    char  dir[200], number[16];
     char *out    = NULL;
-    char *argv[] = { getenv("KIT_KAFKA_SCRIPT"), (char *)verb, number, NULL };
+    char *argv[] = { KIT_SCRIPTS "/kafka", (char *)verb, dir, number, NULL };
     int   rc;
 
+    (void)snprintf(dir, sizeof(dir), "%s/kafka", kit_dir());
     (void)snprintf(number, sizeof(number), "%d", broker);
-    if (!argv[0])
-        FAIL("no brokers: this test must be started by kit_main()");
     rc = proc_run(argv, 60000, &out);
     if (rc != 0)
-        FAIL("%s %s %d ended with %d:\n%s", argv[0], verb, broker, rc, out ? out : "");
+        FAIL("%s %s %s %d ended with %d:\n%s", argv[0], verb, dir, broker, rc, out ? out : "");
     free(out);
 }
 

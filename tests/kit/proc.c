@@ -44,6 +44,28 @@ void kit_write_file(const char *path, const char *text)
         kit_fail(__FILE__, __LINE__, "write %s: %s", path, strerror(errno));
 }
 
+extern char **environ;
+
+/* The test's environment with `more` on top, made before the fork: its process may have threads. */
+static char **with(char *const more[])
+{
+    size_t n = 0, m = 0;
+    char **all;
+
+    for (; environ[n]; n++)
+        ;
+    for (; more && more[m]; m++)
+        ;
+    all = calloc(n + m + 1, sizeof(*all));
+    if (!all)
+        abort();
+    for (size_t i = 0; i < m; i++)
+        all[i] = more[i]; /* getenv finds the first */
+    for (size_t i = 0; i < n; i++)
+        all[m + i] = environ[i];
+    return all;
+}
+
 static void child_exec(int out, char *const argv[], char *const env[])
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -53,16 +75,15 @@ static void child_exec(int out, char *const argv[], char *const env[])
     (void)dup2(null, 0);
     (void)dup2(out, 1);
     (void)dup2(out, 2);
-    for (; env && *env; env++)
-        (void)putenv(*env);
-    (void)execvp(argv[0], argv);
+    (void)execvpe(argv[0], argv, env);
     (void)fprintf(stderr, "exec %s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }
 
 void proc_start(struct proc *p, const char *log, char *const argv[], char *const env[])
 {
-    int out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int    out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    char **all = with(env);
 
     if (out < 0)
         kit_fail(__FILE__, __LINE__, "open %s: %s", log, strerror(errno));
@@ -72,8 +93,9 @@ void proc_start(struct proc *p, const char *log, char *const argv[], char *const
     if (p->pid < 0)
         kit_fail(__FILE__, __LINE__, "fork: %s", strerror(errno));
     if (p->pid == 0)
-        child_exec(out, argv, env);
+        child_exec(out, argv, all);
     (void)close(out);
+    free(all);
 }
 
 bool proc_running(struct proc *p)

@@ -1,0 +1,465 @@
+#include "cluster.h"
+
+#include "run.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FAIL(...) kit_fail(__FILE__, __LINE__, __VA_ARGS__)
+
+static struct cluster *current; /* for kit_fail: a test has one */
+
+int64_t kit_now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void kit_nap(int ms)
+{
+    (void)nanosleep(&(struct timespec){ ms / 1000, (long)(ms % 1000) * 1000000 }, NULL);
+}
+
+void kit_last_words(void)
+{
+    for (int i = 0; current && i < current->workers_n; i++) {
+        char *tail = proc_tail(&current->workers[i]->proc, 6000);
+
+        (void)fprintf(stderr, "---- %s said last:\n%s\n", current->workers[i]->name, tail ? tail : "(nothing)");
+        free(tail);
+    }
+}
+
+/* ---- up and down ---- */
+
+static void defaults(struct cluster_opts *o)
+{
+    if (!o->replicas)
+        o->replicas = kit_brokers() >= 3 ? 3 : 1;
+    if (!o->keys)
+        o->keys = 2 * o->partitions;
+    if (!o->batch)
+        o->batch = 50;
+    if (!o->crash_limit)
+        o->crash_limit = 3;
+    if (!o->handler_timeout_ms)
+        o->handler_timeout_ms = 2000;
+    if (!o->retry_attempts)
+        o->retry_attempts = 5;
+    if (!o->plugin)
+        o->plugin = "ledger";
+    if (o->keys > CLUSTER_KEYS || o->keys < o->partitions)
+        FAIL("keys: from one a partition to %d", CLUSTER_KEYS);
+}
+
+static void migrate(struct cluster *k)
+{
+    char  path[512];
+    char *text   = cluster_topology(k, "migrate", 1);
+    char *out    = NULL;
+    char *argv[] = { (char *)kit_pawl(), "migrate", path, NULL };
+    int   rc;
+
+    (void)snprintf(path, sizeof(path), "%s/migrate.yaml", k->dir);
+    kit_write_file(path, text);
+    rc = proc_run(argv, 60000, &out);
+    if (rc != 0)
+        FAIL("pawl migrate ended with %d:\n%s\n%s", rc, out ? out : "", text);
+    free(out);
+    free(text);
+}
+
+static void sql_connect(struct cluster *k)
+{
+    char dsn[400];
+
+    (void)snprintf(dsn, sizeof(dsn), "%s application_name=test", kit_postgres_dsn(k->pg));
+    if (k->sql)
+        PQfinish(k->sql);
+    k->sql = PQconnectdb(dsn);
+    if (PQstatus(k->sql) != CONNECTION_OK)
+        FAIL("the test's own connection: %s", PQerrorMessage(k->sql));
+}
+
+struct cluster *cluster_up_with(struct cluster_opts o)
+{
+    static int      made;
+    struct cluster *k = calloc(1, sizeof(*k));
+
+    if (!k)
+        abort();
+    defaults(&o);
+    k->o = o;
+    (void)snprintf(k->dir, sizeof(k->dir), "%s/t%d-%d", kit_dir(), (int)getpid(), made);
+    (void)snprintf(k->topic, sizeof(k->topic), "events-%d-%d", (int)getpid(), made);
+    (void)snprintf(k->group, sizeof(k->group), "group-%d-%d", (int)getpid(), made);
+    made++;
+    if (mkdir(k->dir, 0755) < 0)
+        FAIL("mkdir %s: %s", k->dir, strerror(errno));
+    current = k;
+    k->pg   = kit_postgres_new(k->dir);
+    if (o.proxy)
+        k->proxy = proxy_start(kit_postgres_socket(k->pg));
+    kafka_topic_create(k->topic, o.partitions, o.replicas);
+    k->producer = kafka_producer_new();
+    migrate(k);
+    sql_connect(k);
+    return k;
+}
+
+void cluster_down(struct cluster *k)
+{
+    if (!k)
+        return;
+    for (int i = 0; i < k->workers_n; i++) {
+        struct worker *w = k->workers[i];
+
+        proc_signal(&w->proc, SIGSTOP); /* or it would start them again */
+        for (int slot = 0; slot < 8; slot++)
+            worker_kill(w, slot);
+        proc_end(&w->proc);
+        free(w);
+    }
+    kafka_producer_free(k->producer);
+    if (k->sql)
+        PQfinish(k->sql);
+    proxy_stop(k->proxy);
+    kit_postgres_free(k->pg);
+    current = NULL;
+    free(k);
+}
+
+/* ---- workers ---- */
+
+char *cluster_topology(const struct cluster *k, const char *instance, int slots)
+{
+    char *text = NULL;
+    char  dsn[300];
+    int   n;
+
+    if (k->proxy)
+        (void)snprintf(dsn, sizeof(dsn), "host=127.0.0.1 port=%d %s", proxy_port(k->proxy), kit_postgres_login(k->pg));
+    else
+        (void)snprintf(dsn, sizeof(dsn), "%s", kit_postgres_dsn(k->pg));
+    n = asprintf(&text,
+                 "version: 1\n"
+                 "instance: %s\n"
+                 "run_dir: %s/%s\n"
+                 "plugin_dir: %s\n"
+                 "drain_timeout: 10s\n"
+                 "kafka:\n"
+                 "  bootstrap.servers: \"%s\"\n"
+                 "  session.timeout.ms: 6000\n"
+                 "  heartbeat.interval.ms: 500\n"
+                 "  reconnect.backoff.max.ms: 500\n"
+                 "postgres:\n"
+                 "  dsn: \"%s\"\n"
+                 "pipelines:\n"
+                 "  main:\n"
+                 "    source: { topics: [%s], group: %s }\n"
+                 "    plugin: { path: %s.so }\n"
+                 "    workers: %d\n"
+                 "    batch: { max_messages: %d }\n"
+                 "    retry: { attempts: %d, backoff: 20ms, max_backoff: 200ms }\n"
+                 "    handler_timeout: %dms\n"
+                 "    crash_limit: %d\n"
+                 "%s%s%s",
+                 instance, k->dir, instance, kit_plugins(), kafka_bootstrap(), dsn, k->topic, k->group, k->o.plugin, slots, k->o.batch,
+                 k->o.retry_attempts, k->o.handler_timeout_ms, k->o.crash_limit,
+                 k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ", k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic,
+                 k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
+    if (n < 0)
+        abort();
+    return text;
+}
+
+static struct worker *worker_named(struct cluster *k, const char *name)
+{
+    struct worker *w;
+
+    for (int i = 0; i < k->workers_n; i++)
+        if (strcmp(k->workers[i]->name, name) == 0)
+            return k->workers[i];
+    if (k->workers_n == CLUSTER_WORKERS || !(w = calloc(1, sizeof(*w))))
+        FAIL("too many workers");
+    w->k = k;
+    (void)snprintf(w->name, sizeof(w->name), "%s", name);
+    (void)snprintf(w->run_dir, sizeof(w->run_dir), "%s/%s", k->dir, name);
+    (void)snprintf(w->topology, sizeof(w->topology), "%s/%s.yaml", k->dir, name);
+    if (mkdir(w->run_dir, 0700) < 0)
+        FAIL("mkdir %s: %s", w->run_dir, strerror(errno));
+    k->workers[k->workers_n++] = w;
+    return w;
+}
+
+struct worker *worker_start_with(struct cluster *k, const char *instance, struct worker_opts o)
+{
+    struct worker *w    = worker_named(k, instance);
+    char          *text = cluster_topology(k, instance, o.slots);
+    char           log[512], failpoint[128], token[400], guards[128];
+    char          *argv[] = { (char *)kit_pawl(), "run", w->topology, NULL };
+    char          *env[4] = { NULL };
+    int            n      = 0;
+
+    if (proc_running(&w->proc))
+        FAIL("worker %s runs already", instance);
+    kit_write_file(w->topology, text);
+    free(text);
+    if (o.failpoint) {
+        (void)snprintf(failpoint, sizeof(failpoint), "PAWL_FAILPOINT=%s", o.failpoint);
+        env[n++] = failpoint;
+    }
+    if (o.token) {
+        cluster_token_make(k);
+        (void)snprintf(token, sizeof(token), "PAWL_FAILPOINT_TOKEN=%s", cluster_token(k));
+        env[n++] = token;
+    }
+    if (o.guards_off) {
+        (void)snprintf(guards, sizeof(guards), "PAWL_GUARD_OFF=%s", o.guards_off);
+        env[n++] = guards;
+    }
+    (void)snprintf(log, sizeof(log), "%s/%s.log", k->dir, instance);
+    proc_start(&w->proc, log, argv, env);
+    return w;
+}
+
+pid_t worker_pid(const struct worker *w, int slot)
+{
+    char number[16];
+
+    (void)snprintf(number, sizeof(number), "%d", slot);
+    return w->proc.pid && !w->proc.reaped ? proc_child(w->proc.pid, "--slot", number) : 0;
+}
+
+pid_t worker_wait_pid(const struct worker *w, int slot, pid_t not_this)
+{
+    pid_t pid = 0;
+
+    wait_until((pid = worker_pid(w, slot)) != 0 && pid != not_this);
+    return pid;
+}
+
+static void signal_slots(const struct worker *w, int sig)
+{
+    for (int slot = 0; slot < 8; slot++) {
+        pid_t pid = worker_pid(w, slot);
+
+        if (pid)
+            (void)kill(pid, sig);
+    }
+}
+
+void worker_freeze(struct worker *w)
+{
+    proc_signal(&w->proc, SIGSTOP);
+    signal_slots(w, SIGSTOP);
+}
+
+void worker_thaw(struct worker *w)
+{
+    signal_slots(w, SIGCONT);
+    proc_signal(&w->proc, SIGCONT);
+}
+
+void worker_kill(struct worker *w, int slot)
+{
+    pid_t pid = worker_pid(w, slot);
+
+    if (pid)
+        (void)kill(pid, SIGKILL);
+}
+
+bool worker_stop(struct worker *w, int timeout_ms)
+{
+    proc_signal(&w->proc, SIGTERM);
+    return proc_wait(&w->proc, timeout_ms);
+}
+
+bool worker_says(const struct worker *w, const char *text)
+{
+    return proc_says(&w->proc, text);
+}
+
+int worker_says_n(const struct worker *w, const char *text)
+{
+    return proc_says_n(&w->proc, text);
+}
+
+char *worker_status(const struct worker *w)
+{
+    char *out    = NULL;
+    char *argv[] = { (char *)kit_pawl(), "status", "--json", (char *)w->topology, NULL };
+    int   rc     = proc_run(argv, 10000, &out);
+
+    if (rc != 0)
+        FAIL("pawl status ended with %d: %s", rc, out ? out : "");
+    return out;
+}
+
+const char *cluster_token(const struct cluster *k)
+{
+    static char path[300];
+
+    (void)snprintf(path, sizeof(path), "%s/token", k->dir);
+    return path;
+}
+
+void cluster_token_make(const struct cluster *k)
+{
+    kit_write_file(cluster_token(k), "once\n");
+}
+
+bool cluster_token_taken(const struct cluster *k)
+{
+    return access(cluster_token(k), F_OK) != 0;
+}
+
+/* ---- events ---- */
+
+void event_queue(struct cluster *k, int key, const char *command, int64_t arg)
+{
+    char name[16], value[96];
+    int  n;
+
+    if (key < 0 || key >= k->o.keys)
+        FAIL("key %d of %d", key, k->o.keys);
+    (void)snprintf(name, sizeof(name), "k%02d", key);
+    n = snprintf(value, sizeof(value), "%lld %s %lld", (long long)++k->seq[key], command, (long long)arg);
+    kafka_produce(k->producer, k->topic, key % k->o.partitions, name, value, (size_t)n);
+}
+
+void events_flush(struct cluster *k)
+{
+    kafka_flush(k->producer, 120000);
+}
+
+void events_send(struct cluster *k, int n)
+{
+    for (int i = 0; i < n; i++) {
+        event_queue(k, k->next_key, "ok", 0);
+        k->next_key = (k->next_key + 1) % k->o.keys;
+    }
+    events_flush(k);
+}
+
+int64_t event_send(struct cluster *k, int key, const char *command, int64_t arg)
+{
+    int64_t low, high;
+
+    event_queue(k, key, command, arg);
+    events_flush(k);
+    kafka_watermarks(k->topic, key % k->o.partitions, &low, &high);
+    return high - 1;
+}
+
+/* ---- SQL ---- */
+
+static PGresult *ask(struct cluster *k, const char *sql)
+{
+    PGresult *res;
+
+    if (PQstatus(k->sql) != CONNECTION_OK)
+        sql_connect(k);
+    res = PQexec(k->sql, sql);
+    if (PQresultStatus(res) == PGRES_FATAL_ERROR && PQstatus(k->sql) != CONNECTION_OK) { /* the server was restarted */
+        PQclear(res);
+        sql_connect(k);
+        res = PQexec(k->sql, sql);
+    }
+    if (PQresultStatus(res) != PGRES_TUPLES_OK && PQresultStatus(res) != PGRES_COMMAND_OK)
+        FAIL("%s: %s", sql, PQerrorMessage(k->sql));
+    return res;
+}
+
+static char *format(const char *fmt, va_list ap)
+{
+    char *sql = NULL;
+
+    if (vasprintf(&sql, fmt, ap) < 0)
+        abort();
+    return sql;
+}
+
+char *sql_text(struct cluster *k, const char *fmt, ...)
+{
+    va_list   ap;
+    char     *sql, *text = NULL;
+    PGresult *res;
+
+    va_start(ap, fmt);
+    sql = format(fmt, ap);
+    va_end(ap);
+    res = ask(k, sql);
+    if (PQntuples(res) > 0 && !PQgetisnull(res, 0, 0) && !(text = strdup(PQgetvalue(res, 0, 0))))
+        abort();
+    PQclear(res);
+    free(sql);
+    return text;
+}
+
+int64_t sql_int(struct cluster *k, const char *fmt, ...)
+{
+    va_list   ap;
+    char     *sql;
+    int64_t   value = 0;
+    PGresult *res;
+
+    va_start(ap, fmt);
+    sql = format(fmt, ap);
+    va_end(ap);
+    res = ask(k, sql);
+    if (PQntuples(res) > 0)
+        value = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+    PQclear(res);
+    free(sql);
+    return value;
+}
+
+void sql_exec(struct cluster *k, const char *fmt, ...)
+{
+    va_list ap;
+    char   *sql;
+
+    va_start(ap, fmt);
+    sql = format(fmt, ap);
+    va_end(ap);
+    PQclear(ask(k, sql));
+    free(sql);
+}
+
+int64_t ledger_count(struct cluster *k)
+{
+    return sql_int(k, "SELECT count(*) FROM test.ledger");
+}
+
+int64_t dead_count(struct cluster *k)
+{
+    return sql_int(k, "SELECT count(*) FROM pawl.dead_letters");
+}
+
+int64_t next_offset(struct cluster *k, int partition)
+{
+    return sql_int(k, "SELECT next_offset FROM pawl.offsets WHERE group_name = '%s' AND topic = '%s' AND partition = %d", k->group, k->topic,
+                   partition);
+}
+
+void postgres_stop(struct cluster *k, const char *mode)
+{
+    kit_postgres_stop(k->pg, mode);
+}
+
+void postgres_start(struct cluster *k)
+{
+    kit_postgres_start(k->pg);
+}

@@ -1,0 +1,116 @@
+/* cluster: one test's world. The brokers are shared by a test binary; topic, group, database and processes are the
+ * test's own, so that tests run beside each other.
+ *
+ *   struct cluster *k = cluster_up(.partitions = 3);
+ *   struct worker  *a = worker_start(k, "a");
+ *
+ *   events_send(k, 1000);
+ *   wait_until(ledger_count(k) == 1000);
+ *   cr_assert(oracle_exactly_once_in_order(k));
+ *   cluster_down(k); */
+#ifndef KIT_CLUSTER_H
+#define KIT_CLUSTER_H
+
+#include "kafka.h"
+#include "proc.h"
+#include "proxy.h"
+#include "wait.h"
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define CLUSTER_KEYS    64
+#define CLUSTER_WORKERS 8
+
+struct cluster_opts {
+    int         partitions;         /* default 3 */
+    int         replicas;           /* default: as many as there are brokers */
+    int         keys;               /* default 2 a partition; few keys make waves, many make wide batches */
+    int         batch;              /* batch.max_messages, default 50 */
+    int         crash_limit;        /* default 3 */
+    int         handler_timeout_ms; /* default 2000 */
+    int         retry_attempts;     /* default 5 */
+    const char *plugin;             /* default "ledger" */
+    const char *dlq;                /* default "yes"; "no": no dead-letter topic */
+    bool        proxy;              /* workers reach PostgreSQL through k->proxy */
+};
+
+struct cluster {
+    struct cluster_opts o;
+    char                dir[200], topic[64], group[64];
+    struct kit_pg      *pg;
+    struct proxy       *proxy;
+    PGconn             *sql; /* the test's own connection */
+    struct kafka_producer *producer;
+    int64_t             seq[CLUSTER_KEYS]; /* last one sent, by key */
+    int                 next_key;
+    struct worker      *workers[CLUSTER_WORKERS];
+    int                 workers_n;
+};
+
+/* One `pawl run` with its supervisor. */
+struct worker {
+    struct cluster *k;
+    struct proc     proc;
+    char            name[32], topology[512], run_dir[256];
+};
+
+struct worker_opts {
+    int         slots;      /* worker processes, default 1 */
+    const char *failpoint;  /* PAWL_FAILPOINT */
+    const char *token;      /* PAWL_FAILPOINT_TOKEN: made before the start; its file name is cluster_token() */
+    const char *guards_off; /* PAWL_GUARD_OFF */
+};
+
+#define cluster_up(...) cluster_up_with((struct cluster_opts){ .partitions = 3, __VA_ARGS__ })
+struct cluster *cluster_up_with(struct cluster_opts o);
+/* Kills what still runs and removes everything. Call it at the end of a test; what a failed test leaves behind goes when
+ * the test binary ends. */
+void cluster_down(struct cluster *k);
+
+/* Starts `pawl run`. instance: prefix of its group.instance.id. Starting a name again makes a new process of it. */
+#define worker_start(k, instance, ...) worker_start_with((k), (instance), (struct worker_opts){ .slots = 1, __VA_ARGS__ })
+struct worker *worker_start_with(struct cluster *k, const char *instance, struct worker_opts o);
+pid_t worker_pid(const struct worker *w, int slot); /* 0: none at the moment */
+pid_t worker_wait_pid(const struct worker *w, int slot, pid_t not_this);
+/* The whole `pawl run` stands still: its supervisor first, so that it cannot notice. */
+void worker_freeze(struct worker *w);
+void worker_thaw(struct worker *w);
+void worker_kill(struct worker *w, int slot); /* SIGKILL of one worker process */
+/* SIGTERM to the supervisor; true if all has ended within that time. */
+bool worker_stop(struct worker *w, int timeout_ms);
+bool worker_says(const struct worker *w, const char *text); /* anywhere in its log */
+int  worker_says_n(const struct worker *w, const char *text);
+/* `pawl status --json`, malloc'ed. */
+char *worker_status(const struct worker *w);
+
+/* The token file of fault points; making it arms one act. */
+const char *cluster_token(const struct cluster *k);
+void        cluster_token_make(const struct cluster *k);
+bool        cluster_token_taken(const struct cluster *k);
+
+/* n events "ok", over all keys in turn; waits for the acknowledgements. */
+void events_send(struct cluster *k, int n);
+/* One event of key number `key` with a command and its argument; returns its offset. Key k goes to partition k % partitions. */
+int64_t event_send(struct cluster *k, int key, const char *command, int64_t arg);
+/* The same without waiting; events_flush() waits. */
+void event_queue(struct cluster *k, int key, const char *command, int64_t arg);
+void events_flush(struct cluster *k);
+
+int64_t sql_int(struct cluster *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+char   *sql_text(struct cluster *k, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* malloc'ed; NULL: no row or null */
+void    sql_exec(struct cluster *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int64_t ledger_count(struct cluster *k);
+int64_t dead_count(struct cluster *k);
+int64_t next_offset(struct cluster *k, int partition);
+
+/* PostgreSQL of this test. */
+void postgres_stop(struct cluster *k, const char *mode); /* "fast", "immediate" */
+void postgres_start(struct cluster *k);
+
+/* All topology text that cluster_up's options lead to, for tests that need another one. */
+char *cluster_topology(const struct cluster *k, const char *instance, int slots);
+
+#endif

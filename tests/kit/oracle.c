@@ -1,0 +1,172 @@
+#include "oracle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum fate { APPLIED, DEAD, NOTHING };
+
+/* What a record must lead to, by its command: "SEQ COMMAND [ARG]". */
+static enum fate fate_of(const char *value)
+{
+    static const char *const dead[] = { "reject", "divide", "raise", "check",  "segv",  "abort",     "exit0",
+                                        "_exit0", "loop",   "stack", "sigkill", "plan_segv", "mustexist" };
+    const char *at = strchr(value, ' ');
+    size_t      n;
+
+    if (!at)
+        return DEAD; /* malformed */
+    at++;
+    n = strcspn(at, " ");
+    if (n == 4 && memcmp(at, "skip", 4) == 0)
+        return NOTHING;
+    for (size_t i = 0; i < sizeof(dead) / sizeof(dead[0]); i++)
+        if (strlen(dead[i]) == n && memcmp(at, dead[i], n) == 0)
+            return DEAD;
+    return APPLIED;
+}
+
+struct effect {
+    int     partition;
+    int64_t offset, n;
+    char    key[64];
+    char    value[192];
+};
+
+static int by_coordinates(const void *a, const void *b)
+{
+    const struct effect *x = a, *y = b;
+
+    if (x->partition != y->partition)
+        return x->partition < y->partition ? -1 : 1;
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    return x->n < y->n ? -1 : x->n > y->n;
+}
+
+static void copy_cut(char *to, size_t cap, const char *from)
+{
+    (void)snprintf(to, cap, "%s", from);
+}
+
+/* Ledger rows in the order of their insertion, or dead letters. */
+static struct effect *effects(struct cluster *k, const char *sql, size_t *ret_n)
+{
+    PGresult      *res = PQexec(k->sql, sql);
+    struct effect *all;
+
+    if (PQresultStatus(res) != PGRES_TUPLES_OK)
+        kit_fail(__FILE__, __LINE__, "oracle: %s", PQerrorMessage(k->sql));
+    *ret_n = (size_t)PQntuples(res);
+    all    = calloc(*ret_n + 1, sizeof(*all));
+    if (!all)
+        abort();
+    for (size_t i = 0; i < *ret_n; i++) {
+        all[i].partition = (int)strtol(PQgetvalue(res, (int)i, 0), NULL, 10);
+        all[i].offset    = strtoll(PQgetvalue(res, (int)i, 1), NULL, 10);
+        all[i].n         = (int64_t)i;
+        copy_cut(all[i].key, sizeof(all[i].key), PQgetvalue(res, (int)i, 2));
+        copy_cut(all[i].value, sizeof(all[i].value), PQgetvalue(res, (int)i, 3));
+    }
+    PQclear(res);
+    return all;
+}
+
+static long disorder(const struct effect *all, size_t n)
+{
+    int64_t last[256];
+    long    found = 0;
+
+    memset(last, 0xff, sizeof(last));
+    for (size_t i = 0; i < n; i++) {
+        int p = all[i].partition & 255;
+
+        found += all[i].offset < last[p];
+        if (all[i].offset > last[p])
+            last[p] = all[i].offset;
+    }
+    return found;
+}
+
+/* Both lists sorted by coordinates: counts what is missing, double or out of place. */
+static void compare(struct oracle *o, const struct kafka_record *log, size_t log_n, const struct effect *all, size_t n, enum fate fate)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < log_n; i++) {
+        const struct kafka_record *r    = &log[i];
+        long                       hits = 0;
+
+        for (; at < n && (all[at].partition < r->partition || (all[at].partition == r->partition && all[at].offset < r->offset)); at++)
+            o->foreign++;
+        for (; at < n && all[at].partition == r->partition && all[at].offset == r->offset; at++) {
+            hits++;
+            if (fate_of(r->value) != fate || strcmp(all[at].key, r->key) != 0 || strcmp(all[at].value, r->value) != 0)
+                o->foreign++;
+        }
+        if (hits > 1)
+            o->duplicated += hits - 1;
+        if (hits == 0 && fate_of(r->value) == fate)
+            o->lost++;
+    }
+    o->foreign += (long)(n - at);
+}
+
+struct oracle oracle_look(struct cluster *k)
+{
+    struct oracle        o = { 0 };
+    size_t               log_n, ledger_n, dead_n;
+    struct kafka_record *log = kafka_read_all(k->topic, k->o.partitions, &log_n);
+    struct effect       *ledger, *dead;
+
+    (void)ledger_count(k); /* connects again if PostgreSQL was restarted */
+    ledger = effects(k, "SELECT partition, source_offset, key, body FROM test.ledger ORDER BY n", &ledger_n);
+    dead   = effects(k, "SELECT source_partition, source_offset, convert_from(key, 'UTF8'), convert_from(value, 'UTF8') "
+                        "FROM pawl.dead_letters ORDER BY 1, 2", &dead_n);
+    o.sent       = (long)log_n;
+    o.applied    = (long)ledger_n;
+    o.dead       = (long)dead_n;
+    o.disordered = disorder(ledger, ledger_n);
+    qsort(ledger, ledger_n, sizeof(*ledger), by_coordinates);
+    qsort(dead, dead_n, sizeof(*dead), by_coordinates);
+    compare(&o, log, log_n, ledger, ledger_n, APPLIED);
+    compare(&o, log, log_n, dead, dead_n, DEAD);
+    o.state_wrong = sql_int(k, "SELECT count(*) FROM (SELECT key, count(*) AS n, max(seq) AS seq FROM test.ledger GROUP BY key) l "
+                               "FULL JOIN test.state s USING (key) WHERE s.count IS DISTINCT FROM l.n OR s.seq IS DISTINCT FROM l.seq");
+    for (int p = 0; p < k->o.partitions; p++) {
+        int64_t low, high, next = next_offset(k, p);
+
+        kafka_watermarks(k->topic, p, &low, &high);
+        if (next < low)
+            next = low;
+        o.lag += (long)(high - next);
+    }
+    free(log);
+    free(ledger);
+    free(dead);
+    return o;
+}
+
+bool oracle_exactly_once_in_order(struct cluster *k)
+{
+    struct oracle o = oracle_look(k);
+
+    if (!o.lost && !o.duplicated && !o.disordered && !o.foreign && !o.state_wrong && !o.lag)
+        return true;
+    (void)fprintf(stderr,
+                  "oracle: sent=%ld applied=%ld dead=%ld lost=%ld duplicated=%ld disordered=%ld foreign=%ld state_wrong=%ld lag=%ld\n",
+                  o.sent, o.applied, o.dead, o.lost, o.duplicated, o.disordered, o.foreign, o.state_wrong, o.lag);
+    return false;
+}
+
+bool oracle_all_accounted(struct cluster *k)
+{
+    for (int p = 0; p < k->o.partitions; p++) {
+        int64_t low, high;
+
+        kafka_watermarks(k->topic, p, &low, &high);
+        if (high > low && next_offset(k, p) != high)
+            return false;
+    }
+    return true;
+}
