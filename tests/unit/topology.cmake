@@ -1,0 +1,2 @@
+add_executable(topology_print topology_print.c)
+target_link_libraries(topology_print PRIVATE pw_topology)
