@@ -23,6 +23,7 @@ struct pw_err {
     int          sys;         /* errno, or 0 */
     int          kafka;       /* rd_kafka_resp_err_t, or 0 */
     char         sqlstate[6]; /* "" if none */
+    int          verdict;     /* with PW_D_ISOLATE: what the message is once it stands alone (PAWL_*), 0: rejected */
     const char  *file;        /* where it was raised */
     int          line;
     char         text[480]; /* "commit batch of 212: send: server closed the connection" */

@@ -81,7 +81,8 @@ struct pw_item {
     struct pw_emit   *emits, **emits_tail;
     uint32_t          writes_n, emits_n;
     pawl_rc           verdict;
-    bool              forced; /* the driver has decided: the plugin is not asked */
+    bool              forced;  /* the driver has decided: the plugin is not asked */
+    bool              crashed; /* forced, since it killed its worker too often */
     bool              done, sent; /* handled; its writes are on their way */
     const char       *code, *detail; /* why, NUL-terminated; NULL if nothing was said */
 };

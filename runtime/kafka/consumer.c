@@ -1,0 +1,272 @@
+#include "kafka/consumer.h"
+
+#include "base/clock.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What the protocol owns. The topology cannot set these; see docs/ARCHITECTURE.md for each reason. */
+static const char *const owned[][2] = {
+    { "enable.auto.commit", "false" },
+    { "enable.auto.offset.store", "false" },
+    { "auto.offset.reset", "error" },
+    { "isolation.level", "read_committed" },
+    { "check.crcs", "true" },
+    { "allow.auto.create.topics", "false" },
+    { "enable.partition.eof", "true" },
+    { "partition.assignment.strategy", "range" },
+    { "max.poll.interval.ms", "60000" },
+};
+
+/* What the topology may override. */
+static const char *const defaults[][2] = {
+    { "session.timeout.ms", "10000" },
+    { "heartbeat.interval.ms", "1000" },
+    { "fetch.wait.max.ms", "100" },
+    { "fetch.error.backoff.ms", "100" },
+    { "reconnect.backoff.max.ms", "1000" },
+    { "topic.metadata.refresh.interval.ms", "30000" },
+    { "socket.keepalive.enable", "true" },
+    { "socket.nagle.disable", "true" },
+    { "statistics.interval.ms", "0" },
+};
+
+static struct pw_consumer *self(void *opaque)
+{
+    return opaque;
+}
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    struct pw_consumer *co = self(rd_kafka_opaque(rk));
+
+    if (co->log)
+        co->log(level, facility, text);
+}
+
+static void note_error(struct pw_consumer *co, rd_kafka_resp_err_t code, const char *text)
+{
+    co->errors++;
+    co->trouble_us = pw_clock_us();
+    (void)snprintf(co->text, sizeof(co->text), "%s: %s", rd_kafka_err2name(code), text);
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        char                why[200];
+        rd_kafka_resp_err_t real = rd_kafka_fatal_error(co->rk, why, sizeof(why));
+
+        co->fatal  = true;
+        co->fenced = real == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+        (void)snprintf(co->text, sizeof(co->text), "%s: %s", rd_kafka_err2name(real), why);
+    }
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    (void)rk;
+    note_error(self(opaque), (rd_kafka_resp_err_t)code, reason);
+}
+
+/* Only notes what happened. An assignment is answered by an empty one, which lets the group go on while the offsets are
+ * claimed; a revocation is answered by the caller when its batch is done. */
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct pw_consumer *co = self(opaque);
+
+    co->rebalances++;
+    if (co->assigned) {
+        rd_kafka_topic_partition_list_destroy(co->assigned);
+        co->assigned = NULL;
+    }
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+
+        co->assigned = rd_kafka_topic_partition_list_copy(list);
+        (void)rd_kafka_assign(rk, none); /* cannot be refused here; if it were, the next rebalance repairs it */
+        rd_kafka_topic_partition_list_destroy(none);
+        return;
+    }
+    co->revoked = true;
+    co->lost    = rd_kafka_assignment_lost(rk) != 0;
+    if (code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
+        note_error(co, code, "rebalance failed");
+}
+
+static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct pw_err *err)
+{
+    char why[256];
+
+    if (rd_kafka_conf_set(conf, key, value, why, sizeof(why)) == RD_KAFKA_CONF_OK)
+        return 0;
+    return pw_err_set(err, PW_D_FATAL, "kafka property %s: %s", key, why);
+}
+
+static int configure(rd_kafka_conf_t *conf, const struct pw_consumer_settings *se, struct pw_err *err)
+{
+    char n[16];
+
+    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+        if (set(conf, defaults[i][0], defaults[i][1], err) < 0)
+            return -1;
+    (void)snprintf(n, sizeof(n), "%u", se->queue_messages);
+    if (set(conf, "queued.min.messages", n, err) < 0)
+        return -1;
+    (void)snprintf(n, sizeof(n), "%u", se->queue_kbytes);
+    if (set(conf, "queued.max.messages.kbytes", n, err) < 0)
+        return -1;
+    for (size_t i = 0; i < se->properties_n; i++)
+        if (set(conf, se->keys[i], se->values[i], err) < 0)
+            return -1;
+    for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
+        if (set(conf, owned[i][0], owned[i][1], err) < 0)
+            return -1;
+    if (set(conf, "group.id", se->group, err) < 0 || set(conf, "group.instance.id", se->instance_id, err) < 0 ||
+        set(conf, "client.id", se->client_id, err) < 0)
+        return -1;
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    return 0;
+}
+
+static int subscribe(struct pw_consumer *co, const struct pw_consumer_settings *se, struct pw_err *err)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)se->topics_n);
+    rd_kafka_resp_err_t              rc;
+
+    for (size_t i = 0; i < se->topics_n; i++)
+        (void)rd_kafka_topic_partition_list_add(list, se->topics[i], RD_KAFKA_PARTITION_UA);
+    rc = rd_kafka_subscribe(co->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return rc ? pw_err_set(err, PW_D_FATAL, "subscribe: %s", rd_kafka_err2str(rc)) : 0;
+}
+
+int pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *se, struct pw_err *err)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char             why[256];
+
+    rd_kafka_conf_set_opaque(conf, co);
+    if (configure(conf, se, err) < 0) {
+        rd_kafka_conf_destroy(conf);
+        return -1;
+    }
+    if (pipe2(co->wake, O_CLOEXEC | O_NONBLOCK) < 0) {
+        rd_kafka_conf_destroy(conf);
+        return pw_err_sys(err, PW_D_FATAL, "pipe");
+    }
+    co->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));
+    if (!co->rk) {
+        rd_kafka_conf_destroy(conf);
+        return pw_err_set(err, PW_D_FATAL, "consumer: %s", why);
+    }
+    (void)rd_kafka_poll_set_consumer(co->rk); /* always succeeds for a consumer with a group */
+    co->queue = rd_kafka_queue_get_consumer(co->rk);
+    rd_kafka_queue_io_event_enable(co->queue, co->wake[1], "", 1);
+    return subscribe(co, se, err);
+}
+
+void pw_consumer_serve(struct pw_consumer *co)
+{
+    rd_kafka_message_t *m;
+
+    while ((m = rd_kafka_consumer_poll(co->rk, 0))) {
+        /* Partition queues are not forwarded here, so this is never a record: topic and group errors. */
+        if (m->err)
+            note_error(co, m->err, rd_kafka_message_errstr(m));
+        rd_kafka_message_destroy(m);
+    }
+}
+
+int pw_consumer_fd(const struct pw_consumer *co)
+{
+    return co->wake[0];
+}
+
+void pw_consumer_drain_fd(struct pw_consumer *co)
+{
+    char sink[256];
+
+    while (read(co->wake[0], sink, sizeof(sink)) == (ssize_t)sizeof(sink))
+        ;
+}
+
+int pw_consumer_assign(struct pw_consumer *co, const rd_kafka_topic_partition_list_t *list, struct pw_err *err)
+{
+    rd_kafka_resp_err_t rc = rd_kafka_assign(co->rk, list);
+
+    return rc ? pw_err_set(err, pw_kafka_disp(rc), "assign %d partitions: %s", list->cnt, rd_kafka_err2str(rc)) : 0;
+}
+
+void pw_consumer_unassign(struct pw_consumer *co)
+{
+    (void)rd_kafka_assign(co->rk, NULL); /* a failure means that nothing was assigned */
+}
+
+rd_kafka_queue_t *pw_consumer_queue(struct pw_consumer *co, const char *topic, int32_t partition)
+{
+    rd_kafka_queue_t   *q = rd_kafka_queue_get_partition(co->rk, topic, partition);
+    rd_kafka_message_t *old;
+
+    PW_ASSERT(q != NULL);
+    rd_kafka_queue_forward(q, NULL); /* stays so, also over assignments */
+    rd_kafka_queue_io_event_enable(q, co->wake[1], "", 1);
+    /* What an earlier assignment left behind; also arms the wake-up again. */
+    while ((old = rd_kafka_consume_queue(q, 0)))
+        rd_kafka_message_destroy(old);
+    return q;
+}
+
+int pw_consumer_watermarks(struct pw_consumer *co, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low, int64_t *ret_end,
+                           struct pw_err *err)
+{
+    rd_kafka_resp_err_t rc = rd_kafka_query_watermark_offsets(co->rk, topic, partition, ret_low, ret_end, timeout_ms);
+
+    if (rc)
+        return pw_err_set(err, PW_D_RETRY, "log bounds of %s[%d]: %s", topic, partition, rd_kafka_err2str(rc));
+    return 0;
+}
+
+int64_t pw_consumer_end(struct pw_consumer *co, const char *topic, int32_t partition)
+{
+    int64_t low, end;
+
+    if (rd_kafka_get_watermark_offsets(co->rk, topic, partition, &low, &end) || end < 0)
+        return -1;
+    return end;
+}
+
+void pw_consumer_close(struct pw_consumer *co, int timeout_ms)
+{
+    int64_t           deadline = pw_clock_us() + (int64_t)timeout_ms * 1000;
+    rd_kafka_error_t *error    = rd_kafka_consumer_close_queue(co->rk, co->queue);
+
+    if (error) {
+        rd_kafka_error_destroy(error);
+        return;
+    }
+    while (!rd_kafka_consumer_closed(co->rk) && pw_clock_us() < deadline) {
+        rd_kafka_message_t *m = rd_kafka_consume_queue(co->queue, 20); /* returns as soon as there is something */
+
+        if (m)
+            rd_kafka_message_destroy(m);
+        if (co->revoked) {
+            co->revoked = false;
+            pw_consumer_unassign(co);
+        }
+    }
+}
+
+enum pw_disp pw_kafka_disp(rd_kafka_resp_err_t code)
+{
+    switch ((int)code) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR: return PW_D_NONE;
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID: return PW_D_FENCED;
+    case RD_KAFKA_RESP_ERR__FATAL:
+    case RD_KAFKA_RESP_ERR__INVALID_ARG:
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED: return PW_D_FATAL;
+    default: return PW_D_RETRY; /* brokers come back; nothing of a message is at stake */
+    }
+}

@@ -1,0 +1,67 @@
+/* consumer: one static member of a consumer group. It never decides where to read: whoever uses it assigns numeric offsets.
+ *
+ * Every partition keeps its own queue, not forwarded to the consumer's: back-pressure is then not reading a queue, and
+ * neither pause/resume nor seek (both unsafe in old librdkafka) is needed, while serve() keeps the membership alive.
+ * Rebalances are only noted by serve(); the caller acts on them when its batch is done, which librdkafka allows. */
+#ifndef PW_KAFKA_CONSUMER_H
+#define PW_KAFKA_CONSUMER_H
+
+#include "base/err.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pw_consumer_settings {
+    const char *const *keys; /* librdkafka properties from the topology, checked */
+    const char *const *values;
+    size_t             properties_n;
+    const char        *group, *instance_id, *client_id;
+    const char *const *topics;
+    size_t             topics_n;
+    uint32_t           queue_messages; /* per partition, that may wait in memory */
+    uint32_t           queue_kbytes;
+};
+
+struct pw_consumer {
+    rd_kafka_t       *rk;
+    rd_kafka_queue_t *queue;
+    int               wake[2]; /* a pipe: readable when any of the queues has something */
+    /* what serve() has seen and the caller has not acted on yet */
+    rd_kafka_topic_partition_list_t *assigned; /* NULL: none; owned here */
+    bool     revoked, lost;
+    bool     fenced; /* another process uses our instance id */
+    bool     fatal;
+    uint64_t rebalances, errors;
+    int64_t  trouble_us; /* monotonic time of the last broker error, 0 after a good sign */
+    char     text[256]; /* last error */
+    void   (*log)(int level, const char *facility, const char *text); /* any thread; syslog levels */
+};
+
+int  pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *se, struct pw_err *err) PW_MUST_CHECK;
+/* Serves rebalances and errors; resets max.poll.interval. Never blocks. */
+void pw_consumer_serve(struct pw_consumer *co);
+int  pw_consumer_fd(const struct pw_consumer *co);
+void pw_consumer_drain_fd(struct pw_consumer *co);
+
+/* Reads exactly these partitions from exactly these offsets; replaces what was assigned. */
+int  pw_consumer_assign(struct pw_consumer *co, const rd_kafka_topic_partition_list_t *list, struct pw_err *err) PW_MUST_CHECK;
+void pw_consumer_unassign(struct pw_consumer *co); /* answers a revocation */
+
+/* The partition's own queue; before it is assigned. Destroy it with rd_kafka_queue_destroy. */
+rd_kafka_queue_t *pw_consumer_queue(struct pw_consumer *co, const char *topic, int32_t partition);
+
+/* Asks the broker; blocks up to timeout_ms, so only where a partition cannot start without it. */
+int pw_consumer_watermarks(struct pw_consumer *co, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low, int64_t *ret_end,
+                           struct pw_err *err) PW_MUST_CHECK;
+/* As of the last fetch; -1: not known. */
+int64_t pw_consumer_end(struct pw_consumer *co, const char *topic, int32_t partition);
+
+/* Leaves the consumer without LeaveGroup (static member); waits at most timeout_ms. The handle is not destroyed, since
+ * that can hang: the process ends right after. */
+void pw_consumer_close(struct pw_consumer *co, int timeout_ms);
+
+enum pw_disp pw_kafka_disp(rd_kafka_resp_err_t code);
+
+#endif

@@ -1,0 +1,396 @@
+/* What the group gives and takes, and how a partition comes to run: WANTED, claimed in PostgreSQL, assigned at exactly
+ * the stored offset, its first record compared with the last one applied. */
+#include "base/clock.h"
+#include "base/fault.h"
+#include "observe/log.h"
+#include "worker/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CLAIM_PAUSE_US    100000
+#define RECLAIM_PAUSE_US  1000000
+#define RECLAIM_MAX_US    30000000
+#define WATERMARK_WAIT_MS 5000
+#define ENDS_EVERY_US     500000
+#define QUEUE_MESSAGES    20000 /* per partition: old librdkafka sleeps up to 1 s when all queues are full, this must last longer */
+#define QUEUE_KBYTES      8192
+
+static struct pw_log_at at_part(const struct pw_part *pt, int64_t offset)
+{
+    return (struct pw_log_at){ .topic = pt->topic, .partition = pt->partition, .offset = offset };
+}
+
+/* librdkafka's own threads call this. */
+static void log_from_kafka(int level, const char *facility, const char *text)
+{
+    pw_log(level <= 4 ? PW_LOG_WARN : PW_LOG_DEBUG, "kafka.log", PW_LOG_AT_NONE, "%s: %s", facility, text);
+}
+
+int pw_worker_open_consumer(struct pw_worker *w, struct pw_err *err)
+{
+    const struct pw_topology   *tp     = w->args->topology;
+    const char                **keys   = pw_arena_array(w->life, tp->kafka_n, sizeof(*keys));
+    const char                **values = pw_arena_array(w->life, tp->kafka_n, sizeof(*values));
+    struct pw_consumer_settings se     = {
+            .keys           = keys,
+            .values         = values,
+            .properties_n   = tp->kafka_n,
+            .group          = w->pipe->group,
+            .instance_id    = pw_arena_printf(w->life, "%s-%s-%u", tp->instance, w->pipe->name, w->args->slot),
+            .client_id      = "pawl",
+            .topics         = w->pipe->topics,
+            .topics_n       = w->pipe->topics_n,
+            .queue_messages = QUEUE_MESSAGES,
+            .queue_kbytes   = QUEUE_KBYTES,
+    };
+
+    for (size_t i = 0; i < tp->kafka_n; i++) {
+        keys[i]   = tp->kafka[i].key;
+        values[i] = tp->kafka[i].value;
+    }
+    for (size_t i = 0; i < w->pipe->topics_n && i < PW_BB_TOPICS; i++)
+        (void)snprintf(w->bb->topics[i], sizeof(w->bb->topics[i]), "%s", w->pipe->topics[i]);
+    atomic_store(&w->bb->topics_n, (uint32_t)(w->pipe->topics_n < PW_BB_TOPICS ? w->pipe->topics_n : PW_BB_TOPICS));
+    w->consumer.log = log_from_kafka;
+    return pw_consumer_open(&w->consumer, &se, err);
+}
+
+/* ---- what the group decided ---- */
+
+static void forget_partitions(struct pw_worker *w)
+{
+    static const struct pw_bb_partition_view empty = { .state = PW_BB_P_NONE };
+
+    for (size_t i = 0; i < w->parts_n; i++) {
+        pw_bb_partition_write(w->bb, w->parts[i].slot, &empty, 0);
+        pw_part_done(&w->parts[i]);
+    }
+    free(w->parts);
+    w->parts   = NULL;
+    w->parts_n = 0;
+}
+
+static uint32_t topic_index(const struct pw_worker *w, const char *topic)
+{
+    uint32_t i = 0;
+
+    while (i < w->pipe->topics_n && strcmp(w->pipe->topics[i], topic) != 0)
+        i++;
+    PW_ASSERT(i < w->pipe->topics_n);
+    return i;
+}
+
+static void take_assignment(struct pw_worker *w)
+{
+    rd_kafka_topic_partition_list_t *list = w->consumer.assigned;
+
+    w->consumer.assigned = NULL;
+    forget_partitions(w);
+    w->parts = calloc((size_t)list->cnt + 1, sizeof(*w->parts));
+    PW_ASSERT(w->parts != NULL);
+    for (int i = 0; i < list->cnt; i++) {
+        uint32_t topic = topic_index(w, list->elems[i].topic);
+
+        pw_part_init(&w->parts[w->parts_n++], w->pipe->topics[topic], topic, list->elems[i].partition, (uint32_t)i);
+    }
+    if (w->parts_n > PW_BB_PARTITIONS)
+        pw_log(PW_LOG_WARN, "worker.partitions", PW_LOG_AT_NONE, "%zu partitions; metrics and status show the first %d", w->parts_n,
+               PW_BB_PARTITIONS);
+    pw_log(PW_LOG_INFO, "group.assigned", PW_LOG_AT_NONE, "%d partitions", list->cnt);
+    rd_kafka_topic_partition_list_destroy(list);
+    w->claim_at_us   = 0;
+    w->claims_failed = 0;
+    w->consumer.trouble_us = 0;
+}
+
+void pw_worker_rebalance(struct pw_worker *w)
+{
+    if (w->consumer.revoked) {
+        PW_FAULT(revoke);
+        pw_log(PW_LOG_INFO, "group.revoked", PW_LOG_AT_NONE, "%zu partitions%s", w->parts_n, w->consumer.lost ? ", lost" : "");
+        w->consumer.revoked = w->consumer.lost = false;
+        forget_partitions(w);
+        if (!w->consumer.assigned) /* else the next assignment is here already */
+            pw_consumer_unassign(&w->consumer);
+    }
+    if (w->consumer.assigned)
+        take_assignment(w);
+}
+
+/* ---- claim ---- */
+
+/* A partition that this group has never read: where its topology says, decided once. */
+static int first_offset(void *arg, const struct pw_part *pt, int64_t *ret_offset, struct pw_err *err)
+{
+    struct pw_worker *w = arg;
+    int64_t           low, end;
+
+    if (pw_consumer_watermarks(&w->consumer, pt->topic, pt->partition, WATERMARK_WAIT_MS, &low, &end, err) < 0) {
+        struct pw_log_at at = at_part(pt, -1);
+
+        pw_log(PW_LOG_WARN, "partition.start", &at, "%s", err->text);
+        return -1;
+    }
+    *ret_offset = w->pipe->start == PW_START_LATEST ? end : low;
+    return 0;
+}
+
+static void start_fetching(struct pw_part *pt, struct pw_consumer *co)
+{
+    if (!pt->queue)
+        pt->queue = pw_consumer_queue(co, pt->topic, pt->partition);
+    pt->check_bookmark = pt->has_bookmark && PW_GUARD(bookmark);
+    pt->expected       = pt->next_offset;
+    pt->eof_offset     = -1;
+    pt->state          = PW_PART_RUNNING;
+}
+
+/* Everything that runs, each from where it stands. */
+static void assign(struct pw_worker *w)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)w->parts_n);
+    struct pw_err                    err;
+
+    for (size_t i = 0; i < w->parts_n; i++) {
+        struct pw_part *pt = &w->parts[i];
+
+        if (pt->state == PW_PART_CLAIMED)
+            start_fetching(pt, &w->consumer);
+        if (pt->state != PW_PART_RUNNING)
+            continue;
+        rd_kafka_topic_partition_list_add(list, pt->topic, pt->partition)->offset = pt->check_bookmark ? pt->bookmark_offset : pt->expected;
+    }
+    if (pw_consumer_assign(&w->consumer, list, &err) < 0)
+        pw_log(PW_LOG_ERROR, "group.assign", PW_LOG_AT_NONE, "%s", err.text);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+static void ask_cluster_id(struct pw_worker *w)
+{
+    char *id;
+
+    if (w->cluster_id[0] || !(id = rd_kafka_clusterid(w->consumer.rk, 0)))
+        return;
+    (void)snprintf(w->cluster_id, sizeof(w->cluster_id), "%s", id);
+    rd_kafka_mem_free(w->consumer.rk, id);
+}
+
+static bool claim_due(struct pw_worker *w)
+{
+    int64_t now = pw_clock_us();
+    bool    due = false;
+
+    if (!pw_conn_alive(&w->conn) || now < w->claim_at_us)
+        return false;
+    for (size_t i = 0; i < w->parts_n; i++)
+        due = due || w->parts[i].state == PW_PART_WANTED;
+    return due;
+}
+
+static void log_claimed(const struct pw_worker *w)
+{
+    for (size_t i = 0; i < w->parts_n; i++) {
+        const struct pw_part *pt = &w->parts[i];
+        struct pw_log_at      at = at_part(pt, pt->next_offset);
+
+        if (pt->state == PW_PART_CLAIMED)
+            pw_log(PW_LOG_DEBUG, "partition.claimed", &at, "epoch %lld", (long long)pt->owner_epoch);
+        else if (pt->state == PW_PART_HALTED && !pt->expected)
+            pw_log(PW_LOG_ERROR, "partition.halted", &at, "%s", pt->reason);
+    }
+}
+
+void pw_worker_claim(struct pw_worker *w)
+{
+    struct pw_start_hook start   = { .start = first_offset, .arg = w };
+    size_t               claimed = 0;
+    struct pw_err        err;
+
+    if (!claim_due(w))
+        return;
+    ask_cluster_id(w);
+    start.cluster_id = w->cluster_id[0] ? w->cluster_id : NULL;
+    pw_arena_reset(w->scratch);
+    w->claim_at_us = pw_clock_us() + CLAIM_PAUSE_US;
+    for (size_t i = 0; i < w->parts_n; i++) /* fenced not long ago: the rightful owner comes first */
+        if (w->parts[i].state == PW_PART_WANTED && w->parts[i].reclaim_at_us > w->claim_at_us)
+            return;
+    if (pw_tx_claim(&w->tx, w->scratch, w->parts, w->parts_n, &start, w->claims_failed % 2 == 1, &claimed, &err) < 0) {
+        pw_log(PW_LOG_WARN, "partition.claim", PW_LOG_AT_NONE, "%s", err.text);
+        pw_conn_rollback(&w->conn);
+        return;
+    }
+    if (!claimed) {
+        w->claims_failed++;
+        return;
+    }
+    w->claims_failed = 0;
+    log_claimed(w);
+    assign(w);
+}
+
+void pw_worker_reclaim(struct pw_worker *w, struct pw_part *pt, const char *why)
+{
+    struct pw_log_at at    = at_part(pt, pt->next_offset);
+    int64_t          pause = (int64_t)RECLAIM_PAUSE_US << (pt->reclaims < 5 ? pt->reclaims : 5);
+
+    pw_log(PW_LOG_WARN, "partition.fenced", &at, "%s", why);
+    pw_bb_add(&w->bb->fenced, 1);
+    pw_part_clear(pt);
+    pt->state = PW_PART_WANTED;
+    pt->reclaims++;
+    pt->retry_at_us   = 0;
+    pt->attempt       = 0;
+    pt->reclaim_at_us = pw_clock_us() + (pause > RECLAIM_MAX_US ? RECLAIM_MAX_US : pause);
+    w->claim_at_us    = 0;
+}
+
+/* ---- receive ---- */
+
+static void halt(struct pw_part *pt, int64_t from, int64_t to, const char *what)
+{
+    struct pw_log_at at = at_part(pt, pt->next_offset);
+
+    if (from <= to)
+        pw_part_halt(pt, from, to, "%s: offsets %lld to %lld are missing", what, (long long)from, (long long)to);
+    else
+        pw_part_halt(pt, from, to, "%s", what);
+    pw_log(PW_LOG_ERROR, "partition.halted", &at, "%s", pt->reason);
+}
+
+/* The broker refused the offset. If only the bookmark is gone, go on without it; else the range is missing. */
+static void out_of_range(struct pw_worker *w, struct pw_part *pt)
+{
+    int64_t       low, end;
+    struct pw_err err;
+    char          what[120];
+
+    if (pw_consumer_watermarks(&w->consumer, pt->topic, pt->partition, WATERMARK_WAIT_MS, &low, &end, &err) < 0) {
+        struct pw_log_at at = at_part(pt, pt->next_offset);
+
+        pw_log(PW_LOG_WARN, "partition.bounds", &at, "%s", err.text);
+        pw_part_clear(pt);
+        pt->state = PW_PART_CLAIMED; /* assigned again, and refused again, until the broker tells */
+        assign(w);
+        return;
+    }
+    pt->end_offset = end;
+    if (pt->next_offset < low) {
+        halt(pt, pt->next_offset, low - 1, "the log was cut below the stored offset");
+    } else if (pt->next_offset > end) {
+        (void)snprintf(what, sizeof(what), "the log ends at %lld, before the stored offset %lld: truncated or recreated topic", (long long)end,
+                       (long long)pt->next_offset);
+        halt(pt, end, pt->next_offset - 1, what);
+    } else {
+        pw_part_clear(pt);
+        pt->has_bookmark = false; /* the record before is gone; nothing says that the log is another one */
+        pt->state        = PW_PART_CLAIMED;
+        assign(w);
+    }
+}
+
+/* false: this was the bookmark, or something below what is expected. */
+static bool accept_record(struct pw_worker *w, struct pw_part *pt, const rd_kafka_message_t *m)
+{
+    if (pt->check_bookmark) {
+        pt->check_bookmark = false;
+        if (m->offset == pt->bookmark_offset) {
+            if (pw_part_fingerprint(m) != pt->bookmark_hash)
+                halt(pt, 1, 0, "the record before the stored offset is not the one that was applied: the topic was recreated");
+            return false;
+        }
+    }
+    if (m->offset < pt->expected) {
+        pw_bb_add(&w->bb->stale_messages, 1);
+        return false;
+    }
+    if (m->offset > pt->expected)
+        pw_bb_add(&w->bb->offset_jumps, 1);
+    pt->expected = m->offset + 1;
+    return true;
+}
+
+static void take_error(struct pw_worker *w, struct pw_part *pt, const rd_kafka_message_t *m)
+{
+    struct pw_log_at at = at_part(pt, pt->next_offset);
+
+    switch ((int)m->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        pt->eof_offset = m->offset;
+        if (m->offset < pt->expected) /* the log is shorter than what we have read of it */
+            out_of_range(w, pt);
+        break;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: out_of_range(w, pt); break;
+    default:
+        w->consumer.errors++;
+        pw_log(PW_LOG_WARN, "partition.error", &at, "%s: %s", rd_kafka_err2name(m->err), rd_kafka_message_errstr(m));
+        break;
+    }
+}
+
+static void receive_from(struct pw_worker *w, struct pw_part *pt, size_t most)
+{
+    while (pt->state == PW_PART_RUNNING && pw_part_has_room(pt, most, w->pipe->batch_max_bytes) &&
+           rd_kafka_queue_length(pt->queue) > 0) {
+        rd_kafka_message_t *m = rd_kafka_consume_queue(pt->queue, 0);
+
+        if (!m)
+            break;
+        if (m->err && (m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF || m->offset < pt->expected) && w->in_batch) {
+            PW_ASSERT(!pt->held);
+            pt->held = m; /* it may cost the partition its records, which the batch is using */
+            break;
+        }
+        if (m->err || !accept_record(w, pt, m)) {
+            if (m->err)
+                take_error(w, pt, m);
+            rd_kafka_message_destroy(m);
+            continue;
+        }
+        pw_part_push(pt, m);
+    }
+}
+
+void pw_worker_receive(struct pw_worker *w)
+{
+    size_t most = w->batch_cap * 2 / (w->parts_n ? w->parts_n : 1) + 1;
+
+    for (size_t i = 0; i < w->parts_n; i++) {
+        struct pw_part *pt = &w->parts[i];
+
+        if (pt->held && w->in_batch)
+            continue;
+        if (pt->held) {
+            rd_kafka_message_t *m = pt->held;
+
+            pt->held = NULL;
+            take_error(w, pt, m);
+            rd_kafka_message_destroy(m);
+        }
+        receive_from(w, pt, most);
+    }
+}
+
+void pw_worker_publish(struct pw_worker *w)
+{
+    int64_t now = pw_clock_us();
+
+    for (size_t i = 0; i < w->parts_n; i++) {
+        struct pw_part *pt = &w->parts[i];
+
+        if (now >= w->ends_at_us && pt->state == PW_PART_RUNNING) {
+            int64_t end = pw_consumer_end(&w->consumer, pt->topic, pt->partition);
+
+            pt->end_offset = end >= 0 ? end : pt->end_offset;
+        }
+        if (pt->end_offset >= 0 && pt->end_offset < pt->next_offset && pt->state != PW_PART_HALTED)
+            pt->end_offset = pt->next_offset; /* what is applied was there */
+        if (pt->slot < PW_BB_PARTITIONS)
+            pw_part_publish(pt, w->bb);
+    }
+    if (now >= w->ends_at_us)
+        w->ends_at_us = now + ENDS_EVERY_US;
+}

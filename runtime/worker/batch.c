@@ -1,0 +1,181 @@
+#include "worker/batch.h"
+
+#include "base/clock.h"
+
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static bool may_run(const struct pw_part *pt, int64_t now_us)
+{
+    return pt->state == PW_PART_RUNNING && (pt->retry_at_us == 0 || pt->retry_at_us <= now_us);
+}
+
+/* The log ends above what we applied, with nothing to read between: compaction, aborted records or control records. */
+static bool has_hole_at_end(const struct pw_part *pt)
+{
+    return pt->n == 0 && pt->eof_offset > pt->next_offset;
+}
+
+bool pw_batch_ready(const struct pw_part *parts, size_t parts_n, int64_t now_us)
+{
+    for (size_t i = 0; i < parts_n; i++)
+        if (may_run(&parts[i], now_us) && (parts[i].n > 0 || has_hole_at_end(&parts[i])))
+            return true;
+    return false;
+}
+
+static void fill_headers(struct pw_arena *ar, const rd_kafka_message_t *m, pawl_msg *msg)
+{
+    rd_kafka_headers_t *hdrs;
+    pawl_header        *out;
+    size_t              n;
+
+    if (rd_kafka_message_headers(m, &hdrs) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    n   = rd_kafka_header_cnt(hdrs);
+    out = pw_arena_array(ar, n, sizeof(*out));
+    for (size_t i = 0; i < n; i++) {
+        const char *name  = NULL;
+        const void *value = NULL;
+        size_t      len   = 0;
+
+        if (rd_kafka_header_get_all(hdrs, i, &name, &value, &len) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            break;
+        out[i].name  = (pawl_str){ name, strlen(name) };
+        out[i].value = (pawl_bytes){ value, len };
+        msg->n_headers++;
+    }
+    msg->headers = out;
+}
+
+static struct pw_item *item_of(struct pw_arena *ar, const struct pw_part *pt, rd_kafka_message_t *m, int32_t attempt)
+{
+    struct pw_item           *it = pw_arena_alloc(ar, sizeof(*it));
+    rd_kafka_timestamp_type_t kind;
+    pawl_msg                 *msg = &it->msg;
+
+    msg->size           = sizeof(*msg);
+    msg->topic          = (pawl_str){ pt->topic, strlen(pt->topic) };
+    msg->partition      = pt->partition;
+    msg->attempt        = attempt;
+    msg->offset         = m->offset;
+    msg->timestamp_ms   = rd_kafka_message_timestamp(m, &kind);
+    msg->timestamp_type = kind == RD_KAFKA_TIMESTAMP_CREATE_TIME ? 1 : kind == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? 2 : 0;
+    msg->key            = (pawl_bytes){ m->key, m->key_len };
+    msg->value          = (pawl_bytes){ m->payload, m->len };
+    fill_headers(ar, m, msg);
+    it->owner = m;
+    if (m->key) {
+        it->key_hash = XXH3_64bits(m->key, m->key_len);
+        it->key_hash += it->key_hash == 0;
+    }
+    pw_item_reset(it);
+    return it;
+}
+
+static bool is_struck(const struct pw_batch_limits *li, const struct pw_part *pt, int64_t offset)
+{
+    return li->strikes && pw_bb_strike_find(li->strikes, pt->topic, pt->partition, offset, NULL) > 0;
+}
+
+static void add_item(struct pw_batch *ba, struct pw_range *ra, rd_kafka_message_t *m, int32_t attempt)
+{
+    struct pw_item *it = item_of(ba->ar, ra->pt, m, attempt);
+
+    ba->items[ba->n++] = it;
+    ba->bytes += m->len + m->key_len;
+    ra->n++;
+    ra->hi   = m->offset + 1;
+    ra->last = m;
+    if (it->msg.timestamp_ms >= 0 && it->msg.timestamp_ms < ba->oldest_ms)
+        ba->oldest_ms = it->msg.timestamp_ms;
+}
+
+/* Up to `share` of its oldest records. Returns true if the batch must end here: a struck message travels alone. */
+static bool take_from(struct pw_batch *ba, struct pw_part *pt, const struct pw_batch_limits *li, size_t share)
+{
+    struct pw_range *ra = &ba->ranges[ba->ranges_n];
+
+    *ra = (struct pw_range){ .pt = pt, .lo = pt->next_offset, .hi = pt->next_offset, .first = ba->n };
+    if (has_hole_at_end(pt)) {
+        ra->hi = pt->eof_offset;
+        ba->ranges_n++;
+        return false;
+    }
+    for (size_t i = 0; i < pt->n && i < share && ba->n < li->max_messages; i++) {
+        rd_kafka_message_t *m = pw_part_at(pt, i);
+        bool                struck;
+
+        if (ba->n > 0 && ba->bytes + m->len + m->key_len > li->max_bytes)
+            break;
+        struck = is_struck(li, pt, m->offset);
+        if (struck && ba->n > 0)
+            break;
+        add_item(ba, ra, m, i == 0 ? pt->attempt + 1 : 1);
+        if (struck || (i == 0 && pt->attempt > 0)) { /* a message that is tried again stands alone, too */
+            ba->ranges_n++;
+            return true;
+        }
+    }
+    if (ra->n > 0)
+        ba->ranges_n++;
+    return false;
+}
+
+size_t pw_batch_cut(struct pw_batch *ba, struct pw_part *parts, size_t parts_n, const struct pw_batch_limits *li, size_t *cursor,
+                    struct pw_inst *inst)
+{
+    struct pw_arena *ar     = ba->ar;
+    int64_t          now_us = pw_clock_us();
+    size_t           ready = 0, share;
+
+    pw_arena_reset(ar);
+    *ba = (struct pw_batch){ .ar = ar, .oldest_ms = INT64_MAX };
+    for (size_t i = 0; i < parts_n; i++)
+        ready += may_run(&parts[i], now_us) && (parts[i].n > 0 || has_hole_at_end(&parts[i]));
+    if (!ready)
+        return 0;
+    pw_calls_init(&ba->calls, ar, inst, pw_clock_wall_us());
+    ba->items  = pw_arena_array(ar, li->max_messages, sizeof(struct pw_item *));
+    ba->ranges = pw_arena_array(ar, ready, sizeof(*ba->ranges));
+    share      = (li->max_messages + ready - 1) / ready;
+    for (size_t k = 0; k < parts_n && ba->n < li->max_messages; k++) {
+        struct pw_part *pt = &parts[(*cursor + 1 + k) % parts_n];
+
+        if (!may_run(pt, now_us) || (pt->n == 0 && !has_hole_at_end(pt)))
+            continue;
+        if (take_from(ba, pt, li, share) || ba->bytes >= li->max_bytes)
+            break;
+    }
+    *cursor = (*cursor + 1) % parts_n;
+    return ba->n;
+}
+
+void pw_batch_narrow(const struct pw_batch *whole, size_t first, size_t n, struct pw_batch *ret_part)
+{
+    struct pw_batch *pa = ret_part;
+
+    *pa        = *whole;
+    pa->items  = whole->items + first;
+    pa->n      = n;
+    pa->ranges = pw_arena_array(whole->ar, whole->ranges_n, sizeof(*pa->ranges));
+    pa->ranges_n = 0;
+    for (size_t i = 0; i < whole->ranges_n; i++) {
+        const struct pw_range *ra   = &whole->ranges[i];
+        size_t                 from = ra->first > first ? ra->first : first;
+        size_t                 to   = ra->first + ra->n < first + n ? ra->first + ra->n : first + n;
+        struct pw_range       *out;
+
+        if (from >= to)
+            continue;
+        out        = &pa->ranges[pa->ranges_n++];
+        *out       = *ra;
+        out->lo    = ra->pt->next_offset;
+        out->last  = whole->items[to - 1]->owner;
+        out->hi    = to == ra->first + ra->n ? ra->hi : out->last->offset + 1;
+        out->first = from - first;
+        out->n     = to - from;
+        out->outbox_n = 0;
+    }
+}

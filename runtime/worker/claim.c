@@ -1,0 +1,174 @@
+/* The claim: who owns a partition, and where it goes on, is decided in PostgreSQL and nowhere else. */
+#include "base/fault.h"
+#include "worker/tx_parts.h"
+
+#include <string.h>
+
+static const char known_sql[] =
+    "SELECT v.i FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)"
+    " JOIN pawl.offsets AS o ON o.topic = v.topic AND o.partition = v.partition::int WHERE o.group_name = $1";
+
+/* $5: this cluster's id. Somebody else may have been first: then theirs counts. */
+static const char insert_sql[] =
+    "INSERT INTO pawl.offsets (group_name, topic, partition, next_offset, start_offset, cluster_id)"
+    " SELECT $1, topic, partition::int, start, start, nullif($5, '') FROM unnest($2::text[], $3::bigint[], $4::bigint[])"
+    " AS v(topic, partition, start) ON CONFLICT (group_name, topic, partition) DO NOTHING";
+
+#define CLAIM_HEAD                                                                                                       \
+    "UPDATE pawl.offsets AS o SET owner_epoch = o.owner_epoch + 1, owner = $4, claimed_at = now()"                       \
+    " FROM (SELECT p.topic, p.partition, v.i FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)" \
+    " JOIN pawl.offsets AS p ON p.topic = v.topic AND p.partition = v.partition::int WHERE p.group_name = $1 FOR UPDATE OF p"
+#define CLAIM_TAIL                                                                                                       \
+    ") AS c WHERE o.group_name = $1 AND o.topic = c.topic AND o.partition = c.partition"                                 \
+    " RETURNING c.i, o.next_offset, o.owner_epoch, o.outbox_seq, o.bookmark_offset, o.bookmark_hash, o.cluster_id"
+
+enum { R_I, R_NEXT, R_EPOCH, R_SEQ, R_BOOKMARK, R_HASH, R_CLUSTER };
+
+int pw_tx_prepare_claim(struct pw_tx *tx, struct pw_err *err)
+{
+    static const char *const ours[][2] = {
+        { "pawl_known", known_sql },
+        { "pawl_insert", insert_sql },
+        { "pawl_claim_free", CLAIM_HEAD " SKIP LOCKED" CLAIM_TAIL },
+        { "pawl_claim_wait", CLAIM_HEAD CLAIM_TAIL },
+    };
+    const size_t n = sizeof(ours) / sizeof(ours[0]);
+
+    for (size_t i = 0; i < n; i++)
+        if (pw_conn_queue_prepare(tx->co, ours[i][0], ours[i][1], 0, NULL, err) < 0)
+            return -1;
+    if (pw_conn_sync(tx->co, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (pw_conn_done(tx->co, NULL, err) < 0)
+            return pw_err_wrap(err, "prepare %s", ours[i][0]);
+    return pw_conn_synced(tx->co, err);
+}
+
+int pw_tx_put_claim(struct pw_tx *tx, const struct pw_part *pt, struct pw_err *err)
+{
+    if (pw_array_put_text(&tx->claim[C_TOPIC], pt->topic, strlen(pt->topic), err) < 0)
+        return -1;
+    return pw_array_put_i64(&tx->claim[C_PARTITION], pt->partition, err);
+}
+
+/* The statement's extra text parameter comes after the arrays. */
+static int queue_with_text(struct pw_tx *tx, const char *name, int arrays, const char *text, struct pw_err *err)
+{
+    const char *values[5]  = { tx->group };
+    int         lengths[5] = { (int)strlen(tx->group) };
+
+    for (int i = 0; i < arrays; i++)
+        pw_array_finish(&tx->claim[i], &values[i + 1], &lengths[i + 1]);
+    values[arrays + 1]  = text;
+    lengths[arrays + 1] = (int)strlen(text);
+    return pw_conn_queue_prepared(tx->co, name, arrays + 2, values, lengths, err);
+}
+
+static int put_all(struct pw_tx *tx, struct pw_part **want, size_t n, struct pw_err *err)
+{
+    pw_tx_reset_arrays(tx->claim, C_N);
+    for (size_t i = 0; i < n; i++)
+        if (pw_tx_put_claim(tx, want[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+/* Rows for partitions that this group has never seen: their first offset is decided once, here, and stored. */
+static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n, const struct pw_start_hook *start,
+                          struct pw_err *err)
+{
+    bool     *known = pw_arena_array(scratch, n, sizeof(bool));
+    PGresult *res   = NULL;
+
+    if (put_all(tx, want, n, err) < 0 || pw_tx_queue_arrays(tx, "pawl_known", tx->claim, C_START, err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
+        pw_conn_result(tx->co, &res, err) < 0)
+        return -1;
+    for (int r = 0; r < PQntuples(res); r++)
+        known[pw_tx_int8(res, r, 0) - 1] = true;
+    PQclear(res);
+    if (pw_conn_synced(tx->co, err) < 0)
+        return -1;
+    pw_tx_reset_arrays(tx->claim, C_N);
+    for (size_t i = 0; i < n; i++) {
+        int64_t at;
+
+        if (known[i])
+            continue;
+        if (start->start(start->arg, want[i], &at, err) < 0) /* the broker does not answer: all that are new wait */
+            break;
+        if (pw_tx_put_claim(tx, want[i], err) < 0 || pw_array_put_i64(&tx->claim[C_START], at, err) < 0)
+            return -1;
+    }
+    if (!tx->claim[C_TOPIC].n)
+        return 0;
+    if (queue_with_text(tx, "pawl_insert", C_N, start->cluster_id ? start->cluster_id : "", err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
+        pw_conn_done(tx->co, NULL, err) < 0)
+        return -1;
+    return pw_conn_synced(tx->co, err);
+}
+
+static void take_over(struct pw_part *pt, const PGresult *res, int r, const struct pw_start_hook *start)
+{
+    pt->next_offset  = pw_tx_int8(res, r, R_NEXT);
+    pt->owner_epoch  = pw_tx_int8(res, r, R_EPOCH);
+    pt->outbox_seq   = pw_tx_int8(res, r, R_SEQ);
+    pt->has_bookmark = !PQgetisnull(res, r, R_BOOKMARK) && !PQgetisnull(res, r, R_HASH);
+    if (pt->has_bookmark) {
+        pt->bookmark_offset = pw_tx_int8(res, r, R_BOOKMARK);
+        pt->bookmark_hash   = pw_tx_int8(res, r, R_HASH);
+    }
+    pt->state    = PW_PART_CLAIMED;
+    pt->reclaims = 0;
+    if (start->cluster_id && !PQgetisnull(res, r, R_CLUSTER) && strcmp(PQgetvalue(res, r, R_CLUSTER), start->cluster_id) != 0)
+        pw_part_halt(pt, 1, 0, "the offset %lld belongs to Kafka cluster %.40s, this is %.40s", (long long)pt->next_offset,
+                     PQgetvalue(res, r, R_CLUSTER), start->cluster_id);
+}
+
+static int claim(struct pw_tx *tx, struct pw_part **want, size_t n, const struct pw_start_hook *start, bool wait, size_t *ret_claimed,
+                 struct pw_err *err)
+{
+    PGresult *res = NULL;
+
+    if (put_all(tx, want, n, err) < 0)
+        return -1;
+    if (queue_with_text(tx, wait ? "pawl_claim_wait" : "pawl_claim_free", C_START, tx->owner, err) < 0 || pw_conn_sync(tx->co, err) < 0)
+        return -1;
+    if (pw_conn_result(tx->co, &res, err) < 0)
+        return -1;
+    PW_FAULT(assign_after_claim);
+    for (int r = 0; r < PQntuples(res); r++)
+        take_over(want[pw_tx_int8(res, r, R_I) - 1], res, r, start);
+    *ret_claimed += (size_t)PQntuples(res);
+    PQclear(res);
+    return pw_conn_synced(tx->co, err);
+}
+
+int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *parts, size_t n, const struct pw_start_hook *start, bool wait,
+                size_t *ret_claimed, struct pw_err *err)
+{
+    struct pw_part **want = pw_arena_array(scratch, n, sizeof(struct pw_part *));
+    size_t           want_n = 0;
+
+    *ret_claimed = 0;
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].state == PW_PART_WANTED)
+            want[want_n++] = &parts[i];
+    if (!want_n)
+        return 0;
+    PW_FAULT(assign_before_claim);
+    if (insert_missing(tx, scratch, want, want_n, start, err) < 0)
+        return pw_err_wrap(err, "claim %zu partitions", want_n);
+    if (claim(tx, want, want_n, start, false, ret_claimed, err) < 0)
+        return pw_err_wrap(err, "claim %zu partitions", want_n);
+    if (*ret_claimed || !wait)
+        return 0;
+    if (claim(tx, want, 1, start, true, ret_claimed, err) < 0) {
+        if (strcmp(err->sqlstate, "55P03") == 0) { /* its owner's batch is still open: again later */
+            pw_conn_rollback(tx->co);
+            return 0;
+        }
+        return pw_err_wrap(err, "claim %s[%d]", want[0]->topic, want[0]->partition);
+    }
+    return 0;
+}

@@ -1,0 +1,64 @@
+/* The worker's own state, shared by worker.c (loop), assign.c (partitions) and process.c (batches). */
+#ifndef PW_WORKER_INTERNAL_H
+#define PW_WORKER_INTERNAL_H
+
+#include "kafka/consumer.h"
+#include "worker/batch.h"
+#include "worker/tx.h"
+#include "worker/worker.h"
+
+#define PW_WORKER_BACKOFF_MIN_US 50000
+#define PW_WORKER_BACKOFF_MAX_US 5000000
+
+struct pw_worker {
+    const struct pw_worker_args *args;
+    const struct pw_pipeline    *pipe;
+    struct pw_blackbox          *bb;
+    struct pw_arena             *life;    /* as long as the worker */
+    struct pw_arena             *scratch; /* one claim or one preparation */
+    struct pw_plugin            *plugin;
+    struct pw_inst              *inst;
+    struct pw_consumer           consumer;
+    struct pw_conn               conn;
+    struct pw_conn_settings      conn_settings;
+    struct pw_tx                 tx;
+    struct pw_batch              batch;
+
+    struct pw_part *parts;
+    size_t          parts_n;
+    size_t          cursor;
+    size_t          batch_cap; /* messages; shrinks when handle() is slow */
+    bool            in_batch; /* its records must stay */
+    bool            draining, orphaned;
+    int             exit_code; /* -1: go on */
+    char            cluster_id[128];
+
+    int64_t  connect_at_us; /* not before */
+    int64_t  backoff_us;    /* of PostgreSQL; 0: none */
+    int64_t  pause_until_us; /* no batch before: the last one failed for nobody's fault */
+    unsigned failures;       /* in a row */
+    int64_t  claim_at_us;
+    unsigned claims_failed;
+    int64_t  linger_until_us; /* 0: no batch is being waited for */
+    int64_t  ends_at_us;      /* when the ends of the logs are looked up again */
+};
+
+/* worker.c */
+/* One turn: waits for whatever comes first (fd may be -1), serves Kafka and the control socket, receives records.
+ * Returns the events on fd, 0 for none. */
+int  pw_worker_turn(struct pw_worker *w, int fd, short events, int64_t until_us);
+void pw_worker_connect(struct pw_worker *w); /* to PostgreSQL, if it is time */
+void pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, const struct pw_err *err);
+
+/* assign.c */
+int  pw_worker_open_consumer(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
+void pw_worker_rebalance(struct pw_worker *w); /* acts on what the group decided */
+void pw_worker_claim(struct pw_worker *w);     /* the WANTED partitions, when it is time */
+void pw_worker_receive(struct pw_worker *w);   /* fetched records into the partitions */
+void pw_worker_reclaim(struct pw_worker *w, struct pw_part *pt, const char *why); /* fenced: claim again, later */
+void pw_worker_publish(struct pw_worker *w);   /* all partitions into the black box */
+
+/* process.c */
+void pw_worker_process(struct pw_worker *w); /* one batch, committed or given up for now */
+
+#endif

@@ -1,0 +1,490 @@
+/* Batches. Every effect of a batch's messages and their offsets are in one PostgreSQL transaction, or nowhere. */
+#include "base/clock.h"
+#include "base/fault.h"
+#include "observe/log.h"
+#include "supervisor/supervisor.h"
+#include "worker/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HANDLE_BUDGET_US 1000000 /* of one batch: beyond it the batch ends, so that the transaction stays short */
+#define KEY_SHOWN        64
+
+/* Where and why one message ended a batch early; the batch before it may still be committed. */
+enum stop_kind { STOP_NONE = 0, STOP_RETRY, STOP_FATAL, STOP_NO_DLQ, STOP_SLOW };
+
+struct stop {
+    enum stop_kind kind;
+    size_t         at; /* index of the item */
+};
+
+static struct pw_log_at at_item(const struct pw_item *it)
+{
+    return (struct pw_log_at){ .topic = it->msg.topic.p, .partition = it->msg.partition, .offset = it->msg.offset, .attempt = it->msg.attempt };
+}
+
+static struct pw_part *part_of(const struct pw_batch *ba, size_t item)
+{
+    size_t r = 0;
+
+    while (item >= ba->ranges[r].first + ba->ranges[r].n)
+        r++;
+    return ba->ranges[r].pt;
+}
+
+static void mark(struct pw_worker *w, enum pw_bb_phase phase, const struct pw_batch *ba, size_t i, size_t *range)
+{
+    const struct pw_item *it = ba->items[i];
+
+    while (i >= ba->ranges[*range].first + ba->ranges[*range].n)
+        (*range)++;
+    pw_bb_mark_set(w->bb, phase, ba->ranges[*range].pt->topic_index, it->msg.partition, it->msg.offset, it->msg.attempt);
+}
+
+/* ---- plan and handle ---- */
+
+static void judge(struct pw_worker *w, const struct pw_item *it, size_t i, struct stop *stop)
+{
+    if (it->verdict == PAWL_RETRY)
+        *stop = (struct stop){ STOP_RETRY, i };
+    else if (it->verdict == PAWL_FATAL)
+        *stop = (struct stop){ STOP_FATAL, i };
+    else if (it->verdict == PAWL_REJECT && !w->pipe->dlq_topic)
+        *stop = (struct stop){ STOP_NO_DLQ, i };
+}
+
+/* Asks the plugin which rows the open messages need. Returns how many asked for more before they can tell. */
+static size_t plan_open(struct pw_worker *w, struct pw_batch *ba, bool only_more, struct stop *stop)
+{
+    size_t more = 0, range = 0;
+
+    for (size_t i = 0; i < ba->n && stop->kind == STOP_NONE; i++) {
+        struct pw_item *it = ba->items[i];
+        pawl_rc         rc;
+
+        if (it->done || (only_more && it->verdict != PAWL_MORE))
+            continue;
+        if (!only_more)
+            pw_item_reset(it);
+        mark(w, PW_BB_PLAN, ba, i, &range);
+        rc = pw_call_plan(&ba->calls, it);
+        if (rc == PAWL_MORE) {
+            it->verdict = PAWL_MORE;
+            more++;
+            continue;
+        }
+        it->verdict = rc;
+        it->done    = rc != PAWL_OK;
+        judge(w, it, i, stop);
+    }
+    pw_bb_mark_clear(w->bb);
+    return more;
+}
+
+/* Plans that need rows before they know what else they need: a trip more for the batch, not for the message. */
+static int plan_rest(struct pw_worker *w, struct pw_batch *ba, size_t more, struct stop *stop, struct pw_err *err)
+{
+    while (more && stop->kind == STOP_NONE) {
+        more = plan_open(w, ba, true, stop);
+        if (stop->kind == STOP_NONE && pw_tx_exchange(&w->tx, ba, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Handles what can be handled on the rows of this wave; returns how many messages wait for the next. */
+static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_waves *wv, int64_t until_ns, struct stop *stop)
+{
+    size_t waiting = 0, range = 0;
+
+    for (size_t i = 0; i < ba->n && stop->kind == STOP_NONE; i++) {
+        struct pw_item *it = ba->items[i];
+
+        if (it->done)
+            continue;
+        if (pw_waves_conflict(wv, it)) {
+            pw_waves_defer(wv, it);
+            waiting++;
+            continue;
+        }
+        if (ba->waves == 0 && i > 0 && pw_clock_coarse_ns() > until_ns) {
+            *stop = (struct stop){ STOP_SLOW, i };
+            break;
+        }
+        mark(w, PW_BB_HANDLE, ba, i, &range);
+        pw_call_handle(&ba->calls, it);
+        it->done = true;
+        pw_waves_add(wv, it);
+        judge(w, it, i, stop);
+    }
+    pw_bb_mark_clear(w->bb);
+    return waiting;
+}
+
+static int handle_all(struct pw_worker *w, struct pw_batch *ba, struct stop *stop, struct pw_err *err)
+{
+    struct pw_waves *wv       = pw_waves_new(ba);
+    int64_t          until_ns = pw_clock_coarse_ns() + (int64_t)HANDLE_BUDGET_US * 1000;
+
+    while (handle_wave(w, ba, wv, until_ns, stop) > 0 && stop->kind == STOP_NONE) {
+        size_t more = plan_open(w, ba, false, stop);
+
+        if (stop->kind != STOP_NONE)
+            break;
+        pw_waves_flushed(wv);
+        if (pw_tx_exchange(&w->tx, ba, err) < 0 || plan_rest(w, ba, more, stop, err) < 0)
+            return -1;
+        ba->waves++;
+    }
+    return 0;
+}
+
+/* ---- one batch ---- */
+
+static void count_verdicts(struct pw_worker *w, const struct pw_batch *ba)
+{
+    int64_t now_ms = pw_clock_wall_us() / 1000;
+
+    for (size_t i = 0; i < ba->n; i++) {
+        const struct pw_item *it = ba->items[i];
+        int64_t               age = it->msg.timestamp_ms < 0 ? -1 : now_ms - it->msg.timestamp_ms;
+
+        pw_bb_add(it->verdict == PAWL_OK ? &w->bb->events_ok : it->verdict == PAWL_SKIP ? &w->bb->events_skipped : !it->forced ? &w->bb->events_rejected
+                  : it->crashed ? &w->bb->events_crashed : &w->bb->events_isolated, 1);
+        pw_bb_add(&w->bb->outputs, it->emits_n);
+        if (age >= 0)
+            pw_bb_observe(&w->bb->latency_us, pw_bb_limits_us, (uint64_t)age * 1000);
+        if (it->verdict == PAWL_REJECT) {
+            struct pw_log_at at = at_item(it);
+
+            pw_log(PW_LOG_WARN, "event.rejected", &at, "key '%.*s': %s: %s; dead-lettered", (int)(it->msg.key.n < KEY_SHOWN ? it->msg.key.n : KEY_SHOWN),
+                   it->msg.key.p ? (const char *)it->msg.key.p : "", it->code ? it->code : "rejected", it->detail ? it->detail : "no reason given");
+        }
+    }
+}
+
+/* It is committed: memory follows the database. */
+static void advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us)
+{
+    pw_bb_add(&w->bb->batches, 1);
+    pw_bb_add(&w->bb->waves, ba->waves);
+    pw_bb_observe(&w->bb->batch_size, pw_bb_limits_n, ba->n);
+    pw_bb_observe(&w->bb->commit_us, pw_bb_limits_us, (uint64_t)(pw_clock_us() - began_us));
+    count_verdicts(w, ba);
+    for (size_t r = 0; r < ba->ranges_n; r++) {
+        struct pw_range *ra = &ba->ranges[r];
+        struct pw_part  *pt = ra->pt;
+
+        pt->next_offset = ra->hi;
+        pt->outbox_seq  = ra->outbox_seq + ra->outbox_n;
+        if (ra->last) {
+            pt->has_bookmark    = true;
+            pt->bookmark_offset = ra->last->offset;
+            pt->bookmark_hash   = ra->hash;
+        }
+        pt->expected    = pt->expected > ra->hi ? pt->expected : ra->hi;
+        pt->attempt     = 0;
+        pt->retry_at_us = 0;
+        pw_part_drop_below(pt, ra->hi);
+    }
+    PW_FAULT(after_advance);
+}
+
+/* Returns 0 when it is committed; otherwise -1, and stop or err->disp says what the loop does next. */
+static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct stop *stop, struct pw_err *err)
+{
+    int64_t began_us, handle_us;
+    size_t  more;
+
+    pw_calls_next_trip(&ba->calls);
+    more = plan_open(w, ba, false, stop);
+    if (stop->kind != STOP_NONE)
+        return -1;
+    PW_FAULT(before_begin);
+    began_us = pw_clock_us();
+    if (pw_tx_open(&w->tx, ba, err) < 0 || plan_rest(w, ba, more, stop, err) < 0)
+        return -1;
+    PW_FAULT(after_fence);
+    handle_us = pw_clock_us();
+    if (stop->kind != STOP_NONE || handle_all(w, ba, stop, err) < 0 || stop->kind != STOP_NONE)
+        return -1;
+    if (ba->n)
+        pw_bb_observe(&w->bb->handle_us, pw_bb_limits_us, (uint64_t)(pw_clock_us() - handle_us) / ba->n);
+    PW_FAULT(after_handle);
+    if (pw_tx_commit(&w->tx, ba, err) < 0)
+        return pw_err_wrap(err, "commit batch of %zu", ba->n);
+    PW_FAULT(after_commit);
+    advance(w, ba, began_us);
+    return 0;
+}
+
+/* ---- what a failure means ---- */
+
+static void force_reject(struct pw_batch *ba, struct pw_item *it, const char *code, const char *detail)
+{
+    it->forced = it->done = true;
+    it->verdict = PAWL_REJECT;
+    it->code    = pw_arena_strdup(ba->ar, code);
+    it->detail  = pw_arena_strdup(ba->ar, detail);
+}
+
+/* A message that killed its worker too often is not given to the plugin again. */
+static void reject_crashers(struct pw_worker *w, struct pw_batch *ba)
+{
+    for (size_t i = 0; i < ba->n; i++) {
+        struct pw_item *it = ba->items[i];
+        char            how[64], code[96], detail[160];
+        uint32_t        n = pw_bb_strike_find(w->bb, it->msg.topic.p, it->msg.partition, it->msg.offset, how);
+
+        if (n == 0)
+            continue;
+        it->msg.attempt = (int32_t)n + 1;
+        if (n < w->pipe->crash_limit)
+            continue;
+        (void)snprintf(code, sizeof(code), "crash.%s", how);
+        for (char *c = code; *c; c++)
+            *c = *c == ' ' ? '_' : *c;
+        (void)snprintf(detail, sizeof(detail), "the plugin died %u times with this message in hand, last by %s", n, how);
+        it->crashed     = true;
+        it->msg.attempt = (int32_t)n;
+        force_reject(ba, it, code, detail);
+    }
+}
+
+static int64_t jittered(int64_t us)
+{
+    return us / 2 + (int64_t)((double)us * drand48()); /* 50 % to 150 % */
+}
+
+static int64_t backoff_us(const struct pw_worker *w, int32_t attempt)
+{
+    int64_t us = (int64_t)w->pipe->retry_backoff_ms * 1000, most = (int64_t)w->pipe->retry_max_backoff_ms * 1000;
+
+    for (int32_t i = 1; i < attempt && us < most; i++)
+        us *= 2;
+    return jittered(us < most ? us : most);
+}
+
+/* The first message of its partition asked to be called again. */
+static void wait_or_give_up(struct pw_worker *w, struct pw_batch *ba, struct pw_item *it)
+{
+    struct pw_part  *pt = part_of(ba, 0);
+    struct pw_log_at at = at_item(it);
+
+    pw_bb_add(&w->bb->events_retried, 1);
+    pt->attempt     = it->msg.attempt;
+    pt->retry_at_us = pw_clock_us() + backoff_us(w, it->msg.attempt);
+    (void)snprintf(pt->reason, sizeof(pt->reason), "retry %d of %u: %s: %.80s", it->msg.attempt, w->pipe->retry_attempts, it->code ? it->code : "retry",
+                   it->detail ? it->detail : "");
+    pw_log(PW_LOG_WARN, "event.retry", &at, "%s: %s", it->code ? it->code : "retry", it->detail ? it->detail : "no reason given");
+}
+
+/* The item at the front ended the batch. Returns true if the batch can be run again now. */
+static bool stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum stop_kind kind)
+{
+    struct pw_item  *it = ba->items[0];
+    struct pw_log_at at = at_item(it);
+    struct pw_err    err;
+
+    switch (kind) {
+    case STOP_RETRY:
+        if ((uint32_t)it->msg.attempt >= w->pipe->retry_attempts && w->pipe->dlq_topic) {
+            char detail[320];
+
+            (void)snprintf(detail, sizeof(detail), "gave up after %d attempts: %s: %.200s", it->msg.attempt, it->code ? it->code : "retry",
+                           it->detail ? it->detail : "");
+            force_reject(ba, it, "retry.exhausted", detail);
+            return true;
+        }
+        wait_or_give_up(w, ba, it);
+        return false;
+    case STOP_FATAL:
+        (void)pw_err_set(&err, PW_D_FATAL, "%s[%d]@%lld: fatal: %s: %s", it->msg.topic.p, it->msg.partition, (long long)it->msg.offset,
+                         it->code ? it->code : "no code", it->detail ? it->detail : "no reason given");
+        pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", &err);
+        return false;
+    case STOP_NO_DLQ: {
+        struct pw_part *pt = part_of(ba, 0);
+
+        pw_log(PW_LOG_ERROR, "partition.halted", &at, "rejected, %s: %s; no dlq.topic takes it", it->code ? it->code : "rejected",
+               it->detail ? it->detail : "");
+        pw_part_halt(pt, 1, 0, "offset %lld was rejected (%.40s) and the pipeline has no dlq.topic", (long long)it->msg.offset,
+                     it->code ? it->code : "rejected");
+        return false;
+    }
+    case STOP_NONE:
+    case STOP_SLOW: break; /* never at the front */
+    }
+    PW_ASSERT(false);
+}
+
+/* COMMIT was sent and the line is dead: only the offset row knows. Returns true if it was committed. */
+static bool resolve(struct pw_worker *w, struct pw_batch *ba)
+{
+    enum pw_outcome outcome = PW_TX_FENCED;
+    struct pw_err   err;
+
+    pw_bb_add(&w->bb->in_doubt, 1);
+    for (;;) {
+        pw_worker_connect(w);
+        if (w->exit_code >= 0 || w->draining || w->consumer.fatal)
+            return false; /* whoever comes next reads the row */
+        if (pw_conn_alive(&w->conn) && pw_tx_resolve(&w->tx, ba, &outcome, &err) == 0)
+            break;
+        if (pw_conn_alive(&w->conn))
+            pw_conn_rollback(&w->conn); /* 55P03: the old transaction still holds the row */
+        (void)pw_worker_turn(w, -1, 0, w->connect_at_us);
+    }
+    pw_log(PW_LOG_WARN, "batch.in_doubt", PW_LOG_AT_NONE, "the connection died at COMMIT; the offset row says: %s",
+           outcome == PW_TX_COMMITTED ? "committed" : outcome == PW_TX_NOT_COMMITTED ? "not committed" : "somebody else went on");
+    if (outcome == PW_TX_FENCED)
+        for (size_t r = 0; r < ba->ranges_n; r++)
+            pw_worker_reclaim(w, ba->ranges[r].pt, "another owner went on while the commit was in doubt");
+    return outcome == PW_TX_COMMITTED;
+}
+
+static void step_aside(struct pw_worker *w, struct pw_batch *ba, const struct pw_err *err)
+{
+    for (size_t r = 0; r < ba->ranges_n; r++)
+        if (ba->ranges[r].hi < 0)
+            pw_worker_reclaim(w, ba->ranges[r].pt, err->text);
+}
+
+/* The only place that decides what a failure means. Returns true if the (perhaps smaller) batch is to be run now. */
+static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_n, struct pw_err *err)
+{
+    struct pw_log_at at;
+    bool             committed;
+
+    pw_bb_add(&w->bb->batch_failures, 1);
+    switch (err->disp) {
+    case PW_D_RETRY: /* not the message's fault: same batch again, from memory */
+        pw_log(PW_LOG_WARN, "batch.failed", PW_LOG_AT_NONE, "%s", err->text);
+        if (w->tx.commit_sent && !pw_conn_alive(&w->conn)) {
+            int64_t began_us = pw_clock_us();
+
+            committed = resolve(w, ba);
+            w->tx.commit_sent = false;
+            if (committed)
+                advance(w, ba, began_us);
+            *ret_n = 0;
+            return committed;
+        }
+        pw_tx_rollback(&w->tx);
+        w->failures++;
+        w->pause_until_us = pw_clock_us() + backoff_us(w, (int32_t)(w->failures < 30 ? w->failures : 30));
+        return false;
+    case PW_D_ISOLATE: /* some message's fault: halves, until it stands alone */
+    case PW_D_REJECT:
+        pw_tx_rollback(&w->tx);
+        if (ba->n > 1) {
+            pw_bb_add(&w->bb->batch_splits, 1);
+            *ret_n = ba->n / 2;
+            return true;
+        }
+        if (ba->n == 0)
+            break;
+        if (err->verdict == PAWL_RETRY || err->verdict == PAWL_FATAL || !w->pipe->dlq_topic) {
+            ba->items[0]->code   = "sql.mismatch";
+            ba->items[0]->detail = pw_arena_strdup(ba->ar, err->text);
+            return stopped_at_front(w, ba, err->verdict == PAWL_RETRY ? STOP_RETRY : err->verdict == PAWL_FATAL ? STOP_FATAL : STOP_NO_DLQ);
+        }
+        at = at_item(ba->items[0]);
+        pw_log(PW_LOG_WARN, "event.isolated", &at, "%s", err->text);
+        {
+            char code[24];
+
+            (void)snprintf(code, sizeof(code), "sql.%s", err->sqlstate[0] ? err->sqlstate : "value");
+            force_reject(ba, ba->items[0], code, err->text);
+        }
+        return true;
+    case PW_D_FENCED: /* someone else owns it now: step aside */
+        pw_tx_rollback(&w->tx);
+        step_aside(w, ba, err);
+        return false;
+    case PW_D_NONE:
+    case PW_D_FATAL: break;
+    }
+    pw_tx_rollback(&w->tx);
+    pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", err);
+    return false;
+}
+
+static void adapt_size(struct pw_worker *w, size_t n, int64_t took_us)
+{
+    if (n == w->batch_cap && took_us < HANDLE_BUDGET_US / 4 && w->batch_cap < w->pipe->batch_max_messages)
+        w->batch_cap = w->batch_cap * 2 < w->pipe->batch_max_messages ? w->batch_cap * 2 : w->pipe->batch_max_messages;
+}
+
+/* Runs the batch as a whole if it can be, else in the pieces that failures make of it. */
+static void run_pieces(struct pw_worker *w, struct pw_batch *whole)
+{
+    size_t from = 0, to = whole->n, bad_to = whole->n;
+
+    do {
+        struct pw_batch piece = *whole;
+        struct stop     stop  = { STOP_NONE, 0 };
+        struct pw_err   err;
+        size_t          n        = to - from;
+        int64_t         began_us = pw_clock_us();
+
+        pw_err_clear(&err);
+        if (from > 0 || to < whole->n)
+            pw_batch_narrow(whole, from, n, &piece);
+        if (batch_run(w, &piece, &stop, &err) == 0) {
+            w->failures = 0;
+            adapt_size(w, n, pw_clock_us() - began_us);
+            from   = to;
+            to     = bad_to > from ? bad_to : whole->n;
+            bad_to = whole->n;
+            continue;
+        }
+        if (stop.kind != STOP_NONE) {
+            pw_tx_rollback(&w->tx);
+            for (size_t i = 0; i < piece.n; i++)
+                piece.items[i]->done = piece.items[i]->forced;
+            if (stop.kind == STOP_SLOW)
+                w->batch_cap = stop.at;
+            if (stop.at > 0)
+                to = from + stop.at;
+            else if (!stopped_at_front(w, &piece, stop.kind))
+                return;
+            continue;
+        }
+        for (size_t i = 0; i < piece.n; i++)
+            piece.items[i]->done = piece.items[i]->forced;
+        if (!after_failure(w, &piece, &n, &err))
+            return;
+        if (n == 0) { /* it was in doubt, and is committed */
+            from = to;
+            to = bad_to = whole->n;
+        } else if (n < piece.n) {
+            bad_to = to;
+            to     = from + n;
+        }
+    } while (from < whole->n && w->exit_code < 0 && !w->draining && !w->consumer.revoked);
+}
+
+static bool any_strikes(const struct pw_blackbox *bb)
+{
+    for (size_t i = 0; i < PW_BB_STRIKES; i++)
+        if (atomic_load_explicit(&bb->strikes[i].count, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+void pw_worker_process(struct pw_worker *w)
+{
+    bool                         struck = any_strikes(w->bb);
+    const struct pw_batch_limits limits = { w->batch_cap, w->pipe->batch_max_bytes, struck ? w->bb : NULL };
+
+    w->in_batch = true;
+    (void)pw_batch_cut(&w->batch, w->parts, w->parts_n, &limits, &w->cursor, w->inst);
+    if (struck)
+        reject_crashers(w, &w->batch);
+    if (w->batch.ranges_n)
+        run_pieces(w, &w->batch);
+    w->in_batch = false;
+}

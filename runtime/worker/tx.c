@@ -1,0 +1,716 @@
+#include "worker/tx.h"
+
+#include "base/fault.h"
+#include "worker/tx_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KIND_OUTPUT = 1, KIND_DEAD = 2 };
+
+/* columns of the fence's array parameters: topic, partition, lo, hi, epoch, bookmark offset, bookmark hash */
+enum { F_TOPIC, F_PARTITION, F_LO, F_HI, F_EPOCH, F_BOOKMARK, F_HASH, F_N };
+enum { G_TOPIC, G_PARTITION, G_ROWS, G_N };
+enum { O_TOPIC, O_PARTITION, O_SEQ, O_KIND, O_OFFSET, O_TARGET, O_KEY, O_VALUE, O_HEADERS, O_CODE, O_REASON, O_PLUGIN, O_ATTEMPT, O_N };
+
+/* SQL text between the guards, which test builds can switch off. */
+#define FENCE_HEAD                                                                                                   \
+    "UPDATE pawl.offsets AS o SET next_offset = v.hi, bookmark_offset = coalesce(v.bookmark, o.bookmark_offset),"    \
+    " bookmark_hash = coalesce(v.hash, o.bookmark_hash)"                                                             \
+    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])"   \
+    " WITH ORDINALITY AS v(topic, partition, lo, hi, epoch, bookmark, hash, i)"                                      \
+    " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int"
+#define FENCE_TAIL " RETURNING v.i, o.outbox_seq"
+
+static const char outbox_sql[] =
+    "INSERT INTO pawl.outbox (group_name, topic, partition, seq, kind, source_offset, target, key, value, headers, code, reason, plugin, attempt)"
+    " SELECT $1, topic, partition::int, seq, kind::smallint, source_offset, target, key, value, headers, code, reason, plugin, attempt::int"
+    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[],"
+    " $11::text[], $12::text[], $13::text[], $14::bigint[])"
+    " AS v(topic, partition, seq, kind, source_offset, target, key, value, headers, code, reason, plugin, attempt)";
+
+static const char grow_sql[] =
+    "UPDATE pawl.offsets AS o SET outbox_seq = o.outbox_seq + v.n"
+    " FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS v(topic, partition, n)"
+    " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int";
+
+static const char look_sql[] =
+    "SELECT v.i, o.next_offset, o.owner_epoch FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)"
+    " JOIN pawl.offsets AS o ON o.topic = v.topic AND o.partition = v.partition::int WHERE o.group_name = $1 FOR UPDATE OF o";
+
+void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
+{
+    static const int32_t fence_types[F_N] = { PAWL_V_TEXT, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64 };
+    static const int32_t outbox_types[O_N] = { PAWL_V_TEXT,  PAWL_V_I64,   PAWL_V_I64,   PAWL_V_I64,  PAWL_V_I64,  PAWL_V_TEXT, PAWL_V_BYTES,
+                                               PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_TEXT, PAWL_V_TEXT, PAWL_V_TEXT, PAWL_V_I64 };
+    const struct pw_plugin *pl = tx->inst->pl;
+
+    for (int i = 0; i < F_N; i++)
+        pw_array_init(&tx->fence[i], fence_types[i]);
+    for (int i = 0; i < O_N; i++)
+        pw_array_init(&tx->outbox[i], outbox_types[i]);
+    for (int i = 0; i < G_N; i++)
+        pw_array_init(&tx->grown[i], fence_types[i]);
+    for (int i = 0; i < C_N; i++)
+        pw_array_init(&tx->claim[i], fence_types[i]);
+    tx->cols = pw_arena_array(ar, pl->n_stmts, sizeof(struct pw_array *));
+    for (uint32_t s = 0; s < pl->n_stmts; s++) {
+        const pawl_column *cols = pl->stmts[s].columns.items;
+
+        tx->cols[s] = pw_arena_array(ar, pl->stmts[s].columns.count, sizeof(struct pw_array));
+        for (uint32_t c = 0; c < pl->stmts[s].columns.count; c++)
+            pw_array_init(&tx->cols[s][c], (int32_t)cols[c].type);
+    }
+}
+
+/* ---- prepare ---- */
+
+static const char *stmt_name(char buf[16], uint32_t s)
+{
+    (void)snprintf(buf, 16, "plugin_%u", s);
+    return buf;
+}
+
+/* The plugin's text behind a WITH that makes its relation out of array parameters. */
+static const char *stmt_sql(struct pw_arena *ar, const pawl_stmt *st)
+{
+    const pawl_column *cols = st->columns.items;
+    struct pw_buf      b    = { 0 };
+    const char        *sql;
+
+    pw_buf_printf(&b, "WITH %s(", st->kind == PAWL_STMT_READ ? "keys" : "rows");
+    for (uint32_t c = 0; c < st->columns.count; c++)
+        pw_buf_printf(&b, "\"%.*s\", ", (int)cols[c].name.n, cols[c].name.p);
+    pw_buf_puts(&b, "i) AS (SELECT * FROM unnest(");
+    for (uint32_t c = 0; c < st->columns.count; c++)
+        pw_buf_printf(&b, "%s$%u::%s[]", c ? ", " : "", c + 1, pw_type_sql((int32_t)cols[c].type));
+    pw_buf_puts(&b, ") WITH ORDINALITY) ");
+    pw_buf_add(&b, st->sql.p, st->sql.n);
+    sql = pw_arena_strndup(ar, b.p, b.n);
+    pw_buf_done(&b);
+    return sql;
+}
+
+static int check_described(const struct pw_plugin *pl, const pawl_stmt *st, const PGresult *res, struct pw_err *err)
+{
+    int fields = PQnfields(res);
+
+    if (st->kind == PAWL_STMT_WRITE) {
+        if (fields)
+            return pw_err_set(err, PW_D_FATAL, "plugin %s: statement '%.*s' returns rows; a write must not (drop RETURNING)", pl->name,
+                              (int)st->name.n, st->name.p);
+        return 0;
+    }
+    if (fields < 1 || PQftype(res, 0) != pw_type_oid(PAWL_V_I64))
+        return pw_err_set(err, PW_D_FATAL, "plugin %s: statement '%.*s' must return k.i (bigint) as its first column", pl->name,
+                          (int)st->name.n, st->name.p);
+    for (int f = 1; f < fields; f++)
+        if (pw_cell_check(PQftype(res, f), PQfname(res, f), err) < 0)
+            return pw_err_wrap(err, "plugin %s: statement '%.*s'", pl->name, (int)st->name.n, st->name.p);
+    return 0;
+}
+
+static int prepare_plugin(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *err)
+{
+    const struct pw_plugin *pl = tx->inst->pl;
+    char                    name[16];
+
+    for (uint32_t s = 0; s < pl->n_stmts; s++) {
+        const pawl_stmt   *st   = &pl->stmts[s];
+        const pawl_column *cols = st->columns.items;
+        PGresult          *res  = NULL;
+        Oid                types[64];
+        int                rc;
+
+        for (uint32_t c = 0; c < st->columns.count; c++)
+            types[c] = pw_type_array_oid((int32_t)cols[c].type);
+        if (pw_conn_queue_prepare(tx->co, stmt_name(name, s), stmt_sql(ar, st), (int)st->columns.count, types, err) < 0 ||
+            pw_conn_queue_describe(tx->co, name, err) < 0 || pw_conn_sync(tx->co, err) < 0)
+            return -1;
+        if (pw_conn_done(tx->co, NULL, err) < 0 || pw_conn_result(tx->co, &res, err) < 0) {
+            (void)pw_err_wrap(err, "plugin %s: statement '%.*s'", pl->name, (int)st->name.n, st->name.p);
+            if (err->disp == PW_D_ISOLATE)
+                err->disp = PW_D_FATAL; /* there is no message yet whose fault it could be */
+            return -1;
+        }
+        rc = check_described(pl, st, res, err);
+        PQclear(res);
+        if (pw_conn_synced(tx->co, rc < 0 ? &(struct pw_err){ 0 } : err) < 0 || rc < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int prepare_ours(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *err)
+{
+    const char *fence = pw_arena_printf(ar, "%s%s%s%s", FENCE_HEAD, PW_GUARD(compare_and_set) ? " AND o.next_offset = v.lo" : "",
+                                        PW_GUARD(owner_epoch) ? " AND o.owner_epoch = v.epoch" : "", FENCE_TAIL);
+    const struct {
+        const char *name, *sql;
+    } ours[] = {
+        { "pawl_begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" },
+        { "pawl_commit", "COMMIT" },
+        { "pawl_fence", fence },
+        { "pawl_outbox", outbox_sql },
+        { "pawl_grow", grow_sql },
+        { "pawl_look", look_sql },
+    };
+    const size_t n = sizeof(ours) / sizeof(ours[0]);
+
+    for (size_t i = 0; i < n; i++)
+        if (pw_conn_queue_prepare(tx->co, ours[i].name, ours[i].sql, 0, NULL, err) < 0)
+            return -1;
+    if (pw_conn_sync(tx->co, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (pw_conn_done(tx->co, NULL, err) < 0) {
+            (void)pw_err_wrap(err, "prepare %s", ours[i].name);
+            return strcmp(err->sqlstate, "3F000") == 0 || strcmp(err->sqlstate, "42P01") == 0
+                       ? pw_err_wrap(err, "the schema pawl is missing: run `pawl migrate`")
+                       : -1;
+        }
+    return pw_conn_synced(tx->co, err);
+}
+
+/* The database's version of a schema, as `pawl migrate` recorded it. */
+static int check_version(struct pw_tx *tx, struct pw_arena *ar, const char *owner, uint32_t least, uint32_t most, struct pw_err *err)
+{
+    PGresult *res = NULL;
+    char     *quoted;
+    long      version;
+
+    quoted = PQescapeLiteral(tx->co->pg, owner, strlen(owner));
+    if (!quoted)
+        return pw_err_set(err, PW_D_FATAL, "owner of a schema: %s", PQerrorMessage(tx->co->pg));
+    if (pw_conn_queue_sql(tx->co, pw_arena_printf(ar, "SELECT coalesce(max(version), 0) FROM pawl.migrations WHERE owner = %s", quoted), err) < 0 ||
+        pw_conn_sync(tx->co, err) < 0 || pw_conn_result(tx->co, &res, err) < 0) {
+        PQfreemem(quoted);
+        return strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0
+                   ? pw_err_set(err, PW_D_FATAL, "the database has no schema pawl: run `pawl migrate`")
+                   : pw_err_wrap(err, "read the schema version of %s", owner);
+    }
+    PQfreemem(quoted);
+    version = strtol(PQgetvalue(res, 0, 0), NULL, 10);
+    PQclear(res);
+    if (pw_conn_synced(tx->co, err) < 0)
+        return -1;
+    if (version < (long)least)
+        return pw_err_set(err, PW_D_FATAL, "the schema of %s is at version %ld, this build needs %u at least: run `pawl migrate`", owner, version,
+                          least);
+    if (version > (long)most)
+        return pw_err_set(err, PW_D_FATAL, "the schema of %s is at version %ld, this build knows %u at most: run the newer build", owner, version,
+                          most);
+    return 0;
+}
+
+int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err)
+{
+    const pawl_plugin *desc = tx->inst->pl->desc;
+
+    if (check_version(tx, scratch, "pawl", 1, 1, err) < 0)
+        return -1;
+    if (tx->inst->pl->n_migrations &&
+        check_version(tx, scratch, pw_arena_strndup(scratch, desc->id.p, desc->id.n), desc->db_version_min, desc->db_version, err) < 0)
+        return -1;
+    if (prepare_ours(tx, scratch, err) < 0 || pw_tx_prepare_claim(tx, err) < 0)
+        return -1;
+    return prepare_plugin(tx, scratch, err);
+}
+
+/* ---- parameters ---- */
+
+/* Queues a prepared statement whose first parameter is the group and whose others are these arrays. */
+int pw_tx_queue_arrays(struct pw_tx *tx, const char *name, struct pw_array *arrays, int n, struct pw_err *err)
+{
+    const char *values[16] = { tx->group };
+    int         lengths[16] = { (int)strlen(tx->group) };
+
+    PW_ASSERT(n < 16);
+    for (int i = 0; i < n; i++)
+        pw_array_finish(&arrays[i], &values[i + 1], &lengths[i + 1]);
+    return pw_conn_queue_prepared(tx->co, name, n + 1, values, lengths, err);
+}
+
+void pw_tx_reset_arrays(struct pw_array *arrays, int n)
+{
+    for (int i = 0; i < n; i++)
+        pw_array_reset(&arrays[i]);
+}
+
+static int queue_fence(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
+{
+    struct pw_array *a = tx->fence;
+
+    pw_tx_reset_arrays(a, F_N);
+    for (size_t r = 0; r < ba->ranges_n; r++) {
+        struct pw_range *ra = &ba->ranges[r];
+
+        ra->outbox_n = 0; /* it may be run again */
+        if (pw_array_put_text(&a[F_TOPIC], ra->pt->topic, strlen(ra->pt->topic), err) < 0 ||
+            pw_array_put_i64(&a[F_PARTITION], ra->pt->partition, err) < 0 || pw_array_put_i64(&a[F_LO], ra->lo, err) < 0 ||
+            pw_array_put_i64(&a[F_HI], ra->hi, err) < 0 || pw_array_put_i64(&a[F_EPOCH], ra->pt->owner_epoch, err) < 0)
+            return -1;
+        ra->hash = ra->last ? pw_part_fingerprint(ra->last) : 0;
+        if (ra->last ? pw_array_put_i64(&a[F_BOOKMARK], ra->last->offset, err) < 0 ||
+                           pw_array_put_i64(&a[F_HASH], ra->hash, err) < 0
+                     : pw_array_put_null(&a[F_BOOKMARK], err) < 0 || pw_array_put_null(&a[F_HASH], err) < 0)
+            return -1;
+    }
+    return pw_tx_queue_arrays(tx, "pawl_fence", a, F_N, err);
+}
+
+/* Queues one execution of a plugin's statement over rows of arguments. */
+static int queue_rows(struct pw_tx *tx, uint32_t s, const pawl_value *const *rows, size_t n, struct pw_err *err)
+{
+    uint32_t    cols_n = tx->inst->pl->stmts[s].columns.count;
+    const char *values[64];
+    int         lengths[64];
+    char        name[16];
+
+    for (uint32_t c = 0; c < cols_n; c++) {
+        struct pw_array *a = &tx->cols[s][c];
+
+        pw_array_reset(a);
+        for (size_t i = 0; i < n; i++)
+            if (pw_array_put(a, &rows[i][c], err) < 0) {
+                const pawl_stmt *st = &tx->inst->pl->stmts[s];
+
+                if (err->disp == PW_D_REJECT) /* whose row it was, halving finds out */
+                    err->disp = PW_D_ISOLATE;
+                return pw_err_wrap(err, "statement '%.*s', column %u", (int)st->name.n, st->name.p, c + 1);
+            }
+        pw_array_finish(a, &values[c], &lengths[c]);
+    }
+    return pw_conn_queue_prepared(tx->co, stmt_name(name, s), (int)cols_n, values, lengths, err);
+}
+
+/* ---- reads ---- */
+
+static void clear_result(void *res)
+{
+    PQclear(res);
+}
+
+int64_t pw_tx_int8(const PGresult *res, int row, int col)
+{
+    uint64_t be;
+
+    memcpy(&be, PQgetvalue(res, row, col), sizeof(be));
+    return (int64_t)__builtin_bswap64(be);
+}
+
+/* Chains the rows of each ordinal, in the order in which PostgreSQL returned them. */
+static int index_rows(struct pw_arena *ar, struct pw_readset *set, PGresult *res, struct pw_err *err)
+{
+    int      rows = PQntuples(res);
+    int32_t *last = pw_arena_array(ar, set->n, sizeof(*last));
+
+    set->first = pw_arena_array(ar, set->n, sizeof(*set->first));
+    set->count = pw_arena_array(ar, set->n, sizeof(*set->count));
+    set->next  = pw_arena_array(ar, (size_t)rows, sizeof(*set->next));
+    for (uint32_t i = 0; i < set->n; i++)
+        set->first[i] = -1;
+    for (int r = 0; r < rows; r++) {
+        int64_t ordinal = PQgetisnull(res, r, 0) ? 0 : pw_tx_int8(res, r, 0);
+
+        if (ordinal < 1 || ordinal > (int64_t)set->n)
+            return pw_err_set(err, PW_D_FATAL, "a read returned the ordinal %lld; its first column must be k.i", (long long)ordinal);
+        set->next[r] = -1;
+        if (set->first[ordinal - 1] < 0)
+            set->first[ordinal - 1] = r;
+        else
+            set->next[last[ordinal - 1]] = r;
+        last[ordinal - 1] = r;
+        set->count[ordinal - 1]++;
+    }
+    pw_arena_cleanup(ar, clear_result, res);
+    set->rows = res;
+    return 0;
+}
+
+static pawl_rc decode_cell(void *arg, const struct pw_readset *set, int32_t row, uint32_t col, pawl_value *out)
+{
+    const PGresult *res   = set->rows;
+    int             field = (int)col + 1; /* behind the ordinal */
+    struct pw_err   err;
+
+    if (col >= INT32_MAX || field >= PQnfields(res))
+        return PAWL_FATAL;
+    if (PQgetisnull(res, row, field)) {
+        *out = (pawl_value){ 0 };
+        return PAWL_OK;
+    }
+    return pw_cell_decode(PQftype(res, field), PQgetvalue(res, row, field), PQgetlength(res, row, field), arg, out, &err) < 0 ? PAWL_FATAL
+                                                                                                                             : PAWL_OK;
+}
+
+static int queue_reads(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
+{
+    for (uint32_t s = 0; ba->calls.sets_n && s < tx->inst->pl->n_stmts; s++) {
+        struct pw_readset *set = ba->calls.sets[s];
+
+        if (set && queue_rows(tx, s, set->keys, set->n, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int read_reads(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
+{
+    for (uint32_t s = 0; ba->calls.sets_n && s < tx->inst->pl->n_stmts; s++) {
+        struct pw_readset *set = ba->calls.sets[s];
+        PGresult          *res = NULL;
+
+        if (!set)
+            continue;
+        if (pw_conn_result(tx->co, &res, err) < 0) {
+            const pawl_stmt *st = &tx->inst->pl->stmts[s];
+
+            return pw_err_wrap(err, "statement '%.*s'", (int)st->name.n, st->name.p);
+        }
+        if (index_rows(ba->ar, set, res, err) < 0) {
+            PQclear(res);
+            return -1;
+        }
+    }
+    pw_calls_next_trip(&ba->calls);
+    return 0;
+}
+
+/* ---- writes ---- */
+
+struct row {
+    const struct pw_write *w;
+    size_t                 order;
+};
+
+/* One execution of one statement. */
+struct run {
+    uint32_t    stmt;
+    struct row *rows;
+    size_t      n, cap;
+};
+
+static int by_key(const void *va, const void *vb, void *arg)
+{
+    const struct row *a = va, *b = vb;
+    int32_t           c   = *(const int32_t *)arg;
+    int               cmp = pw_value_compare(&a->w->args[c], &b->w->args[c]);
+
+    return cmp ? cmp : (a->order > b->order) - (a->order < b->order);
+}
+
+/* The new writes of the batch as runs, ordered by level and then by the plugin's table; rows sorted by key, which is cheaper for the
+ * index and makes two workers lock rows in one order. */
+static struct run *collect_runs(const struct pw_tx *tx, struct pw_batch *ba, size_t *ret_n)
+{
+    uint32_t    stmts = tx->inst->pl->n_stmts, levels = 0;
+    size_t      n, order = 0;
+    struct run *runs;
+
+    for (size_t i = 0; i < ba->n; i++)
+        if (ba->items[i]->done && !ba->items[i]->sent)
+            for (const struct pw_write *w = ba->items[i]->writes; w; w = w->next)
+                levels = w->level + 1 > levels ? w->level + 1 : levels;
+    n    = (size_t)levels * stmts;
+    runs = pw_arena_array(ba->ar, n, sizeof(*runs));
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < ba->n; i++) {
+            struct pw_item *it = ba->items[i];
+
+            if (!it->done || it->sent)
+                continue;
+            for (const struct pw_write *w = it->writes; w; w = w->next) {
+                struct run *ru = &runs[(size_t)w->level * stmts + w->stmt];
+
+                if (w->superseded)
+                    continue;
+                if (pass == 0)
+                    ru->cap++;
+                else
+                    ru->rows[ru->n++] = (struct row){ w, order++ };
+            }
+            it->sent = pass == 1;
+        }
+        for (size_t r = 0; pass == 0 && r < n; r++) {
+            runs[r].stmt = (uint32_t)(r % stmts);
+            runs[r].rows = pw_arena_array(ba->ar, runs[r].cap, sizeof(struct row));
+        }
+    }
+    for (size_t r = 0; r < n; r++) {
+        int32_t key = tx->inst->pl->stmts[runs[r].stmt].entity_column;
+
+        if (key >= 0 && runs[r].n > 1)
+            qsort_r(runs[r].rows, runs[r].n, sizeof(struct row), by_key, &key);
+    }
+    *ret_n = n;
+    return runs;
+}
+
+static int queue_runs(struct pw_tx *tx, struct pw_batch *ba, const struct run *runs, size_t n, struct pw_err *err)
+{
+    for (size_t r = 0; r < n; r++) {
+        const pawl_value **args;
+
+        if (!runs[r].n)
+            continue;
+        args = pw_arena_array(ba->ar, runs[r].n, sizeof(*args));
+        for (size_t i = 0; i < runs[r].n; i++)
+            args[i] = runs[r].rows[i].w->args;
+        if (queue_rows(tx, runs[r].stmt, args, runs[r].n, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int read_runs(struct pw_tx *tx, const struct run *runs, size_t n, struct pw_err *err)
+{
+    for (size_t r = 0; r < n; r++) {
+        const pawl_stmt *st = &tx->inst->pl->stmts[runs[r].stmt];
+        int64_t          affected;
+
+        if (!runs[r].n)
+            continue;
+        if (pw_conn_done(tx->co, &affected, err) < 0)
+            return pw_err_wrap(err, "statement '%.*s'", (int)st->name.n, st->name.p);
+        if (st->expect_rows >= 0 && affected != (int64_t)runs[r].n * st->expect_rows) {
+            (void)pw_err_set(err, PW_D_ISOLATE, "statement '%.*s' affected %lld rows of %zu, %d each were expected", (int)st->name.n,
+                             st->name.p, (long long)affected, runs[r].n, st->expect_rows);
+            err->verdict = st->on_mismatch;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- outbox ---- */
+
+/* u32 count, then for each header: u32 length of the name, the name, i32 length of the value or -1, the value; big-endian */
+static pawl_bytes encode_headers(struct pw_arena *ar, const pawl_header *headers, size_t n)
+{
+    size_t         bytes = 4;
+    unsigned char *out, *at;
+    uint32_t       be = __builtin_bswap32((uint32_t)n);
+
+    for (size_t i = 0; i < n; i++)
+        bytes += 8 + headers[i].name.n + headers[i].value.n;
+    out = at = pw_arena_alloc(ar, bytes);
+    memcpy(at, &be, 4);
+    at += 4;
+    for (size_t i = 0; i < n; i++) {
+        be = __builtin_bswap32((uint32_t)headers[i].name.n);
+        memcpy(at, &be, 4);
+        memcpy(at + 4, headers[i].name.p, headers[i].name.n);
+        at += 4 + headers[i].name.n;
+        be = headers[i].value.p ? __builtin_bswap32((uint32_t)headers[i].value.n) : UINT32_MAX;
+        memcpy(at, &be, 4);
+        at += 4;
+        if (headers[i].value.p && headers[i].value.n) {
+            memcpy(at, headers[i].value.p, headers[i].value.n);
+            at += headers[i].value.n;
+        }
+    }
+    return (pawl_bytes){ out, bytes };
+}
+
+struct outbox_row {
+    int64_t     kind;
+    const char *target;
+    pawl_bytes  key, value, headers;
+    const char *code, *reason;
+};
+
+static int put_outbox(struct pw_tx *tx, struct pw_range *ra, const struct pw_item *it, const struct outbox_row *row, struct pw_err *err)
+{
+    struct pw_array *a = tx->outbox;
+
+    ra->outbox_n++;
+    if (pw_array_put_text(&a[O_TOPIC], it->msg.topic.p, it->msg.topic.n, err) < 0 ||
+        pw_array_put_i64(&a[O_PARTITION], it->msg.partition, err) < 0 ||
+        pw_array_put_i64(&a[O_SEQ], ra->outbox_seq + ra->outbox_n, err) < 0 || pw_array_put_i64(&a[O_KIND], row->kind, err) < 0 ||
+        pw_array_put_i64(&a[O_OFFSET], it->msg.offset, err) < 0 ||
+        pw_array_put_text(&a[O_TARGET], row->target, strlen(row->target), err) < 0 ||
+        pw_array_put_bytes(&a[O_KEY], row->key.p, row->key.n, err) < 0 || pw_array_put_bytes(&a[O_VALUE], row->value.p, row->value.n, err) < 0 ||
+        pw_array_put_bytes(&a[O_HEADERS], row->headers.p, row->headers.n, err) < 0 ||
+        pw_array_put_text(&a[O_CODE], row->code, row->code ? strlen(row->code) : 0, err) < 0 ||
+        pw_array_put_text(&a[O_REASON], row->reason, row->reason ? strlen(row->reason) : 0, err) < 0 ||
+        pw_array_put_text(&a[O_PLUGIN], tx->inst->pl->name, strlen(tx->inst->pl->name), err) < 0 ||
+        pw_array_put_i64(&a[O_ATTEMPT], it->msg.attempt, err) < 0)
+        return pw_err_wrap(err, "outbox");
+    return 0;
+}
+
+static int put_item(struct pw_tx *tx, struct pw_arena *ar, struct pw_range *ra, const struct pw_item *it, struct pw_err *err)
+{
+    struct outbox_row row;
+
+    if (it->verdict == PAWL_REJECT) {
+        row = (struct outbox_row){ KIND_DEAD, tx->dlq_topic, it->msg.key, it->msg.value,
+                                   encode_headers(ar, it->msg.headers, it->msg.n_headers), it->code ? it->code : "rejected",
+                                   it->detail ? it->detail : "" };
+        return put_outbox(tx, ra, it, &row, err);
+    }
+    for (const struct pw_emit *e = it->emits; e; e = e->next) {
+        row = (struct outbox_row){ KIND_OUTPUT, tx->output_topics[e->out.output], e->out.key, e->out.value,
+                                   encode_headers(ar, e->out.headers, e->out.n_headers), NULL, NULL };
+        if (put_outbox(tx, ra, it, &row, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Outputs and dead letters in the order of the source, numbered from the fenced offset row. */
+static int queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, struct pw_err *err)
+{
+    pw_tx_reset_arrays(tx->outbox, O_N);
+    pw_tx_reset_arrays(tx->grown, G_N);
+    for (size_t r = 0; r < ba->ranges_n; r++) {
+        struct pw_range *ra = &ba->ranges[r];
+
+        for (size_t i = 0; i < ra->n; i++)
+            if (put_item(tx, ba->ar, ra, ba->items[ra->first + i], err) < 0)
+                return -1;
+        if (!ra->outbox_n)
+            continue;
+        if (pw_array_put_text(&tx->grown[G_TOPIC], ra->pt->topic, strlen(ra->pt->topic), err) < 0 ||
+            pw_array_put_i64(&tx->grown[G_PARTITION], ra->pt->partition, err) < 0 ||
+            pw_array_put_i64(&tx->grown[G_ROWS], ra->outbox_n, err) < 0)
+            return -1;
+    }
+    *ret_any = tx->grown[G_ROWS].n > 0;
+    if (!*ret_any)
+        return 0;
+    return pw_tx_queue_arrays(tx, "pawl_outbox", tx->outbox, O_N, err) < 0 || pw_tx_queue_arrays(tx, "pawl_grow", tx->grown, G_N, err) < 0 ? -1 : 0;
+}
+
+/* ---- the batch ---- */
+
+/* Every range must have found its row where we think it is. */
+static int read_fence(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
+{
+    PGresult *res  = NULL;
+    bool     *seen = pw_arena_array(ba->ar, ba->ranges_n, sizeof(bool));
+    size_t    missing = 0;
+
+    if (pw_conn_result(tx->co, &res, err) < 0)
+        return pw_err_wrap(err, "compare and set the offsets");
+    for (int r = 0; r < PQntuples(res); r++) {
+        size_t i = (size_t)pw_tx_int8(res, r, 0) - 1;
+
+        PW_ASSERT(i < ba->ranges_n);
+        seen[i]                  = true;
+        ba->ranges[i].outbox_seq = pw_tx_int8(res, r, 1);
+    }
+    PQclear(res);
+    for (size_t i = 0; i < ba->ranges_n; i++)
+        if (!seen[i]) {
+            if (!missing++)
+                (void)pw_err_set(err, PW_D_FENCED, "fenced: %s[%d] is no longer at offset %lld with epoch %lld", ba->ranges[i].pt->topic,
+                                 ba->ranges[i].pt->partition, (long long)ba->ranges[i].lo, (long long)ba->ranges[i].pt->owner_epoch);
+            ba->ranges[i].hi = -1;
+        }
+    return missing ? -1 : 0;
+}
+
+int pw_tx_open(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
+{
+    tx->commit_sent        = false;
+    ba->calls.cell         = decode_cell;
+    ba->calls.cell_arg     = ba->ar;
+    if (pw_conn_queue_prepared(tx->co, "pawl_begin", 0, NULL, NULL, err) < 0 || queue_fence(tx, ba, err) < 0 || queue_reads(tx, ba, err) < 0 ||
+        pw_conn_sync(tx->co, err) < 0)
+        return pw_err_wrap(err, "send the first trip");
+    if (pw_conn_done(tx->co, NULL, err) < 0 || read_fence(tx, ba, err) < 0 || read_reads(tx, ba, err) < 0)
+        return -1;
+    return pw_conn_synced(tx->co, err);
+}
+
+int pw_tx_exchange(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
+{
+    size_t      n    = 0;
+    struct run *runs = collect_runs(tx, ba, &n);
+
+    if (queue_runs(tx, ba, runs, n, err) < 0 || queue_reads(tx, ba, err) < 0 || pw_conn_sync(tx->co, err) < 0)
+        return -1;
+    PW_FAULT(after_flush);
+    if (read_runs(tx, runs, n, err) < 0 || read_reads(tx, ba, err) < 0)
+        return -1;
+    return pw_conn_synced(tx->co, err);
+}
+
+/* COMMIT of a transaction that failed answers OK with the tag ROLLBACK. */
+static int read_commit(struct pw_tx *tx, struct pw_err *err)
+{
+    PGresult *res = NULL;
+    bool      committed;
+
+    if (pw_conn_result(tx->co, &res, err) < 0)
+        return -1;
+    committed = !PW_GUARD(command_tag) || strcmp(PQcmdStatus(res), "COMMIT") == 0;
+    PQclear(res);
+    if (!committed)
+        return pw_err_set(err, PW_D_RETRY, "COMMIT was answered by ROLLBACK: the transaction had failed");
+    return pw_conn_synced(tx->co, err);
+}
+
+int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
+{
+    size_t      n      = 0;
+    bool        outbox = false;
+    struct run *runs   = collect_runs(tx, ba, &n);
+
+    if (queue_runs(tx, ba, runs, n, err) < 0 || queue_outbox(tx, ba, &outbox, err) < 0)
+        return pw_err_wrap(err, "send the last trip");
+    if (tx->lost(tx->lost_arg))
+        return pw_err_set(err, PW_D_FENCED, "fenced: the group has taken the partitions away");
+    PW_FAULT(before_commit);
+    if (pw_conn_queue_prepared(tx->co, "pawl_commit", 0, NULL, NULL, err) < 0 || pw_conn_sync(tx->co, err) < 0)
+        return pw_err_wrap(err, "send COMMIT");
+    tx->commit_sent = true;
+    (void)PQflush(tx->co->pg); /* what cannot be sent now is sent while waiting; the next line sees a failure */
+    PW_FAULT(commit_sent);
+    if (read_runs(tx, runs, n, err) < 0)
+        return -1;
+    if (outbox && (pw_conn_done(tx->co, NULL, err) < 0 || pw_conn_done(tx->co, NULL, err) < 0))
+        return pw_err_wrap(err, "outbox");
+    if (read_commit(tx, err) < 0)
+        return pw_err_wrap(err, "COMMIT");
+    tx->commit_sent = false;
+    return 0;
+}
+
+void pw_tx_rollback(struct pw_tx *tx)
+{
+    tx->commit_sent = false;
+    pw_conn_rollback(tx->co);
+}
+
+int pw_tx_resolve(struct pw_tx *tx, const struct pw_batch *ba, enum pw_outcome *ret_outcome, struct pw_err *err)
+{
+    PGresult *res = NULL;
+    size_t    at_hi = 0, at_lo = 0;
+
+    if (!PW_GUARD(in_doubt)) {
+        *ret_outcome = PW_TX_COMMITTED; /* the wrong rule: "it was sent, so it is there" */
+        return 0;
+    }
+    pw_tx_reset_arrays(tx->claim, C_N);
+    for (size_t r = 0; r < ba->ranges_n; r++)
+        if (pw_tx_put_claim(tx, ba->ranges[r].pt, err) < 0)
+            return -1;
+    if (pw_tx_queue_arrays(tx, "pawl_look", tx->claim, C_START, err) < 0 || pw_conn_sync(tx->co, err) < 0 || pw_conn_result(tx->co, &res, err) < 0)
+        return pw_err_wrap(err, "read the offsets after a lost COMMIT");
+    for (int r = 0; r < PQntuples(res); r++) {
+        const struct pw_range *ra = &ba->ranges[pw_tx_int8(res, r, 0) - 1];
+        int64_t                at = pw_tx_int8(res, r, 1);
+
+        if (pw_tx_int8(res, r, 2) != ra->pt->owner_epoch)
+            continue;
+        at_hi += at == ra->hi;
+        at_lo += at == ra->lo;
+    }
+    PQclear(res);
+    *ret_outcome = at_hi == ba->ranges_n ? PW_TX_COMMITTED : at_lo == ba->ranges_n ? PW_TX_NOT_COMMITTED : PW_TX_FENCED;
+    return pw_conn_synced(tx->co, err);
+}

@@ -1,0 +1,351 @@
+#include "worker/internal.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "observe/log.h"
+#include "postgres/sqlstate.h"
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TURN_MAX_US          100000 /* a turn at least this often: strikes, heartbeat of the black box */
+#define STATEMENT_TIMEOUT_MS 30000
+#define LOCK_TIMEOUT_MS      2000
+#define CONNECT_TIMEOUT_MS   10000
+#define IDLE_GRACE_MS        5000 /* beyond handler_timeout, until PostgreSQL frees a frozen worker's locks */
+#define CLOSE_TIMEOUT_MS     3000
+
+/* ---- the turn ---- */
+
+/* 'D' asks to drain; end of file means that the supervisor is gone. */
+static void read_control(struct pw_worker *w)
+{
+    char    c;
+    ssize_t n = read(w->args->control_fd, &c, 1);
+
+    if (n == 1 && c == 'D') {
+        w->draining = true;
+        PW_FAULT(drain);
+    } else if (n == 0) {
+        w->draining = w->orphaned = true;
+    }
+}
+
+static void heartbeat(struct pw_worker *w)
+{
+    atomic_store_explicit(&w->bb->alive_ns, pw_clock_coarse_ns(), memory_order_relaxed);
+    atomic_store_explicit(&w->bb->log_dropped, pw_log_dropped(), memory_order_relaxed);
+    atomic_store_explicit(&w->bb->rebalances, w->consumer.rebalances, memory_order_relaxed);
+    atomic_store_explicit(&w->bb->kafka_errors, w->consumer.errors, memory_order_relaxed);
+}
+
+int pw_worker_turn(struct pw_worker *w, int fd, short events, int64_t until_us)
+{
+    int64_t       left_us = until_us - pw_clock_us();
+    struct pollfd p[3]    = { { .fd = pw_consumer_fd(&w->consumer), .events = POLLIN },
+                              { .fd = w->orphaned ? -1 : w->args->control_fd, .events = POLLIN },
+                              { .fd = fd, .events = events } };
+
+    if (left_us > TURN_MAX_US)
+        left_us = TURN_MAX_US;
+    if (poll(p, fd < 0 ? 2 : 3, left_us <= 0 ? 0 : (int)((left_us + 999) / 1000)) < 0 && errno != EINTR)
+        PW_ASSERT(errno == EAGAIN);
+    if (p[0].revents)
+        pw_consumer_drain_fd(&w->consumer);
+    if (p[1].revents)
+        read_control(w);
+    pw_consumer_serve(&w->consumer);
+    pw_worker_receive(w);
+    heartbeat(w);
+    return fd < 0 ? 0 : p[2].revents;
+}
+
+/* The connection waits: Kafka is served meanwhile, and the next batch arrives. */
+static int wait_for_postgres(void *arg, int fd, short events, int64_t deadline_us)
+{
+    struct pw_worker *w = arg;
+
+    for (;;) {
+        int got = pw_worker_turn(w, fd, events, deadline_us);
+
+        if (got)
+            return got;
+        if (w->consumer.fatal || w->orphaned) /* nothing that is done now would count */
+            return -1;
+        if (pw_clock_us() >= deadline_us)
+            return 0;
+    }
+}
+
+/* ---- connecting ---- */
+
+static void set_state(struct pw_worker *w, enum pw_bb_state state)
+{
+    atomic_store_explicit(&w->bb->state, (uint32_t)state, memory_order_relaxed);
+}
+
+void pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, const struct pw_err *err)
+{
+    pw_log(PW_LOG_ERROR, event, PW_LOG_AT_NONE, "%s", err->text);
+    pw_bb_text(w->bb, err->text);
+    set_state(w, PW_BB_FAILED);
+    w->exit_code = exit_code;
+}
+
+/* An outage is nobody's fault: wait, doubling, and try again; no message loses an attempt. */
+static void back_off(struct pw_worker *w, const struct pw_err *err)
+{
+    if (!w->backoff_us)
+        pw_log(PW_LOG_WARN, "postgres.unavailable", PW_LOG_AT_NONE, "%s", err->text);
+    w->backoff_us    = w->backoff_us ? w->backoff_us * 2 : PW_WORKER_BACKOFF_MIN_US;
+    w->backoff_us    = w->backoff_us > PW_WORKER_BACKOFF_MAX_US ? PW_WORKER_BACKOFF_MAX_US : w->backoff_us;
+    w->connect_at_us = pw_clock_us() + w->backoff_us;
+    pw_bb_text(w->bb, err->text);
+    set_state(w, PW_BB_PAUSED);
+}
+
+void pw_worker_connect(struct pw_worker *w)
+{
+    struct pw_err err;
+
+    if (pw_conn_alive(&w->conn) || pw_clock_us() < w->connect_at_us)
+        return;
+    pw_arena_reset(w->scratch);
+    if (pw_conn_open(&w->conn, &w->conn_settings, &err) == 0 && pw_tx_prepare(&w->tx, w->scratch, &err) == 0) {
+        pw_bb_add(&w->bb->pg_connects, 1);
+        pw_log(PW_LOG_INFO, "postgres.connected", PW_LOG_AT_NONE, "server version %d", PQserverVersion(w->conn.pg) / 10000);
+        w->backoff_us = 0;
+        set_state(w, PW_BB_READY);
+        return;
+    }
+    pw_conn_close(&w->conn);
+    if (err.disp == PW_D_FATAL)
+        pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", &err);
+    else
+        back_off(w, &err);
+}
+
+/* ---- start ---- */
+
+static void log_from_plugin(void *arg, const pawl_msg *m, int32_t level, const char *text)
+{
+    struct pw_log_at at = { .offset = -1, .partition = -1 };
+
+    (void)arg;
+    if (m) {
+        at.topic     = m->topic.p; /* NUL-terminated in this worker */
+        at.partition = m->partition;
+        at.offset    = m->offset;
+        at.attempt   = m->attempt;
+    }
+    pw_log(level <= PAWL_LOG_DEBUG ? PW_LOG_DEBUG : level >= PAWL_LOG_ERROR ? PW_LOG_ERROR : (enum pw_log_level)level, "plugin.log",
+           m ? &at : PW_LOG_AT_NONE, "%s", text);
+}
+
+static int plugin_log_enabled(void *arg, int32_t level)
+{
+    (void)arg;
+    return pw_log_enabled(level >= PAWL_LOG_ERROR ? PW_LOG_ERROR : level < 0 ? PW_LOG_DEBUG : (enum pw_log_level)level);
+}
+
+static int load_plugin(struct pw_worker *w, struct pw_err *err)
+{
+    const struct pw_inst_hooks hooks  = { w, plugin_log_enabled, log_from_plugin, NULL };
+    struct pw_options         *opts   = NULL;
+    struct pw_buf              report = { 0 };
+    int                        rc;
+
+    pw_bb_mark_set(w->bb, PW_BB_CREATE, 0, -1, -1, 0);
+    rc = pw_plugin_load(w->life, w->args->plugin_path, &w->plugin, err);
+    if (rc == 0) {
+        pw_log_plugin(w->plugin->name, w->args->generation);
+        (void)snprintf(w->bb->plugin, sizeof(w->bb->plugin), "%s", w->plugin->name);
+        rc = pw_options_load(w->life, w->plugin, w->args->config_path, &opts, &report, err);
+        if (report.n)
+            pw_log(PW_LOG_ERROR, "plugin.config", PW_LOG_AT_NONE, "%s", report.p);
+    }
+    if (rc == 0)
+        rc = pw_inst_new(w->life, w->plugin, opts, &hooks, &w->inst, err);
+    pw_bb_mark_clear(w->bb);
+    pw_buf_done(&report);
+    return rc;
+}
+
+/* Every output the plugin declares needs a topic, and every topic an output. */
+static int bind_outputs(struct pw_worker *w, struct pw_err *err)
+{
+    const char **topics = pw_arena_array(w->life, w->plugin->n_outputs, sizeof(*topics));
+    size_t       bound  = 0;
+
+    for (uint32_t i = 0; i < w->plugin->n_outputs; i++) {
+        pawl_str name = w->plugin->outputs[i].name;
+
+        for (size_t k = 0; k < w->pipe->outputs_n; k++)
+            if (strlen(w->pipe->outputs[k].key) == name.n && memcmp(w->pipe->outputs[k].key, name.p, name.n) == 0)
+                topics[i] = w->pipe->outputs[k].value;
+        if (!topics[i])
+            return pw_err_set(err, PW_D_FATAL, "pipeline %s: plugin %s has an output '%.*s'; name its topic under outputs", w->pipe->name,
+                              w->plugin->name, (int)name.n, name.p);
+        bound++;
+    }
+    if (bound != w->pipe->outputs_n)
+        return pw_err_set(err, PW_D_FATAL, "pipeline %s: outputs names a port that plugin %s does not declare", w->pipe->name, w->plugin->name);
+    w->tx.output_topics = topics;
+    return 0;
+}
+
+static bool taken_away(void *arg)
+{
+    const struct pw_worker *w = arg;
+
+    return w->consumer.revoked && w->consumer.lost;
+}
+
+static int start(struct pw_worker *w, struct pw_err *err)
+{
+    w->life    = pw_arena_new(1 << 16);
+    w->scratch = pw_arena_new(1 << 14);
+    w->batch   = (struct pw_batch){ .ar = pw_arena_new(1 << 20) };
+    if (load_plugin(w, err) < 0 || bind_outputs(w, err) < 0)
+        return -1;
+    w->tx.co        = &w->conn;
+    w->tx.inst      = w->inst;
+    w->tx.group     = w->pipe->group;
+    w->tx.owner     = pw_arena_printf(w->life, "%s/%s/%u", w->args->topology->instance, w->pipe->name, w->args->slot);
+    w->tx.dlq_topic = w->pipe->dlq_topic;
+    w->tx.lost      = taken_away;
+    w->tx.lost_arg  = w;
+    w->batch_cap    = w->pipe->batch_max_messages;
+    w->exit_code    = -1;
+    pw_tx_init(&w->tx, w->life);
+    w->conn_settings = (struct pw_conn_settings){
+        .dsn                            = w->args->topology->postgres_dsn,
+        .application_name               = pw_arena_printf(w->life, "pawl %s/%u", w->pipe->name, w->args->slot),
+        .statement_timeout_ms           = STATEMENT_TIMEOUT_MS,
+        .lock_timeout_ms                = LOCK_TIMEOUT_MS,
+        .idle_in_transaction_timeout_ms = w->pipe->handler_timeout_ms + IDLE_GRACE_MS,
+        .connect_timeout_ms             = CONNECT_TIMEOUT_MS,
+    };
+    pw_conn_init(&w->conn, wait_for_postgres, w);
+    return pw_worker_open_consumer(w, err);
+}
+
+/* ---- the loop ---- */
+
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* True if a batch may be cut now; else *until is brought forward to when one may. */
+static bool batch_due(struct pw_worker *w, int64_t now, int64_t *until)
+{
+    size_t waiting = 0;
+
+    for (size_t i = 0; i < w->parts_n; i++)
+        if (w->parts[i].retry_at_us > now)
+            *until = earliest(*until, w->parts[i].retry_at_us);
+    if (w->pause_until_us > now) {
+        *until = earliest(*until, w->pause_until_us);
+        return false;
+    }
+    if (!pw_batch_ready(w->parts, w->parts_n, now)) {
+        w->linger_until_us = 0;
+        return false;
+    }
+    if (!w->pipe->batch_linger_ms)
+        return true;
+    for (size_t i = 0; i < w->parts_n; i++)
+        waiting += w->parts[i].n;
+    if (!w->linger_until_us)
+        w->linger_until_us = now + (int64_t)w->pipe->batch_linger_ms * 1000;
+    if (waiting >= w->batch_cap || now >= w->linger_until_us)
+        return true;
+    *until = earliest(*until, w->linger_until_us);
+    return false;
+}
+
+static void check_consumer(struct pw_worker *w)
+{
+    struct pw_err err;
+
+    if (!w->consumer.fatal)
+        return;
+    (void)pw_err_set(&err, PW_D_FATAL, "%s", w->consumer.text);
+    if (w->consumer.fenced)
+        pw_worker_failed(w, PW_EXIT_FENCED, "worker.fenced", &err);
+    else
+        pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", &err);
+}
+
+static void show_state(struct pw_worker *w)
+{
+    bool kafka_down = w->consumer.trouble_us && pw_clock_us() - w->consumer.trouble_us < 5000000 && !w->parts_n;
+
+    if (w->exit_code >= 0 || !pw_conn_alive(&w->conn))
+        return;
+    set_state(w, kafka_down ? PW_BB_PAUSED : w->parts_n ? PW_BB_RUNNING : PW_BB_READY);
+    if (kafka_down)
+        pw_bb_text(w->bb, w->consumer.text);
+}
+
+static void loop(struct pw_worker *w)
+{
+    while (w->exit_code < 0 && !w->draining) {
+        int64_t now   = pw_clock_us();
+        int64_t until = now + TURN_MAX_US;
+        bool    due   = pw_conn_alive(&w->conn) && batch_due(w, now, &until);
+
+        if (!pw_conn_alive(&w->conn))
+            until = earliest(until, w->connect_at_us);
+        for (size_t i = 0; i < w->parts_n; i++)
+            if (w->parts[i].state == PW_PART_WANTED)
+                until = earliest(until, w->claim_at_us > now ? w->claim_at_us : now);
+        (void)pw_worker_turn(w, -1, 0, due ? now : until);
+        check_consumer(w);
+        if (w->exit_code >= 0)
+            break;
+        pw_worker_rebalance(w);
+        pw_worker_connect(w);
+        if (w->exit_code >= 0)
+            break;
+        pw_worker_claim(w);
+        show_state(w);
+        if (pw_conn_alive(&w->conn) && batch_due(w, pw_clock_us(), &until)) {
+            w->linger_until_us = 0;
+            pw_worker_process(w);
+        }
+        pw_worker_publish(w);
+    }
+}
+
+int pw_worker_run(const struct pw_worker_args *args)
+{
+    struct pw_worker w = { .args = args, .pipe = args->pipeline, .bb = args->bb };
+    struct pw_err    err;
+
+    atomic_store(&args->bb->pid, (int32_t)getpid());
+    atomic_store(&args->bb->started_us, pw_clock_wall_us());
+    set_state(&w, PW_BB_STARTING);
+    if (start(&w, &err) < 0) {
+        pw_worker_failed(&w, PW_EXIT_CONFIG, "worker.failed", &err);
+        return w.exit_code;
+    }
+    pw_log(PW_LOG_INFO, "worker.started", PW_LOG_AT_NONE, "group %s, member %s-%s-%u", w.pipe->group, args->topology->instance, w.pipe->name,
+           args->slot);
+    loop(&w);
+    if (w.exit_code < 0) {
+        set_state(&w, PW_BB_DRAINING);
+        pw_log(PW_LOG_INFO, "worker.drained", PW_LOG_AT_NONE, "%s", w.orphaned ? "the supervisor is gone" : "asked to stop");
+        w.exit_code = PW_EXIT_OK;
+    }
+    pw_conn_close(&w.conn);
+    if (!w.consumer.fatal)
+        pw_consumer_close(&w.consumer, CLOSE_TIMEOUT_MS);
+    pw_inst_destroy(w.inst);
+    return w.exit_code;
+}
