@@ -223,18 +223,19 @@ static int read_file(struct pw_settings *se, const char *path)
     }
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
         pw_settings_fault(se, 0, "is not a regular file");
-    } else if (!(text = malloc(cap + 1))) {
+    } else if (!(text = malloc(cap + 2))) {
         pw_settings_fault(se, 0, "no memory to read it");
     } else if (read_all(fd, text, cap, &n) < 0) {
         pw_settings_fault(se, 0, "cannot be read: %s", strerror(errno));
     } else if (n == cap) {
         pw_settings_fault(se, 0, "has more than the %zu bytes allowed", PW_SETTINGS_BYTES_MAX);
     } else {
-        text[n] = 0;
-        rc      = pw_settings_parse(se, text, n);
+        text[n++] = '\n'; /* libconfig wants one behind a comment, also behind the last */
+        text[n]   = 0;
+        rc        = pw_settings_parse(se, text, n);
     }
     if (text)
-        explicit_bzero(text, cap + 1); /* it may hold secrets */
+        explicit_bzero(text, cap + 2); /* it may hold secrets */
     free(text);
     (void)close(fd); /* only read from */
     return rc;

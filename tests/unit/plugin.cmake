@@ -1,0 +1,8 @@
+pawl_test(test_stage SOURCES test_stage.c LINK pw_plugin)
+pawl_test(test_elf SOURCES test_elf.c LINK pw_plugin)
+pawl_test(test_value SOURCES test_value.c LINK pw_plugin)
+pawl_test(test_sql SOURCES test_sql.c LINK pw_plugin)
+pawl_test(test_load SOURCES test_load.c LINK pw_plugin)
+pawl_test(test_options SOURCES test_options.c LINK pw_plugin)
+pawl_test_uses_plugins(test_elf)
+pawl_test_uses_plugins(test_load)
