@@ -45,6 +45,8 @@ void kit_last_words(void)
 
 static void defaults(struct cluster_opts *o)
 {
+    if (!o->partitions)
+        o->partitions = 3;
     if (!o->replicas)
         o->replicas = kit_brokers() >= 3 ? 3 : 1;
     if (!o->keys)
@@ -66,7 +68,7 @@ static void defaults(struct cluster_opts *o)
 static void migrate(struct cluster *k)
 {
     char  path[512];
-    char *text   = cluster_topology(k, "migrate", 1);
+    char *text   = cluster_topology(k, "migrate", "migrate", 1);
     char *out    = NULL;
     char *argv[] = { (char *)kit_pawl(), "migrate", path, NULL };
     int   rc;
@@ -142,7 +144,7 @@ void cluster_down(struct cluster *k)
 
 /* ---- workers ---- */
 
-char *cluster_topology(const struct cluster *k, const char *instance, int slots)
+char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots)
 {
     char *text = NULL;
     char  dsn[300];
@@ -175,7 +177,7 @@ char *cluster_topology(const struct cluster *k, const char *instance, int slots)
                  "    handler_timeout: %dms\n"
                  "    crash_limit: %d\n"
                  "%s%s%s",
-                 instance, k->dir, instance, kit_plugins(), kafka_bootstrap(), dsn, k->topic, k->group, k->o.plugin, slots, k->o.batch,
+                 instance, k->dir, name, kit_plugins(), kafka_bootstrap(), dsn, k->topic, k->group, k->o.plugin, slots, k->o.batch,
                  k->o.retry_attempts, k->o.handler_timeout_ms, k->o.crash_limit,
                  k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ", k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic,
                  k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
@@ -206,7 +208,7 @@ static struct worker *worker_named(struct cluster *k, const char *name)
 struct worker *worker_start_with(struct cluster *k, const char *instance, struct worker_opts o)
 {
     struct worker *w    = worker_named(k, instance);
-    char          *text = cluster_topology(k, instance, o.slots);
+    char          *text = cluster_topology(k, instance, o.as ? o.as : instance, o.slots ? o.slots : 1);
     char           log[512], failpoint[128], token[400], guards[128];
     char          *argv[] = { (char *)kit_pawl(), "run", w->topology, NULL };
     char          *env[4] = { NULL };
@@ -365,21 +367,23 @@ int64_t event_send(struct cluster *k, int key, const char *command, int64_t arg)
 
 /* ---- SQL ---- */
 
+/* A server that is being restarted is asked again. */
 static PGresult *ask(struct cluster *k, const char *sql)
 {
+    int64_t   end = kit_now_ms() + 30000;
     PGresult *res;
 
-    if (PQstatus(k->sql) != CONNECTION_OK)
-        sql_connect(k);
-    res = PQexec(k->sql, sql);
-    if (PQresultStatus(res) == PGRES_FATAL_ERROR && PQstatus(k->sql) != CONNECTION_OK) { /* the server was restarted */
-        PQclear(res);
-        sql_connect(k);
+    for (;;) {
+        if (PQstatus(k->sql) != CONNECTION_OK)
+            PQreset(k->sql);
         res = PQexec(k->sql, sql);
+        if (PQresultStatus(res) == PGRES_TUPLES_OK || PQresultStatus(res) == PGRES_COMMAND_OK)
+            return res;
+        if (PQstatus(k->sql) == CONNECTION_OK || kit_now_ms() > end)
+            FAIL("%s: %s", sql, PQerrorMessage(k->sql));
+        PQclear(res);
+        kit_nap(50);
     }
-    if (PQresultStatus(res) != PGRES_TUPLES_OK && PQresultStatus(res) != PGRES_COMMAND_OK)
-        FAIL("%s: %s", sql, PQerrorMessage(k->sql));
-    return res;
 }
 
 static char *format(const char *fmt, va_list ap)

@@ -59,19 +59,20 @@ struct worker {
 
 struct worker_opts {
     int         slots;      /* worker processes, default 1 */
+    const char *as;         /* another instance than its name */
     const char *failpoint;  /* PAWL_FAILPOINT */
-    const char *token;      /* PAWL_FAILPOINT_TOKEN: made before the start; its file name is cluster_token() */
+    const char *token;      /* "once": whoever gets there first takes the token and acts */
     const char *guards_off; /* PAWL_GUARD_OFF */
 };
 
-#define cluster_up(...) cluster_up_with((struct cluster_opts){ .partitions = 3, __VA_ARGS__ })
+#define cluster_up(...) cluster_up_with((struct cluster_opts){ __VA_ARGS__ })
 struct cluster *cluster_up_with(struct cluster_opts o);
 /* Kills what still runs and removes everything. Call it at the end of a test; what a failed test leaves behind goes when
  * the test binary ends. */
 void cluster_down(struct cluster *k);
 
 /* Starts `pawl run`. instance: prefix of its group.instance.id. Starting a name again makes a new process of it. */
-#define worker_start(k, instance, ...) worker_start_with((k), (instance), (struct worker_opts){ .slots = 1, __VA_ARGS__ })
+#define worker_start(k, instance, ...) worker_start_with((k), (instance), (struct worker_opts){ __VA_ARGS__ })
 struct worker *worker_start_with(struct cluster *k, const char *instance, struct worker_opts o);
 pid_t worker_pid(const struct worker *w, int slot); /* 0: none at the moment */
 pid_t worker_wait_pid(const struct worker *w, int slot, pid_t not_this);
@@ -110,7 +111,7 @@ int64_t next_offset(struct cluster *k, int partition);
 void postgres_stop(struct cluster *k, const char *mode); /* "fast", "immediate" */
 void postgres_start(struct cluster *k);
 
-/* All topology text that cluster_up's options lead to, for tests that need another one. */
-char *cluster_topology(const struct cluster *k, const char *instance, int slots);
+/* The topology of the `pawl run` called `name`, malloc'ed. */
+char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots);
 
 #endif

@@ -89,6 +89,29 @@ static int leaders(const char *topic)
     return n;
 }
 
+/* The smallest set of replicas in sync of any partition. */
+static int in_sync(const char *topic)
+{
+    const struct rd_kafka_metadata *md;
+    rd_kafka_topic_t               *rkt   = rd_kafka_topic_new(admin(), topic, NULL);
+    int                             least = 0;
+
+    if (rd_kafka_metadata(admin(), 0, rkt, &md, 5000) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        for (int t = 0; t < md->topic_cnt; t++)
+            for (int p = 0; p < md->topics[t].partition_cnt; p++)
+                if (p == 0 || md->topics[t].partitions[p].isr_cnt < least)
+                    least = md->topics[t].partitions[p].isr_cnt;
+        rd_kafka_metadata_destroy(md);
+    }
+    rd_kafka_topic_destroy(rkt);
+    return least;
+}
+
+void kafka_wait_in_sync(const char *topic, int replicas)
+{
+    wait_until(in_sync(topic) >= replicas);
+}
+
 void kafka_topic_create(const char *topic, int partitions, int replicas)
 {
     char                    why[200];
@@ -278,6 +301,37 @@ void kafka_flush(struct kafka_producer *pr, int timeout_ms)
 
     if (rc || pr->refused || pr->acked != pr->sent)
         FAIL("%ld sent, %ld acknowledged, %ld refused: %s%s", pr->sent, pr->acked, pr->refused, rd_kafka_err2str(rc), pr->why);
+}
+
+static void tx_ok(rd_kafka_error_t *error, const char *what)
+{
+    if (error)
+        FAIL("%s: %s", what, rd_kafka_error_string(error));
+}
+
+void kafka_produce_transaction(const char *topic, int partition, const char *key, const void *value, int records, bool commit)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    char             id[64];
+    rd_kafka_t      *rk;
+
+    (void)snprintf(id, sizeof(id), "kit-%s", topic);
+    set(conf, "transactional.id", id);
+    set(conf, "linger.ms", "0");
+    rk = handle_new(RD_KAFKA_PRODUCER, conf);
+    tx_ok(rd_kafka_init_transactions(rk, 30000), "init transactions");
+    tx_ok(rd_kafka_begin_transaction(rk), "begin transaction");
+    for (int i = 0; i < records; i++)
+        if (rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_KEY(key, strlen(key)),
+                              RD_KAFKA_V_VALUE((void *)value, strlen(value)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END))
+            FAIL("produce in a transaction");
+    if (rd_kafka_flush(rk, 30000)) /* all of them are in the log before it is aborted */
+        FAIL("flush in a transaction");
+    if (commit)
+        tx_ok(rd_kafka_commit_transaction(rk, 30000), "commit transaction");
+    else
+        tx_ok(rd_kafka_abort_transaction(rk, 30000), "abort transaction");
+    rd_kafka_destroy(rk);
 }
 
 long kafka_acked(const struct kafka_producer *pr)

@@ -22,12 +22,17 @@ int64_t kafka_group_offset(const char *group, const char *topic, int partition);
 void kafka_broker_kill(int broker); /* SIGKILL */
 void kafka_broker_up(int broker);   /* started again and waited for */
 
+/* Until each partition has that many replicas in sync. */
+void kafka_wait_in_sync(const char *topic, int replicas);
+
 /* An idempotent producer with acks=all that counts what the brokers acknowledged. */
 struct kafka_producer;
 struct kafka_producer *kafka_producer_new(void);
 void kafka_producer_free(struct kafka_producer *pr);
 /* Waits for room when the queue is full. value NULL: tombstone. */
 void kafka_produce(struct kafka_producer *pr, const char *topic, int partition, const char *key, const void *value, size_t n);
+/* One transaction of that many records, committed or aborted; it leaves a control record in the log either way. */
+void kafka_produce_transaction(const char *topic, int partition, const char *key, const void *value, int records, bool commit);
 /* Waits for all answers; the test fails if one is refused. */
 void kafka_flush(struct kafka_producer *pr, int timeout_ms);
 long kafka_acked(const struct kafka_producer *pr);

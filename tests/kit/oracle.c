@@ -121,7 +121,7 @@ struct oracle oracle_look(struct cluster *k)
 
     (void)ledger_count(k); /* connects again if PostgreSQL was restarted */
     ledger = effects(k, "SELECT partition, source_offset, key, body FROM test.ledger ORDER BY n", &ledger_n);
-    dead   = effects(k, "SELECT source_partition, source_offset, convert_from(key, 'UTF8'), convert_from(value, 'UTF8') "
+    dead   = effects(k, "SELECT partition, source_offset, convert_from(key, 'UTF8'), convert_from(value, 'UTF8') "
                         "FROM pawl.dead_letters ORDER BY 1, 2", &dead_n);
     o.sent       = (long)log_n;
     o.applied    = (long)ledger_n;

@@ -1,0 +1,103 @@
+/* SIGKILL at every fault point. The list is the binary's own, so that a new point cannot be forgotten. */
+#include "oracle.h"
+#include "run.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define POINTS_MAX 64
+#define ROUNDS     3
+
+struct point {
+    char name[48];
+};
+
+ParameterizedTestParameters(matrix, a_kill_at_any_step_loses_and_doubles_nothing)
+{
+    struct point *points = cr_malloc(POINTS_MAX * sizeof(*points));
+    char         *argv[] = { (char *)kit_pawl(), "fault-points", NULL };
+    char         *out    = NULL;
+    size_t        n      = 0;
+
+    if (proc_run(argv, 10000, &out) == 0)
+        for (char *save = NULL, *line = strtok_r(out, "\n", &save); line && n < POINTS_MAX; line = strtok_r(NULL, "\n", &save))
+            if (line[strcspn(line, "\t")] == '\t')
+                (void)snprintf(points[n++].name, sizeof(points[0].name), "%.*s", (int)strcspn(line, "\t"), line);
+    free(out);
+    return cr_make_param_array(struct point, points, n, NULL);
+}
+
+Test(matrix, the_binary_lists_its_fault_points)
+{
+    char *argv[] = { (char *)kit_pawl(), "fault-points", NULL };
+    char *out    = NULL;
+
+    cr_assert_eq(proc_run(argv, 10000, &out), 0);
+    cr_assert(strstr(out, "before_commit\t"), "is this a build with PAWL_FAULTS?\n%s", out);
+    cr_assert(strstr(out, "commit_sent\t"));
+    free(out);
+}
+
+static bool is(const struct point *p, const char *name)
+{
+    return strcmp(p->name, name) == 0;
+}
+
+ParameterizedTest(struct point *point, matrix, a_kill_at_any_step_loses_and_doubles_nothing)
+{
+    bool            once = is(point, "revoke") || is(point, "drain");
+    bool            early = once || is(point, "assign_before_claim") || is(point, "assign_after_claim");
+    struct cluster *k     = cluster_up(.partitions = 4, .batch = 20);
+    char            spec[80];
+    struct worker  *a;
+
+    (void)snprintf(spec, sizeof(spec), "%s:%d=kill", point->name, early ? 1 : 3);
+    a = worker_start(k, "a", .slots = 2, .failpoint = spec, .token = "once");
+    events_send(k, 200);
+    if (is(point, "revoke")) {
+        wait_until(ledger_count(k) > 0);
+        (void)worker_start(k, "b"); /* its coming takes partitions away */
+    }
+    if (is(point, "drain")) {
+        wait_until(ledger_count(k) > 0);
+        (void)worker_stop(a, 15000);
+    }
+    for (int i = 0; i < (once ? 1 : ROUNDS); i++) { /* whoever passes there next */
+        if (i)
+            cluster_token_make(k);
+        if (i && early) /* a claim comes with a start only */
+            worker_kill(a, i % 2);
+        events_send(k, 200);
+        wait_until(cluster_token_taken(k));
+    }
+    if (is(point, "drain"))
+        (void)worker_start(k, "a", .slots = 2);
+    events_send(k, 100);
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(dead_count(k), 0, "a killed worker is not a message's fault");
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
+/* Without a plan: whenever it happens to be. */
+Test(matrix, kills_at_random_moments_lose_and_double_nothing)
+{
+    unsigned        seed = (unsigned)getpid();
+    struct cluster *k    = cluster_up(.partitions = 6, .batch = 30);
+    struct worker  *a    = worker_start(k, "a", .slots = 2);
+
+    (void)fprintf(stderr, "seed %u\n", seed);
+    for (int i = 0; i < 15; i++) {
+        events_send(k, 150);
+        kit_nap((int)(rand_r(&seed) % 60));
+        worker_kill(a, (int)(rand_r(&seed) % 2));
+    }
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(dead_count(k), 0);
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
