@@ -1,0 +1,9 @@
+/* The steps of the runtime's own schema: one row per file of schema/, made into strings by the build. */
+#include "postgres/migrate.h"
+
+#include "pawl_schema.h"
+
+const struct pw_migrate_step pw_migrate_runtime[] = {
+    { 1, 0, "pawl", sql__001_pawl },
+};
+const size_t pw_migrate_runtime_n = sizeof(pw_migrate_runtime) / sizeof(pw_migrate_runtime[0]);

@@ -1,0 +1,39 @@
+#include "postgres/sqlstate.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* The first row whose prefix matches decides, so single codes stand before their class. */
+static const struct {
+    const char *prefix;
+    enum pw_disp disp;
+} table[] = {
+    { "40", PW_D_RETRY },      /* serialization failure, deadlock */
+    { "08", PW_D_RETRY },      /* connection */
+    { "53", PW_D_RETRY },      /* out of disk, memory or connections */
+    { "57", PW_D_RETRY },      /* shutdown, crash of another backend, cancelled, starting up */
+    { "58", PW_D_RETRY },      /* I/O error of the server */
+    { "55P03", PW_D_RETRY },   /* lock_timeout */
+    { "55006", PW_D_RETRY },   /* object in use */
+    { "25006", PW_D_RETRY },   /* read only: failed over to a standby */
+    { "25P03", PW_D_RETRY },   /* idle_in_transaction_session_timeout ended a worker that was frozen */
+    { "25P04", PW_D_RETRY },   /* transaction_timeout, the same */
+    { "72000", PW_D_RETRY },   /* snapshot too old */
+    { "21", PW_D_ISOLATE },    /* two rows of one batch hit one row, a subquery returned several */
+    { "22", PW_D_ISOLATE },    /* data: out of range, bad text, division by zero */
+    { "23", PW_D_ISOLATE },    /* constraints */
+    { "44", PW_D_ISOLATE },    /* WITH CHECK OPTION */
+    { "P0", PW_D_ISOLATE },    /* RAISE in a trigger or function */
+    { "54000", PW_D_ISOLATE }, /* a value too long for its index */
+    { "54001", PW_D_ISOLATE }, /* JSON nested too deeply */
+};
+
+enum pw_disp pw_sqlstate_disp(const char *sqlstate)
+{
+    if (!sqlstate || !*sqlstate)
+        return PW_D_RETRY;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (strncmp(sqlstate, table[i].prefix, strlen(table[i].prefix)) == 0)
+            return table[i].disp;
+    return PW_D_FATAL;
+}
