@@ -10,3 +10,16 @@ foreach(test test_uw_tariff test_underwriting)
     add_dependencies(${test} underwriting)
     target_compile_definitions(${test} PRIVATE UNDERWRITING_SO="${uw_so}" UNDERWRITING_CFG="${uw_cfg}")
 endforeach()
+
+add_library(uw_book STATIC uw_book.c)
+target_include_directories(uw_book PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(uw_book PUBLIC auto_mix pawl_fake_host)
+target_compile_options(uw_book PRIVATE -UNDEBUG) # its asserts are checks of a test
+
+pawl_test(test_auto_mix SOURCES test_auto_mix.c LINK uw_book)
+add_executable(uw_replay uw_replay.c)
+target_link_libraries(uw_replay PRIVATE uw_book)
+foreach(program test_auto_mix uw_replay)
+    add_dependencies(${program} underwriting)
+    target_compile_definitions(${program} PRIVATE UNDERWRITING_SO="${uw_so}" UNDERWRITING_CFG="${uw_cfg}")
+endforeach()

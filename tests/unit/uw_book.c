@@ -1,0 +1,172 @@
+#include "uw_book.h"
+
+#include "fake_host.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pawl/sugar.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { FIND_POLICY, SAVE_POLICY, ADD_PREMIUM };
+
+struct policy {
+    char    id[65], status[16], bonus_malus[33], currency[4];
+    int64_t version, starts_on, ends_on, premium_minor;
+};
+
+struct uw_book {
+    struct fake_host *fh;
+    void             *policies; /* a tree by id */
+};
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct policy *)a)->id, ((const struct policy *)b)->id);
+}
+
+struct uw_book *uw_book_new(const char *plugin_so, const char *cfg_file)
+{
+    struct uw_book *book = calloc(1, sizeof(*book));
+
+    assert(book);
+    book->fh = fake_host_new(fake_host_open(plugin_so), cfg_file);
+    assert(book->fh);
+    if (fake_host_create(book->fh) != PAWL_OK) {
+        (void)fprintf(stderr, "uw_book: %s\n", fake_host_log(book->fh));
+        abort();
+    }
+    return book;
+}
+
+void uw_book_free(struct uw_book *book)
+{
+    tdestroy(book->policies, free);
+    fake_host_free(book->fh);
+    free(book);
+}
+
+static void text_to(char *to, size_t cap, pawl_value v)
+{
+    assert(v.type == PAWL_V_TEXT && v.b.n < cap);
+    memcpy(to, v.b.p, v.b.n);
+    to[v.b.n] = '\0';
+}
+
+static void save(struct uw_book *book, const struct fake_write *w)
+{
+    struct policy  *po = calloc(1, sizeof(*po));
+    struct policy **at;
+
+    assert(po && w->stmt == SAVE_POLICY);
+    text_to(po->id, sizeof(po->id), w->args[0]);
+    at = tsearch(po, &book->policies, by_id);
+    assert(at);
+    if (*at != po) {
+        free(po);
+        po = *at;
+    }
+    text_to(po->status, sizeof(po->status), w->args[1]);
+    po->version   = w->args[2].i;
+    po->starts_on = w->args[3].i;
+    po->ends_on   = w->args[4].i;
+    text_to(po->bonus_malus, sizeof(po->bonus_malus), w->args[5]);
+    po->premium_minor = w->args[6].i;
+    text_to(po->currency, sizeof(po->currency), w->args[7]);
+}
+
+pawl_rc uw_book_apply(struct uw_book *book, const struct auto_mix_event *ev, int64_t offset, const char **ret_code)
+{
+    static const char topic[]   = "auto.events";
+    pawl_header       headers[] = { { PAWL_STR("ce_id"), { ev->ce_id, strlen(ev->ce_id) } },
+                                    { PAWL_STR("ce_type"), { ev->ce_type, strlen(ev->ce_type) } } };
+    pawl_msg          m = { .size = sizeof(m), .topic = { topic, sizeof(topic) - 1 }, .attempt = 1, .offset = offset, .timestamp_ms = -1,
+                            .key = { ev->key, strlen(ev->key) }, .value = { ev->value, ev->value_n }, .headers = headers, .n_headers = 2 };
+    struct policy     wanted = { .id = "" }, **at;
+    pawl_value        row[7];
+    pawl_rc           rc;
+
+    rc = fake_host_plan(book->fh, &m);
+    assert(rc == PAWL_OK && fake_host_read(book->fh, FIND_POLICY)->asked);
+    text_to(wanted.id, sizeof(wanted.id), fake_host_read(book->fh, FIND_POLICY)->args[0]);
+    at = tfind(&wanted, &book->policies, by_id);
+    if (at) {
+        row[0] = pawl_text(pawl_cstr((*at)->status));
+        row[1] = pawl_i64((*at)->version);
+        row[2] = pawl_date((*at)->starts_on);
+        row[3] = pawl_date((*at)->ends_on);
+        row[4] = pawl_text(pawl_cstr((*at)->bonus_malus));
+        row[5] = pawl_i64((*at)->premium_minor);
+        row[6] = pawl_text(pawl_cstr((*at)->currency));
+        fake_host_feed(book->fh, FIND_POLICY, 1, 7, row);
+    }
+    rc = fake_host_handle(book->fh, &m);
+    if (rc == PAWL_OK) {
+        assert(fake_host_writes(book->fh) == 2 && fake_host_write(book->fh, 1)->stmt == ADD_PREMIUM);
+        save(book, fake_host_write(book->fh, 0));
+    }
+    *ret_code = fake_host_code(book->fh);
+    return rc;
+}
+
+void uw_book_premium_header(FILE *out)
+{
+    (void)fputs("source_offset,source_partition,policy_version,amount_minor,occurred_at,source_topic,event_id,policy_id,kind,currency,"
+                "breakdown\n",
+                out);
+}
+
+/* Ids, kinds and breakdowns have nothing in them that CSV would quote. */
+static void put_text(FILE *out, pawl_value v)
+{
+    (void)fprintf(out, ",%.*s", (int)v.b.n, (const char *)v.b.p);
+}
+
+void uw_book_premium(const struct uw_book *book, FILE *out)
+{
+    const pawl_value *a = fake_host_write(book->fh, 1)->args;
+    time_t            t = (time_t)(a[10].i / 1000000);
+    struct tm         tm;
+    char              at[32];
+
+    (void)gmtime_r(&t, &tm);
+    (void)strftime(at, sizeof(at), "%Y-%m-%d %H:%M:%S+00", &tm);
+    (void)fprintf(out, "%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%s", a[2].i, a[1].i, a[5].i, a[7].i, at);
+    put_text(out, a[0]);
+    put_text(out, a[3]);
+    put_text(out, a[4]);
+    put_text(out, a[6]);
+    put_text(out, a[8]);
+    put_text(out, a[9]);
+    (void)fputc('\n', out);
+}
+
+static void day_text(int64_t day, char out[16])
+{
+    time_t    t = (time_t)day * 86400;
+    struct tm tm;
+
+    (void)gmtime_r(&t, &tm);
+    (void)strftime(out, 16, "%Y-%m-%d", &tm);
+}
+
+static void put_policy(const void *node, VISIT which, void *out)
+{
+    const struct policy *po = *(const struct policy *const *)node;
+    char                 from[16], to[16];
+
+    if (which != postorder && which != leaf)
+        return;
+    day_text(po->starts_on, from);
+    day_text(po->ends_on, to);
+    (void)fprintf(out, "%s,%" PRId64 ",%" PRId64 ",%s,%s,%s,%s,%s\n", po->id, po->version, po->premium_minor, from, to, po->status,
+                  po->bonus_malus, po->currency);
+}
+
+void uw_book_policies(const struct uw_book *book, FILE *out)
+{
+    (void)fputs("policy_id,version,premium_minor,starts_on,ends_on,status,bonus_malus,currency\n", out);
+    twalk_r(book->policies, put_policy, out);
+}
