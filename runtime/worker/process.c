@@ -387,7 +387,7 @@ static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_
         if (ba->n == 0)
             break;
         if (err->verdict == PAWL_RETRY || err->verdict == PAWL_FATAL || !w->pipe->dlq_topic) {
-            ba->items[0]->code   = "sql.mismatch";
+            ba->items[0]->code   = err->verdict ? "sql.rows" : "sql.value";
             ba->items[0]->detail = pw_arena_strdup(ba->ar, err->text);
             return stopped_at_front(w, ba, err->verdict == PAWL_RETRY ? STOP_RETRY : err->verdict == PAWL_FATAL ? STOP_FATAL : STOP_NO_DLQ);
         }
@@ -396,7 +396,7 @@ static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_
         {
             char code[24];
 
-            (void)snprintf(code, sizeof(code), "sql.%s", err->sqlstate[0] ? err->sqlstate : "value");
+            (void)snprintf(code, sizeof(code), "sql.%s", err->verdict ? "rows" : err->sqlstate[0] ? err->sqlstate : "value");
             force_reject(ba, ba->items[0], code, err->text);
         }
         return true;

@@ -654,12 +654,27 @@ static int read_commit(struct pw_tx *tx, struct pw_err *err)
     return pw_conn_synced(tx->co, err);
 }
 
+/* Must some count of rows be known before COMMIT may be sent? */
+static bool counts_matter(const struct pw_tx *tx, const struct run *runs, size_t n)
+{
+    for (size_t r = 0; r < n; r++)
+        if (runs[r].n && tx->inst->pl->stmts[runs[r].stmt].expect_rows >= 0)
+            return true;
+    return false;
+}
+
 int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
 {
     size_t      n      = 0;
     bool        outbox = false;
     struct run *runs   = collect_runs(tx, ba, &n);
 
+    if (counts_matter(tx, runs, n)) { /* one trip more: a COMMIT behind a wrong count would be too late to stop */
+        if (queue_runs(tx, ba, runs, n, err) < 0 || pw_conn_sync(tx->co, err) < 0 || read_runs(tx, runs, n, err) < 0 ||
+            pw_conn_synced(tx->co, err) < 0)
+            return -1;
+        n = 0;
+    }
     if (queue_runs(tx, ba, runs, n, err) < 0 || queue_outbox(tx, ba, &outbox, err) < 0)
         return pw_err_wrap(err, "send the last trip");
     if (tx->lost(tx->lost_arg))

@@ -114,7 +114,7 @@ typedef struct {
     pawl_str entity;                   /* required */
     uint32_t kind;                     /* PAWL_STMT_READ or PAWL_STMT_WRITE */
     int32_t entity_column;             /* column holding the key, -1: the whole entity */
-    int32_t expect_rows;               /* writes: rows affected per row sent, exactly; -1: any */
+    int32_t expect_rows;               /* writes: rows affected per row sent, exactly; -1: any. Costs the batch a round trip */
     pawl_rc on_mismatch;               /* verdict of the one message that missed it: RETRY, REJECT or FATAL */
     uint32_t flags, reserved;          /* PAWL_STMT_LAST_WINS */
 } pawl_stmt;
