@@ -17,9 +17,14 @@ target_link_libraries(uw_book PUBLIC auto_mix pawl_fake_host)
 target_compile_options(uw_book PRIVATE -UNDEBUG) # its asserts are checks of a test
 
 pawl_test(test_auto_mix SOURCES test_auto_mix.c LINK uw_book)
+pawl_test(test_auto_kafka SOURCES test_auto_kafka.c LINK auto_kafka)
 add_executable(uw_replay uw_replay.c)
 target_link_libraries(uw_replay PRIVATE uw_book)
 foreach(program test_auto_mix uw_replay)
     add_dependencies(${program} underwriting)
     target_compile_definitions(${program} PRIVATE UNDERWRITING_SO="${uw_so}" UNDERWRITING_CFG="${uw_cfg}")
 endforeach()
+
+find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
+add_test(NAME test_oracle COMMAND Python3::Interpreter -B ${CMAKE_SOURCE_DIR}/tools/test_oracle.py)
+set_tests_properties(test_oracle PROPERTIES LABELS unit TIMEOUT 120 ENVIRONMENT "UW_REPLAY=$<TARGET_FILE:uw_replay>;UW_TARIFF=${uw_cfg}")

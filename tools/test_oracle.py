@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""Tests of the oracle: what it works out is right, and it turns red for every kind of damage.
+
+Environment: UW_REPLAY, the program that leaves behind what a faultless run would; UW_TARIFF, the shipped tariff.
+"""
+
+import contextlib
+import copy
+import csv
+import io
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import oracle  # noqa: E402
+
+REPLAY, TARIFF = os.environ["UW_REPLAY"], os.environ["UW_TARIFF"]
+NAMES = ("partition offset timestamp_ms key ce_id ce_type decode event_id policy_id occurred_at_us body starts_on ends_on bonus_malus_class "
+         "claims cancelled_on reason_bytes vehicle_class territory engine_power_hp use_months unlimited_drivers drivers").split()
+
+
+def shipped():
+    return oracle.Tariff(pathlib.Path(TARIFF).read_text(encoding="utf-8"))
+
+
+def event(offset, kind, **changes):
+    """A good event of POL-1: a private car in Moscow with 120 hp, class 3, one driver of 35 with ten years of experience."""
+    row = dict.fromkeys(NAMES, "\\N")
+    row.update(partition="0", offset=str(offset), timestamp_ms="0", key="POL-1", ce_id=f"EV-{offset}", ce_type=f"auto.policy.{kind}.v1",
+               decode="ok", event_id=f"EV-{offset}", policy_id="POL-1", occurred_at_us="1735689600000000", body=kind)
+    if kind == "cancelled":
+        row.update(cancelled_on="2025-09-02", reason_bytes="4")
+    else:
+        row.update(starts_on="2025-01-01", ends_on="2025-12-31", vehicle_class="car_private", territory="moscow", engine_power_hp="120",
+                   use_months="12", unlimited_drivers="0", drivers="1989-06-15/2014-03-01")
+        row.update({"bonus_malus_class": "3"} if kind == "issued" else {"claims": "0", "starts_on": "2026-01-01", "ends_on": "2026-12-31"})
+    row.update(changes)
+    return row
+
+
+def outcome(*rows):
+    """What comes of the last of the events: (amount, version, class), a code, or None."""
+    expected, policies = oracle.expect(shipped(), list(rows))
+    last = expected[max(expected)]
+    return (last.amount, last.version, policies[last.policy_id].bonus_malus) if isinstance(last, oracle.Charge) else last
+
+
+class Config(unittest.TestCase):
+    def test_the_grammar_of_a_tariff_is_read(self):
+        text = 'a = "x\\"y" "z"; # one\nb : { c = [ 1, -2L ]; d = ( { e = true; }, { } ) }, // two\n/* three */ f = false'
+        self.assertEqual(oracle.parse_config(text), {"a": 'x"yz', "b": {"c": [1, -2], "d": [{"e": True}, {}]}, "f": False})
+
+    def test_what_is_no_configuration_is_refused(self):
+        for text in ("a", "a = ", "a = 1.5;", "= 1", "a = { b = 1;", "a = [1;", "a = 1; a = 2;", "a b", "a = @"):
+            with self.subTest(text), self.assertRaises(oracle.TariffError):
+                oracle.parse_config(text)
+
+
+class Rules(unittest.TestCase):
+    def test_each_rule_rounds_as_its_name_says(self):
+        tariff = shipped()
+        for rule, results in (("half-up", (1, 2, 3, -1, -3)), ("half-even", (0, 2, 2, 0, -2)), ("down", (0, 1, 2, 0, -2))):
+            tariff.rounding = rule
+            self.assertEqual(tuple(tariff.round(oracle.Fraction(x, 2)) for x in (1, 3, 5, -1, -5)), results, rule)
+
+    def test_amounts_worked_by_hand(self):
+        # 5760.50 x 1.8 x 1.17 x 0.94 x 1 x 1.2 x 1 = 13684.459464
+        self.assertEqual(outcome(event(0, "issued")), (1368446, 1, "3"))
+        # 9860.00 x 1.64 x 0.46 x 1 x 1.97 x 1.6 x 0.7 = 16412.0504576
+        taxi = event(0, "issued", vehicle_class="taxi", territory="saint_petersburg", bonus_malus_class="13", engine_power_hp="151",
+                     use_months="6", unlimited_drivers="1", drivers="")
+        self.assertEqual(outcome(taxi), (1641205, 1, "13"))
+        # 1548.00 x 1 x 3.92 x 2.27 x 1 x 1 x 0.5 = 6887.3616
+        self.assertEqual(outcome(event(0, "issued", vehicle_class="motorcycle", territory="other", bonus_malus_class="M", use_months="3",
+                                       drivers="2006-06-15/2024-12-01")), (688736, 1, "M"))
+        # 5760.50 x 1.8 x 1 x 0.94 x 1 x 1.2 x 1 = 11696.1192; class 3 without claims is 4
+        self.assertEqual(outcome(event(0, "issued"), event(1, "renewed")), (1169612, 2, "4"))
+        # 5760.50 x 1.8 x 2.25 x 0.94 x 1 x 1.2 x 1 = 26316.2682; class 3 with one claim is 1
+        self.assertEqual(outcome(event(0, "issued"), event(1, "renewed", claims="1")), (2631627, 2, "1"))
+        # 13684.46 x 120 / 365 x 0.77 = 3464.230421...
+        self.assertEqual(outcome(event(0, "issued"), event(1, "cancelled")), (-346423, 2, "3"))
+
+    def test_refusals(self):
+        issued = event(0, "issued")
+        for code, rows in (
+                ("policy.exists", (issued, event(1, "issued"))),
+                ("policy.unknown", (event(0, "renewed"),)),
+                ("policy.unknown", (event(0, "cancelled"),)),
+                ("policy.cancelled", (issued, event(1, "cancelled"), event(2, "cancelled"))),
+                ("policy.cancelled", (issued, event(1, "cancelled"), event(2, "renewed"))),
+                ("policy.exists", (issued, event(1, "cancelled"), event(2, "issued"))),
+                ("date.out_of_period", (issued, event(1, "renewed", starts_on="2025-12-31", ends_on="2026-06-30"))),
+                ("date.out_of_period", (issued, event(1, "cancelled", cancelled_on="2026-01-01"))),
+                ("date.out_of_period", (issued, event(1, "cancelled", cancelled_on="2024-12-31"))),
+                ("event.missing_header", (event(0, "issued", ce_type="\\N"),)),
+                ("event.missing_header", (event(0, "issued", ce_id="\\N"),)),
+                ("event.malformed", (event(0, "issued", decode="malformed"),)),
+                ("event.invalid", (event(0, "issued", key="\\N"),)),
+                ("event.invalid", (event(0, "issued", key="POL\\x00"),)),
+                ("event.invalid", (event(0, "issued", ce_id="other"),)),
+                ("event.invalid", (event(0, "issued", body="renewed"),)),
+                ("event.invalid", (event(0, "issued", starts_on="2025-02-29"),)),
+                ("event.invalid", (event(0, "issued", ends_on="2026-01-01"),)),
+                ("event.invalid", (event(0, "issued", ends_on="2024-12-31"),)),
+                ("event.invalid", (event(0, "issued", starts_on="\\N"),)),
+                ("event.invalid", (event(0, "issued", use_months="2"),)),
+                ("event.invalid", (event(0, "issued", engine_power_hp="5001"),)),
+                ("event.invalid", (event(0, "issued", drivers=""),)),
+                ("event.invalid", (event(0, "issued", unlimited_drivers="1"),)),
+                ("event.invalid", (event(0, "issued", drivers="1989-06-15/2005-06-14"),)),
+                ("event.invalid", (event(0, "issued", drivers="1989-06-15/2025-01-02"),)),
+                ("event.invalid", (issued, event(1, "renewed", claims="101"))),
+                ("event.invalid", (issued, event(1, "cancelled", reason_bytes="201"))),
+                ("tariff.unknown_class", (event(0, "issued", vehicle_class="hovercraft"),)),
+                ("tariff.unknown_territory", (event(0, "issued", territory="atlantis"),)),
+                ("tariff.unknown_bonus_malus", (event(0, "issued", bonus_malus_class="14"),))):
+            with self.subTest(code, rows=rows[-1]):
+                self.assertEqual(outcome(*rows), code)
+        self.assertIsNone(outcome(event(0, "issued", ce_type="auto.policy.suspended.v1")))
+
+    def test_a_refused_event_changes_nothing(self):
+        self.assertEqual(outcome(event(0, "issued"), event(1, "renewed", starts_on="2025-12-31", ends_on="2026-06-30"), event(2, "renewed")), (1169612, 2, "4"))
+
+    def test_limits_are_taken_at_the_limit(self):
+        for changes in ({"use_months": "3"}, {"engine_power_hp": "5000"}, {"drivers": "1989-06-15/2005-06-15"},
+                        {"drivers": "1989-06-15/2025-01-01"}, {"ends_on": "2025-01-01"}, {"drivers": ";".join(["1989-06-15/2014-03-01"] * 16)}):
+            with self.subTest(changes):
+                self.assertIsInstance(outcome(event(0, "issued", **changes)), tuple)
+
+
+class Damage(unittest.TestCase):
+    """A faultless run, and then one thing broken."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        subprocess.run([REPLAY, "800", "7", "12", cls.folder.name], check=True)
+        cls.path = pathlib.Path(cls.folder.name)
+        cls.good = (oracle.read_tsv(cls.path / "events.tsv"), oracle.read_csv(cls.path / "premium.csv"),
+                    oracle.read_csv(cls.path / "policy.csv"), oracle.read_csv(cls.path / "dead.csv"))
+
+    def setUp(self):
+        self.events, self.ledger, self.table, self.dead = copy.deepcopy(self.good)
+
+    def audit(self):
+        return oracle.audit_of(shipped(), self.events, self.ledger, self.table, self.dead)
+
+    def assert_red(self, **counts):
+        audit = self.audit()
+        for name, n in counts.items():
+            self.assertEqual(getattr(audit, name), n, f"{name}: {audit.problems}")
+        self.assertFalse(audit.clean())
+
+    def versions_of_one_policy(self):
+        """Ledger rows of a policy with at least three events, in order."""
+        for row in self.ledger:
+            rows = [r for r in self.ledger if r["policy_id"] == row["policy_id"]]
+            if len(rows) >= 3:
+                return rows
+        self.fail("no policy has three events")
+
+    def test_without_damage_it_is_green(self):
+        audit = self.audit()
+        self.assertEqual(audit.problems, [])
+        self.assertTrue(audit.clean())
+        self.assertEqual(audit.line("7"), "audit sent=800 applied=788 rejected=12 lost=0 duplicated=0 disordered=0 p95_ms=7")
+
+    def test_the_order_of_the_rows_in_a_dump_does_not_matter(self):
+        self.ledger.reverse()
+        self.events.reverse()
+        self.table.reverse()
+        self.assertTrue(self.audit().clean())
+
+    def test_a_lost_charge(self):
+        del self.ledger[100]
+        self.assert_red(lost=1, duplicated=0, disordered=0, mismatched=0, applied=787)
+
+    def test_a_lost_dead_letter(self):
+        del self.dead[3]
+        self.assert_red(lost=1, duplicated=0, mismatched=0, rejected=11)
+
+    def test_everything_lost(self):
+        self.ledger, self.table, self.dead = [], [], []
+        self.assert_red(lost=800, applied=0, rejected=0)
+
+    def test_a_charge_twice(self):
+        self.ledger.append(dict(self.ledger[50]))
+        self.assert_red(lost=0, duplicated=1, disordered=0, mismatched=0)
+
+    def test_a_charge_three_times(self):
+        self.ledger += [dict(self.ledger[50]), dict(self.ledger[50])]
+        self.assert_red(duplicated=2)
+
+    def test_a_dead_letter_twice(self):
+        self.dead.append(dict(self.dead[0]))
+        self.assert_red(lost=0, duplicated=1)
+
+    def test_charged_and_dead(self):
+        row = self.ledger[7]
+        self.dead.append({"topic": "auto.events", "partition": row["source_partition"], "source_offset": row["source_offset"], "code": "x"})
+        self.assert_red(duplicated=1)
+
+    def test_an_event_id_charged_under_two_coordinates(self):
+        self.ledger[20]["event_id"] = self.ledger[21]["event_id"]
+        self.assert_red(duplicated=1, mismatched=1)
+
+    def test_two_events_of_a_policy_swapped(self):
+        first, second, *_ = self.versions_of_one_policy()
+        first["policy_version"], second["policy_version"] = second["policy_version"], first["policy_version"]
+        self.assert_red(lost=0, duplicated=0, disordered=1, mismatched=2)
+
+    def test_an_update_lost_between_two_events(self):
+        rows = self.versions_of_one_policy()
+        rows[-1]["policy_version"] = rows[-2]["policy_version"]
+        self.assert_red(lost=0, duplicated=0, disordered=1)
+
+    def test_a_version_skipped(self):
+        rows = self.versions_of_one_policy()
+        rows[-1]["policy_version"] = str(int(rows[-1]["policy_version"]) + 1)
+        self.assert_red(lost=0, disordered=0, mismatched=1)
+
+    def test_a_wrong_amount(self):
+        self.ledger[9]["amount_minor"] = str(int(self.ledger[9]["amount_minor"]) + 1)
+        self.assert_red(lost=0, duplicated=0, disordered=0, mismatched=1)
+
+    def test_a_wrong_kind_policy_or_currency(self):
+        self.ledger[9]["kind"] = "gift"
+        self.ledger[10]["currency"] = "USD"
+        self.assert_red(mismatched=2)
+
+    def test_a_policy_in_another_state(self):
+        for name, value in (("status", "lapsed"), ("version", "99"), ("starts_on", "2000-01-01"), ("ends_on", "2000-01-01"),
+                            ("bonus_malus", "x"), ("premium_minor", "1"), ("currency", "USD")):
+            with self.subTest(name):
+                self.setUp()
+                self.table[5][name] = value
+                self.assert_red(lost=0, mismatched=1)
+
+    def test_a_policy_missing_doubled_or_unknown(self):
+        gone = self.table.pop()
+        self.assert_red(mismatched=1)
+        self.table += [gone, dict(gone)]
+        self.assert_red(mismatched=1)
+        self.table[-1]["policy_id"] = "POL-nobody"
+        self.assert_red(mismatched=1)
+
+    def test_an_effect_without_an_event(self):
+        row = dict(self.ledger[0], source_offset="999999", event_id="none", policy_id="POL-nobody")
+        self.ledger.append(row)
+        self.assert_red(mismatched=1)
+
+    def test_a_dead_letter_with_another_code(self):
+        self.dead[0]["code"] = "crash"
+        self.assert_red(mismatched=1, lost=0)
+
+    def test_refused_although_good(self):
+        row = self.ledger.pop(30)
+        self.dead.append({"topic": "auto.events", "partition": row["source_partition"], "source_offset": row["source_offset"], "code": "x"})
+        self.assert_red(mismatched=1, lost=0, duplicated=0)
+
+    def test_charged_although_bad(self):
+        letter = self.dead.pop(1)
+        self.ledger.append(dict(self.ledger[0], source_offset=letter["source_offset"], event_id="e", policy_id="POL-nobody"))
+        self.assert_red(mismatched=1, lost=0)
+
+    def test_a_skipped_type_has_no_effect(self):
+        self.events.append(event(800, "issued", ce_type="auto.policy.suspended.v1"))
+        audit = self.audit()
+        self.assertTrue(audit.clean())
+        self.assertEqual(audit.skipped, 1)
+        self.dead.append({"topic": "auto.events", "partition": "0", "source_offset": "800", "code": "x"})
+        self.assert_red(mismatched=1)
+
+    def test_a_record_read_twice(self):
+        self.events.append(dict(self.events[0]))
+        with self.assertRaises(ValueError):
+            self.audit()
+
+    def run_main(self, **changed):
+        paths = {name: str(self.path / file) for name, file in
+                 (("events", "events.tsv"), ("premium", "premium.csv"), ("policy", "policy.csv"), ("dead", "dead.csv"))}
+        paths.update(tariff=TARIFF, **changed)
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = oracle.main([part for name, path in paths.items() for part in (f"--{name}", path)] + ["--p95-ms", "3.5"])
+        return code, out.getvalue(), err.getvalue()
+
+    def test_the_command_says_so_with_its_last_line_and_exit_status(self):
+        self.assertEqual(self.run_main(), (0, "audit sent=800 applied=788 rejected=12 lost=0 duplicated=0 disordered=0 p95_ms=3.5\n", ""))
+        broken = self.path / "broken.csv"
+        with open(broken, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, self.ledger[0])
+            writer.writeheader()
+            writer.writerows(self.ledger[30:])
+        code, out, err = self.run_main(premium=str(broken))
+        self.assertEqual(code, 1)
+        self.assertIn("lost=30 ", out.splitlines()[-1])
+        self.assertEqual(len(err.splitlines()), 21, "twenty of them, and how many more")
+        self.assertEqual(self.run_main(dead=str(self.path / "nothing.csv"))[0], 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
