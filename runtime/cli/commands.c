@@ -1,0 +1,303 @@
+#include "cli/commands.h"
+
+#include "base/err.h"
+#include "topology/suggest.h"
+
+#include <string.h>
+
+/* Environment variables that all commands heed. */
+static const struct {
+    const char *name, *text;
+} environment[] = {
+    { "PAWL_LOG", "Least level that is logged: `debug`, `info` (default), `warn` or `error`. `--log-level` overrules it." },
+    { "PAWL_LOG_FORMAT", "`text`, or `json` (one object a line). Default: text on a terminal, else JSON. `--log-format` overrules it." },
+    { "PAWL_MIGRATE_WAIT_MS", "How long `pawl migrate` waits for another one on the same database. Default: 60000." },
+};
+
+const struct pw_command pw_commands[PW_CMD_N] = {
+    [PW_CMD_run] = {
+        .name = "run", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .summary = "Run the pipelines of a topology.",
+        .text = "Starts a supervisor and its workers and stays in the foreground. SIGTERM or SIGINT drains: workers finish what they have\n"
+                "begun, within drain_timeout. A second one stops at once. Nothing is lost either way.",
+        .exits = "0  drained\n64  wrong usage\n70  failed\n75  another process uses the same instance name\n78  the topology, a plugin or its "
+                 "configuration is wrong",
+        .opts = {
+            { "--log-level", "LEVEL", "Least level that is logged: debug, info, warn or error." },
+            { "--log-format", "FORMAT", "text or json." },
+        },
+    },
+    [PW_CMD_validate] = {
+        .name = "validate", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .summary = "Check a topology without running it.",
+        .text = "Prints all errors of the file, each with its line, column and excerpt. It connects to nothing.",
+        .exits = "0  right\n1  wrong\n64  wrong usage",
+        .opts = {
+            { "--plugins", NULL, "Load each plugin too, in a process of its own, and check its configuration." },
+        },
+    },
+    [PW_CMD_schema] = {
+        .name = "schema",
+        .summary = "Print the JSON Schema of the topology file.",
+        .text = "For editors: with it they complete keys and underline mistakes.",
+        .exits = "0  printed\n64  wrong usage",
+        .opts = {
+            { "--manual", NULL, "Print the reference of the file in Markdown instead." },
+        },
+    },
+    [PW_CMD_migrate] = {
+        .name = "migrate", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .summary = "Bring the database to the schema that the runtime and the plugins need.",
+        .text = "Applies the steps that are missing, the runtime's own first, then those of each pipeline's plugin. Each step is one\n"
+                "transaction; several processes may do it at a time. Run it before the first start and with every new version.",
+        .exits = "0  up to date\n1  failed; the message names the step\n64  wrong usage\n75  failed for now: PostgreSQL does not answer, or a lock is held\n78  the topology "
+                 "or a plugin is wrong",
+        .opts = {
+            { "--dry-run", NULL, "Only print what would be applied." },
+        },
+    },
+    [PW_CMD_status] = {
+        .name = "status", .arg = "TOPOLOGY",
+        .summary = "Show what a running supervisor and its workers do.",
+        .text = "Asks over the control socket in the run directory, which a topology names.",
+        .exits = "0  answered\n1  nothing runs there, or it does not answer\n64  wrong usage",
+        .opts = {
+            { "--json", NULL, "Print JSON." },
+            { "--run-dir", "DIR", "The run directory, instead of a topology." },
+        },
+    },
+    [PW_CMD_worker] = {
+        .name = "worker", .flags = PW_CLI_HIDDEN,
+        .summary = "One worker; the supervisor starts it.",
+        .text = "Not for people: the descriptors it is given come from the supervisor.",
+        .exits = "0  drained\n70  failed\n75  fenced\n78  configuration",
+        .opts = {
+            { "--pipeline", "NAME", "Pipeline of the topology." },
+            { "--slot", "N", "Number among the pipeline's workers." },
+            { "--generation", "N", "Configuration it belongs to." },
+            { "--topology", "FILE", "Name of the topology, for messages." },
+            { "--topology-fd", "FD", "The topology's bytes." },
+            { "--blackbox-fd", "FD", "Shared page." },
+            { "--control-fd", "FD", "Line to the supervisor." },
+            { "--plugin", "FILE", "Staged plugin." },
+            { "--config", "FILE", "Staged configuration of the plugin." },
+        },
+    },
+#ifdef PW_FAULTS
+    [PW_CMD_fault_points] = {
+        .name = "fault-points", .flags = PW_CLI_HIDDEN,
+        .summary = "List the fault points of this test build.",
+        .text = "One a line: name, tab, what has happened by then.",
+        .exits = "0  printed",
+    },
+#endif
+};
+
+const struct pw_command *pw_command_find(const char *name)
+{
+    for (size_t i = 0; i < PW_CMD_N; i++)
+        if (strcmp(pw_commands[i].name, name) == 0)
+            return &pw_commands[i];
+    return NULL;
+}
+
+void pw_cli_unknown_command(const char *name, struct pw_buf *message)
+{
+    struct pw_suggest su = { .name = name };
+
+    for (size_t i = 0; i < PW_CMD_N; i++)
+        if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
+            pw_suggest_offer(&su, pw_commands[i].name);
+    pw_buf_printf(message, "unknown command '%s'", name);
+    if (su.best)
+        pw_buf_printf(message, "; did you mean '%s'?", su.best);
+}
+
+/* ---- Arguments ---- */
+
+/* Index into cmd->opts, -1: none. n: length of name. */
+static int find_opt(const struct pw_command *cmd, const char *name, size_t n)
+{
+    for (int i = 0; cmd->opts[i].name; i++)
+        if (strlen(cmd->opts[i].name) == n && memcmp(cmd->opts[i].name, name, n) == 0)
+            return i;
+    return -1;
+}
+
+const char *pw_cli_opt(const struct pw_cli_args *args, const char *name)
+{
+    int at = find_opt(args->cmd, name, strlen(name));
+
+    PW_ASSERT(at >= 0);
+    return args->opt[at];
+}
+
+static int unknown_option(const struct pw_command *cmd, const char *name, size_t n, struct pw_buf *message)
+{
+    struct pw_suggest su = { 0 };
+    char              copy[PW_SUGGEST_MAX + 1] = "";
+
+    pw_buf_printf(message, "%s: unknown option '%.*s'", cmd->name, (int)n, name);
+    if (n < sizeof(copy)) {
+        memcpy(copy, name, n);
+        su.name = copy;
+        for (int i = 0; cmd->opts[i].name; i++)
+            pw_suggest_offer(&su, cmd->opts[i].name);
+        if (su.best)
+            pw_buf_printf(message, "; did you mean '%s'?", su.best);
+    }
+    return -1;
+}
+
+/* One option at argv[0]; returns how many arguments it took, -1 with *message. */
+static int parse_opt(const struct pw_command *cmd, int argc, char **argv, struct pw_cli_args *ret, struct pw_buf *message)
+{
+    const char *name  = argv[0], *equals = strchr(name, '=');
+    size_t      n     = equals ? (size_t)(equals - name) : strlen(name);
+    int         at    = find_opt(cmd, name, n);
+    const struct pw_cli_opt *opt;
+
+    if (at < 0)
+        return unknown_option(cmd, name, n, message);
+    opt = &cmd->opts[at];
+    if (ret->opt[at]) {
+        pw_buf_printf(message, "%s: %s is given twice", cmd->name, opt->name);
+        return -1;
+    }
+    if (!opt->value && equals) {
+        pw_buf_printf(message, "%s: %s takes no value", cmd->name, opt->name);
+        return -1;
+    }
+    if (opt->value && !equals && argc < 2) {
+        pw_buf_printf(message, "%s: %s needs a value: %s %s", cmd->name, opt->name, opt->name, opt->value);
+        return -1;
+    }
+    ret->opt[at] = !opt->value ? "" : equals ? equals + 1 : argv[1];
+    return opt->value && !equals ? 2 : 1;
+}
+
+int pw_cli_parse(const struct pw_command *cmd, int argc, char **argv, struct pw_cli_args *ret, struct pw_buf *message)
+{
+    int only_args = 0;
+
+    *ret = (struct pw_cli_args){ .cmd = cmd };
+    for (int i = 0; i < argc;) {
+        if (!only_args && strcmp(argv[i], "--") == 0) {
+            only_args = 1;
+            i++;
+        } else if (!only_args && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
+            return 1;
+        } else if (!only_args && argv[i][0] == '-' && argv[i][1]) {
+            int took = parse_opt(cmd, argc - i, argv + i, ret, message);
+
+            if (took < 0)
+                return -1;
+            i += took;
+        } else if (!cmd->arg || ret->arg) {
+            pw_buf_printf(message, "%s: '%s' is one argument too many", cmd->name, argv[i]);
+            return -1;
+        } else {
+            ret->arg = argv[i++];
+        }
+    }
+    if ((cmd->flags & PW_CLI_REQUIRED) && !ret->arg) {
+        pw_buf_printf(message, "%s: %s is missing", cmd->name, cmd->arg);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- Help ---- */
+
+static void synopsis(const struct pw_command *cmd, struct pw_buf *out)
+{
+    pw_buf_printf(out, "pawl %s", cmd->name);
+    for (const struct pw_cli_opt *opt = cmd->opts; opt->name; opt++)
+        pw_buf_printf(out, opt->value ? " [%s %s]" : " [%s]", opt->name, opt->value);
+    if (cmd->arg)
+        pw_buf_printf(out, cmd->flags & PW_CLI_REQUIRED ? " %s" : " [%s]", cmd->arg);
+}
+
+void pw_cli_help(struct pw_buf *out)
+{
+    pw_buf_puts(out, "pawl runs plugins from Kafka into PostgreSQL, exactly once.\n\nUsage: pawl COMMAND [OPTIONS]\n\nCommands:\n");
+    for (size_t i = 0; i < PW_CMD_N; i++)
+        if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
+            pw_buf_printf(out, "  %-12s %s\n", pw_commands[i].name, pw_commands[i].summary);
+    pw_buf_puts(out, "\nOptions:\n  --help       Print this. After a command: its options and exit codes.\n  --version    Print the version.\n");
+}
+
+static void help_exits(const char *exits, struct pw_buf *out)
+{
+    pw_buf_puts(out, "\nExit codes:\n");
+    for (const char *at = exits; *at;) {
+        size_t      n    = strcspn(at, "\n");
+        const char *text = memchr(at, ' ', n);
+
+        pw_buf_printf(out, "  %-4.*s %.*s\n", (int)(text - at), at, (int)(n - (size_t)(text + 2 - at)), text + 2);
+        at += n + (at[n] == '\n');
+    }
+}
+
+void pw_cli_help_command(const struct pw_command *cmd, struct pw_buf *out)
+{
+    pw_buf_printf(out, "%s\n\nUsage: ", cmd->summary);
+    synopsis(cmd, out);
+    pw_buf_printf(out, "\n\n%s\n", cmd->text);
+    if (cmd->opts[0].name)
+        pw_buf_puts(out, "\nOptions:\n");
+    for (const struct pw_cli_opt *opt = cmd->opts; opt->name; opt++) {
+        char left[64] = "";
+        struct pw_buf b = { 0 };
+
+        pw_buf_printf(&b, "%s%s%s", opt->name, opt->value ? " " : "", opt->value ? opt->value : "");
+        memcpy(left, b.p, b.n < sizeof(left) ? b.n : sizeof(left) - 1);
+        pw_buf_done(&b);
+        pw_buf_printf(out, "  %-20s %s\n", left, opt->text);
+    }
+    help_exits(cmd->exits, out);
+}
+
+/* Text of the table as it is, lines joined: Markdown wraps by itself. */
+static void paragraph(const char *text, struct pw_buf *out)
+{
+    for (; *text; text++)
+        pw_buf_add(out, *text == '\n' ? " " : text, 1);
+}
+
+static void markdown_command(const struct pw_command *cmd, struct pw_buf *out)
+{
+    pw_buf_printf(out, "\n## pawl %s\n\n%s\n\n    ", cmd->name, cmd->summary);
+    synopsis(cmd, out);
+    pw_buf_puts(out, "\n\n");
+    paragraph(cmd->text, out);
+    pw_buf_puts(out, "\n");
+    if (cmd->opts[0].name)
+        pw_buf_puts(out, "\n| Option | |\n|---|---|\n");
+    for (const struct pw_cli_opt *opt = cmd->opts; opt->name; opt++)
+        pw_buf_printf(out, "| `%s%s%s` | %s |\n", opt->name, opt->value ? " " : "", opt->value ? opt->value : "", opt->text);
+    pw_buf_puts(out, "\n| Exit code | |\n|---|---|\n");
+    for (const char *at = cmd->exits; *at;) {
+        size_t      n    = strcspn(at, "\n");
+        const char *text = memchr(at, ' ', n);
+
+        pw_buf_printf(out, "| %.*s | %.*s |\n", (int)(text - at), at, (int)(n - (size_t)(text + 2 - at)), text + 2);
+        at += n + (at[n] == '\n');
+    }
+}
+
+void pw_cli_markdown(struct pw_buf *out)
+{
+    pw_buf_puts(out, "# Commands\n\n<!-- Made from the command table by `pawl --help --markdown`; a test compares. Do not edit. -->\n\n"
+                     "`pawl COMMAND --help` prints the same. `pawl --version` prints the version. Results go to standard output,\n"
+                     "errors and logs to standard error. Wrong usage is exit code 64.\n\n| Command | |\n|---|---|\n");
+    for (size_t i = 0; i < PW_CMD_N; i++)
+        if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
+            pw_buf_printf(out, "| [`pawl %s`](#pawl-%s) | %s |\n", pw_commands[i].name, pw_commands[i].name, pw_commands[i].summary);
+    for (size_t i = 0; i < PW_CMD_N; i++)
+        if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
+            markdown_command(&pw_commands[i], out);
+    pw_buf_puts(out, "\n## Environment\n\n| Variable | |\n|---|---|\n");
+    for (size_t i = 0; i < sizeof(environment) / sizeof(environment[0]); i++)
+        pw_buf_printf(out, "| `%s` | %s |\n", environment[i].name, environment[i].text);
+}
