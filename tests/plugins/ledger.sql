@@ -1,3 +1,5 @@
+CREATE SCHEMA IF NOT EXISTS test;
+
 -- No unique key anywhere but on the state: a message that is applied twice must show.
 CREATE TABLE test.ledger (
     n             bigint GENERATED ALWAYS AS IDENTITY, -- order of insertion
