@@ -39,14 +39,8 @@ static const struct pw_kafka_prop table[] = {
     { "receive.message.max.bytes", INT(1000, 2147483647), "largest answer taken from a broker" },
     { "reconnect.backoff.max.ms", INT(0, 3600000), "longest wait before a new connection" },
     { "reconnect.backoff.ms", INT(0, 3600000), "first wait before a new connection" },
-    { "sasl.mechanism", CHOICE("PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|OAUTHBEARER"), "the same as sasl.mechanisms" },
-    { "sasl.mechanisms", CHOICE("PLAIN|SCRAM-SHA-256|SCRAM-SHA-512|OAUTHBEARER"), "the SASL mechanism" },
-    { "sasl.oauthbearer.client.id", TEXT, "public identifier at the authorization server" },
-    { "sasl.oauthbearer.client.secret", SECRET, "client secret at the authorization server" },
-    { "sasl.oauthbearer.extensions", TEXT, "key=value pairs for the broker, separated by commas" },
-    { "sasl.oauthbearer.method", CHOICE("oidc"), "how a token is got" },
-    { "sasl.oauthbearer.scope", TEXT, "scope to ask for" },
-    { "sasl.oauthbearer.token.endpoint.url", TEXT, "where tokens are issued" },
+    { "sasl.mechanism", CHOICE("PLAIN|SCRAM-SHA-256|SCRAM-SHA-512"), "the same as sasl.mechanisms" },
+    { "sasl.mechanisms", CHOICE("PLAIN|SCRAM-SHA-256|SCRAM-SHA-512"), "the SASL mechanism" },
     { "sasl.password", SECRET, "SASL password" },
     { "sasl.username", TEXT, "SASL user" },
     { "security.protocol", CHOICE("plaintext|ssl|sasl_plaintext|sasl_ssl"), "how to talk to brokers" },
@@ -109,9 +103,9 @@ static const struct pw_kafka_prop table[] = {
     { "enable.ssl.certificate.verification", UNSAFE, "brokers must prove who they are; name their CA in ssl.ca.location" },
     { "interceptors", UNSAFE, "it runs code inside the client" },
     { "plugin.library.paths", UNSAFE, "it loads code into the worker" },
-    { "sasl.kerberos.keytab", UNSAFE, "librdkafka passes it to a shell; use SCRAM, OAUTHBEARER or a client certificate" },
-    { "sasl.kerberos.kinit.cmd", UNSAFE, "it runs a shell command; use SCRAM, OAUTHBEARER or a client certificate" },
-    { "sasl.kerberos.principal", UNSAFE, "librdkafka passes it to a shell; use SCRAM, OAUTHBEARER or a client certificate" },
+    { "sasl.kerberos.keytab", UNSAFE, "librdkafka passes it to a shell; use SCRAM or a client certificate" },
+    { "sasl.kerberos.kinit.cmd", UNSAFE, "it runs a shell command; use SCRAM or a client certificate" },
+    { "sasl.kerberos.principal", UNSAFE, "librdkafka passes it to a shell; use SCRAM or a client certificate" },
     { "ssl.engine.id", UNSAFE, "it loads code into the worker" },
     { "ssl.engine.location", UNSAFE, "it loads code into the worker" },
     { "ssl.providers", UNSAFE, "it loads code into the worker" },
@@ -168,8 +162,7 @@ static int check_int(const struct pw_kafka_prop *prop, const char *value, char *
 
 static int check_choice(const char *choices, const char *value, char *why, size_t why_cap)
 {
-    size_t n    = strlen(value);
-    bool   many = strchr(choices, '|') != NULL;
+    size_t n = strlen(value), used;
 
     for (const char *c = choices; c;) {
         size_t len = strcspn(c, "|");
@@ -178,7 +171,13 @@ static int check_choice(const char *choices, const char *value, char *why, size_
             return 0;
         c = c[len] ? c + len + 1 : NULL;
     }
-    (void)snprintf(why, why_cap, many ? "must be one of %s" : "must be %s", choices);
+    used = (size_t)snprintf(why, why_cap, "must be ");
+    for (const char *c = choices; *c && used + 5 < why_cap; c++) { /* "a|b" reads "a or b" */
+        if (*c == '|')
+            used += (size_t)snprintf(why + used, why_cap - used, " or ");
+        else
+            used += (size_t)snprintf(why + used, why_cap - used, "%c", *c);
+    }
     return -1;
 }
 

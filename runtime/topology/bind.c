@@ -3,6 +3,7 @@
 #include "kafka/props.h"
 #include "topology/keys.h"
 #include "topology/names.h"
+#include "topology/secret.h"
 #include "topology/suggest.h"
 #include "topology/value.h"
 
@@ -48,30 +49,47 @@ static const char *where(struct binder *bd, const char *parent)
 
 /* ---- one value ---- */
 
-/* What stands there, for "must be ..., not ...". Never what a ${...} gave, and never a secret. */
+/* What stands there, as the end of "must be ...". Never what a ${...} gave, and never a secret. */
 static const char *got(struct binder *bd, const struct pw_node *node, bool secret)
 {
     if (node->kind == PW_NODE_LIST)
-        return "a list";
+        return ", not a list";
     if (node->kind == PW_NODE_MAP)
-        return "a mapping";
-    if (node->scalar == PW_SCALAR_NULL)
-        return "empty";
-    if (secret)
-        return "what it is";
+        return ", not a mapping";
+    if (secret || pw_secret_text(node->text, node->n))
+        return "";
     if (strstr(node->text, "${"))
-        return pw_arena_printf(bd->scratch, "what %s gives", quote(bd, node->text));
-    return quote(bd, node->text);
+        return pw_arena_printf(bd->scratch, ", not what %s gives", quote(bd, node->text));
+    return pw_arena_printf(bd->scratch, ", not %s", quote(bd, node->text));
+}
+
+static bool is_empty(const struct pw_node *node)
+{
+    return node->kind == PW_NODE_SCALAR && node->scalar == PW_SCALAR_NULL;
 }
 
 static void wrong(struct binder *bd, const struct pw_key *k, const struct pw_item *item, const char *hint)
 {
     char        buf[160];
     const char *expect = pw_key_expect(k, buf, sizeof(buf));
-    bool        empty  = item->value->kind == PW_NODE_SCALAR && item->value->scalar == PW_SCALAR_NULL;
 
-    pw_report_add(bd->rp, empty ? item->key_at : item->at, "'%s' must be %s, not %s%s", short_path(k), expect,
-                  got(bd, item->value, k->secret), hint);
+    if (is_empty(item->value))
+        pw_report_add(bd->rp, item->key_at, "'%s' has no value; it must be %s", short_path(k), expect);
+    else
+        pw_report_add(bd->rp, item->at, "'%s' must be %s%s%s", short_path(k), expect,
+                      got(bd, item->value, k->secret), hint);
+}
+
+/* A list or mapping of the right kind with too few or too many in it? Reported then. */
+static bool wrong_count(struct binder *bd, const struct pw_key *k, const struct pw_item *item)
+{
+    char   buf[160];
+    size_t n = item->value->n;
+
+    if (n >= (size_t)k->min && n <= (size_t)k->max)
+        return false;
+    pw_report_add(bd->rp, item->at, "'%s' must be %s, not of %zu", short_path(k), pw_key_expect(k, buf, sizeof(buf)), n);
+    return true;
 }
 
 static bool printable(const char *text)
@@ -100,7 +118,7 @@ static bool bind_text(struct binder *bd, const struct pw_key *k, const struct pw
     struct pw_value       v;
 
     if (node->kind != PW_NODE_SCALAR || node->scalar != PW_SCALAR_TEXT) {
-        bool number = node->kind == PW_NODE_SCALAR && node->scalar != PW_SCALAR_NULL;
+        bool number = node->kind == PW_NODE_SCALAR && !is_empty(node);
         bool quotes = number && k->type != PW_KEY_LISTEN && k->type != PW_KEY_FOLDER && k->type != PW_KEY_CHOICE;
 
         wrong(bd, k, item, quotes ? "; put it in quotes" : "");
@@ -188,7 +206,7 @@ static void bind_number(struct binder *bd, const struct pw_key *k, const struct 
     struct pw_value       v;
     int64_t               number;
 
-    if (node->kind != PW_NODE_SCALAR || node->scalar == PW_SCALAR_NULL) {
+    if (node->kind != PW_NODE_SCALAR || is_empty(node)) {
         wrong(bd, k, item, "");
         return;
     }
@@ -218,7 +236,7 @@ static void bind_string(struct binder *bd, const struct pw_key *k, const struct 
     n    = strlen(text);
     must = check_text(k, text);
     if (must) {
-        pw_report_add(bd->rp, item->at, "'%s' %s, not %s", short_path(k), must, got(bd, item->value, k->secret));
+        pw_report_add(bd->rp, item->at, "'%s' %s%s", short_path(k), must, got(bd, item->value, k->secret));
         return;
     }
     if (k->type == PW_KEY_CHOICE) {
@@ -244,12 +262,10 @@ static void bind_topics(struct binder *bd, const struct pw_key *k, const struct 
     const struct pw_node *list = item->value;
     struct pw_pipeline   *pl   = bd->pl;
 
-    if (list->kind != PW_NODE_LIST || list->n < (size_t)k->min || list->n > (size_t)k->max) {
-        const char *got_n = pw_arena_printf(bd->scratch, "; there are %zu", list->n);
-
-        wrong(bd, k, item, list->kind == PW_NODE_LIST ? got_n : "; write [name, name]");
+    if (list->kind != PW_NODE_LIST)
+        wrong(bd, k, item, "; write [name, name]");
+    if (list->kind != PW_NODE_LIST || wrong_count(bd, k, item))
         return;
-    }
     pl->topics = pw_arena_array(bd->ar, list->n, sizeof(*pl->topics));
     for (const struct pw_item *one = list->items; one; one = one->next) {
         static const struct pw_key each = { .path = PIPELINE ".source.topics", .type = PW_KEY_TOPIC };
@@ -259,7 +275,7 @@ static void bind_topics(struct binder *bd, const struct pw_key *k, const struct 
             continue;
         must = pw_name_check_topic(topic);
         if (must)
-            pw_report_add(bd->rp, one->at, "a topic %s, not %s", must, got(bd, one->value, false));
+            pw_report_add(bd->rp, one->at, "a topic %s%s", must, got(bd, one->value, false));
         for (size_t i = 0; i < pl->topics_n && !must; i++)
             if (strcmp(pl->topics[i], topic) == 0) {
                 must = "is there twice";
@@ -275,10 +291,10 @@ static void bind_outputs(struct binder *bd, const struct pw_key *k, const struct
     const struct pw_node *map = item->value;
     struct pw_pipeline   *pl  = bd->pl;
 
-    if (map->kind != PW_NODE_MAP || map->n > (size_t)k->max) {
+    if (map->kind != PW_NODE_MAP)
         wrong(bd, k, item, "");
+    if (map->kind != PW_NODE_MAP || wrong_count(bd, k, item))
         return;
-    }
     pl->outputs = pw_arena_array(bd->ar, map->n, sizeof(*pl->outputs));
     for (const struct pw_item *one = map->items; one; one = one->next) {
         static const struct pw_key each = { .path = PIPELINE ".outputs", .type = PW_KEY_TOPIC };
@@ -290,7 +306,7 @@ static void bind_outputs(struct binder *bd, const struct pw_key *k, const struct
             continue;
         must = pw_name_check_topic(topic);
         if (must)
-            pw_report_add(bd->rp, one->at, "a topic %s, not %s", must, got(bd, one->value, false));
+            pw_report_add(bd->rp, one->at, "a topic %s%s", must, got(bd, one->value, false));
         pl->outputs[pl->outputs_n++] = (struct pw_property){ pw_arena_strdup(bd->ar, one->key), topic, false };
     }
 }
@@ -301,7 +317,8 @@ static void refuse_property(struct binder *bd, const struct pw_item *item, const
     const struct pw_kafka_prop *all;
     size_t                      n;
 
-    pw_yaml_mask(bd->rp, item->value, item->at); /* whatever was meant, its value may be a credential */
+    if (!prop || strcmp(prop->name, item->key) != 0) /* whatever was meant, its value may be a credential */
+        pw_yaml_mask(bd->rp, item->value, item->at);
     if (prop) {
         pw_report_add(bd->rp, item->key_at, "librdkafka property %s cannot be set: %s", quote(bd, item->key), prop->doc);
         return;
@@ -331,17 +348,19 @@ static void bind_property(struct binder *bd, const struct pw_item *item)
     }
     if (prop->secret)
         pw_yaml_mask(bd->rp, node, item->at);
-    if (node->kind != PW_NODE_SCALAR || node->scalar == PW_SCALAR_NULL || node->scalar == PW_SCALAR_FLOAT) {
-        bool empty = node->kind == PW_NODE_SCALAR && node->scalar == PW_SCALAR_NULL;
-
-        pw_report_add(bd->rp, empty ? item->key_at : item->at, "'%s' must be text, a whole number, true or false, not %s",
-                      prop->name, got(bd, node, prop->secret));
+    if (is_empty(node)) {
+        pw_report_add(bd->rp, item->key_at, "'%s' has no value", prop->name);
+        return;
+    }
+    if (node->kind != PW_NODE_SCALAR || node->scalar == PW_SCALAR_FLOAT) {
+        pw_report_add(bd->rp, item->at, "'%s' must be text, a whole number, true or false%s", prop->name,
+                      got(bd, node, prop->secret));
         return;
     }
     if (!expand(bd, item, &v))
         return;
     if (pw_kafka_prop_check(prop, v.text, must, sizeof(must)) < 0)
-        pw_report_add(bd->rp, item->at, "'%s' %s, not %s", prop->name, must, got(bd, node, prop->secret));
+        pw_report_add(bd->rp, item->at, "'%s' %s%s", prop->name, must, got(bd, node, prop->secret));
     else if (!strstr(prop->name, ".pem") && !printable(v.text))
         pw_report_add(bd->rp, item->at, "'%s' must not contain line breaks or control characters", prop->name);
     else
@@ -395,12 +414,10 @@ static void bind_pipelines(struct binder *bd, const struct pw_key *k, const stru
 {
     const struct pw_node *map = item->value;
 
-    if (map->kind != PW_NODE_MAP || map->n < (size_t)k->min || map->n > (size_t)k->max) {
-        const char *got_n = pw_arena_printf(bd->scratch, " of %zu", map->n);
-
-        wrong(bd, k, item, map->kind == PW_NODE_MAP ? got_n : "");
+    if (map->kind != PW_NODE_MAP)
+        wrong(bd, k, item, "");
+    if (map->kind != PW_NODE_MAP || wrong_count(bd, k, item))
         return;
-    }
     bd->tp->pipelines = pw_arena_array(bd->ar, map->n, sizeof(*bd->tp->pipelines));
     for (const struct pw_item *one = map->items; one; one = one->next) {
         const char *must = pw_name_check(one->key);
@@ -413,8 +430,10 @@ static void bind_pipelines(struct binder *bd, const struct pw_key *k, const stru
         set_defaults(bd, PW_KEY_IN_PIPELINE);
         if (one->value->kind == PW_NODE_MAP)
             bind_map(bd, PIPELINE, one->value, one->key_at);
+        else if (is_empty(one->value))
+            pw_report_add(bd->rp, one->key_at, "pipeline %s is empty", quote(bd, one->key));
         else if (one->value->kind != PW_NODE_BROKEN)
-            pw_report_add(bd->rp, one->key_at, "pipeline %s must be a mapping, not %s", quote(bd, one->key),
+            pw_report_add(bd->rp, one->at, "pipeline %s must be a mapping%s", quote(bd, one->key),
                           got(bd, one->value, false));
         bd->pl = NULL;
     }
@@ -560,7 +579,9 @@ void pw_bind_topology(struct pw_arena *ar, struct pw_arena *scratch, struct pw_r
     tp->plugin_dir = dir && *dir ? pw_arena_strdup(ar, dir) : PAWL_PLUGIN_DIR;
     if (root->kind == PW_NODE_MAP)
         bind_map(&bd, "", root, root_at);
+    else if (is_empty(root))
+        pw_report_add_bare(rp, root_at, "the file is empty");
     else if (root->kind != PW_NODE_BROKEN)
-        pw_report_add(rp, root_at, "a topology must be a mapping that begins with 'version: 1', not %s",
+        pw_report_add(rp, root_at, "a topology must be a mapping that begins with 'version: 1'%s",
                       got(&bd, root, false));
 }

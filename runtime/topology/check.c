@@ -27,7 +27,7 @@ static void check_pipeline(struct pw_report *rp, const struct pw_item *item, con
     for (size_t i = 0; i < pl->outputs_n; i++)
         if (is_source(pl, pl->outputs[i].value))
             pw_report_add(rp, place(item, "outputs", pl->outputs[i].key),
-                          "output '%s' writes to '%.64s', which this pipeline reads: its messages would go round for ever",
+                          "output '%.64s' writes to '%.64s', which this pipeline reads: its messages would go round for ever",
                           pl->outputs[i].key, pl->outputs[i].value);
     if (pl->dlq_topic && is_source(pl, pl->dlq_topic))
         pw_report_add(rp, place(item, "dlq", "topic"),
@@ -56,7 +56,7 @@ static void check_groups(struct pw_report *rp, const struct pw_item *items, cons
             if (!other->group || strcmp(other->group, pl->group) != 0)
                 continue;
             pw_report_add(rp, place(item, "source", "group"),
-                          "group '%.64s' is pipeline '%s's too (line %d); each pipeline needs its own", pl->group,
+                          "group '%.64s' is also that of pipeline '%.64s' (line %d); each pipeline needs its own", pl->group,
                           other->name, other->line);
             break;
         }

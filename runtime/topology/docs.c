@@ -393,8 +393,8 @@ void pw_topology_manual(struct pw_buf *out)
     manual_intro(out);
     pw_buf_puts(out, "## Top level\n\n");
     manual_table(out, "");
-    pw_buf_puts(out, "## pipelines\n\nUnder `pipelines`, each key is the name of a pipeline: 1 to 63 of a-z, 0-9 and '-', not '-' "
-                     "at first.\nOutput ports may have '_' too. Topics and groups have 1 to 249 of a-z, A-Z, 0-9, '.', '_' and "
+    pw_buf_puts(out, "## pipelines\n\nUnder `pipelines`, each key is the name of a pipeline: 1 to 63 of a-z, 0-9 and '-', "
+                     "beginning with a\nletter or digit. Output ports may have '_' too. Topics and groups have 1 to 249 of a-z, A-Z, 0-9, '.', '_' and "
                      "'-'.\n\n");
     manual_table(out, "pipelines.*");
     manual_kafka(out);

@@ -19,23 +19,24 @@ const char *pw_name_check(const char *name)
 {
     if (made_of(name, LOWER DIGITS, LOWER DIGITS "-", 63))
         return NULL;
-    return "must be 1 to 63 of a-z, 0-9 and '-', not '-' at first";
+    return "must be 1 to 63 of a-z, 0-9 and '-', beginning with a letter or digit";
 }
 
 const char *pw_name_check_port(const char *name)
 {
     if (made_of(name, LOWER DIGITS, LOWER DIGITS "_-", 63))
         return NULL;
-    return "must be 1 to 63 of a-z, 0-9, '_' and '-', not '_' or '-' at first";
+    return "must be 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit";
 }
 
 const char *pw_name_check_topic(const char *name)
 {
     if (name[0] == '^')
         return "must be the name of one topic; patterns are not supported";
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-        !made_of(name, LOWER UPPER DIGITS "._-", LOWER UPPER DIGITS "._-", 249))
-        return "must be 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-', and not '.' or '..'";
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return "must be another name than '.' and '..'";
+    if (!made_of(name, LOWER UPPER DIGITS "._-", LOWER UPPER DIGITS "._-", 249))
+        return "must be 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'";
     return NULL;
 }
 

@@ -246,17 +246,53 @@ int pw_report_print(struct pw_report *rp, struct pw_buf *out, struct pw_err *err
                       sorted[0]->text);
 }
 
+size_t pw_report_char(const unsigned char *p, size_t n, uint32_t *ret_code)
+{
+    uint32_t c   = p[0];
+    size_t   len = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+
+    *ret_code = 0;
+    if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || len > n)
+        return 0;
+    if (len > 1)
+        c &= 0xffu >> (len + 1);
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0u) != 0x80)
+            return 0;
+        c = c << 6 | (p[i] & 0x3fu);
+    }
+    if ((len == 3 && c < 0x800) || (len == 4 && c < 0x10000) || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+        return 0;
+    *ret_code = c;
+    if (c < 0x20)
+        return c == '\t' || c == '\n' || (c == '\r' && n > 1 && p[1] == '\n');
+    if ((c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || (c >= 0x200b && c <= 0x200f) ||
+        (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0xfffe || c == 0xffff)
+        return 0;
+    return len;
+}
+
 const char *pw_report_quote(struct pw_arena *ar, const char *s, size_t n)
 {
-    bool  cut = n > QUOTE_MAX;
-    char *to;
+    bool          cut = n > QUOTE_MAX;
+    struct pw_buf out = { 0 };
+    const char   *to;
 
     if (cut)
         for (n = QUOTE_MAX; n > 0 && continues(s[n]);)
             n--;
-    to = pw_arena_printf(ar, "'%.*s%s'", (int)n, s, cut ? "..." : "");
-    for (char *p = to; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
+    for (size_t i = 0; i < n;) {
+        uint32_t code;
+        size_t   len = pw_report_char((const unsigned char *)s + i, n - i, &code);
+
+        if (len == 0 || code < 0x20)
+            pw_buf_puts(&out, "?");
+        else
+            pw_buf_add(&out, s + i, len);
+        for (i++; i < n && continues(s[i]); i++)
+            ;
+    }
+    to = pw_arena_printf(ar, "'%s%s'", out.p ? out.p : "", cut ? "..." : "");
+    pw_buf_done(&out);
     return to;
 }

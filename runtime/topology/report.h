@@ -43,6 +43,10 @@ struct pw_span pw_report_place(const struct pw_report *rp, size_t offset);
 /* Appends all errors in the order of the file. If there are any: returns -1 with the first one in *err. */
 int pw_report_print(struct pw_report *rp, struct pw_buf *out, struct pw_err *err) PW_MUST_CHECK;
 
+/* Length of the character at p if a topology may contain it: UTF-8, no control characters but tab and line breaks, none
+ * that is invisible or changes the direction of what follows. Otherwise 0, and *ret_code is its code point, 0 if the bytes
+ * are not UTF-8. */
+size_t pw_report_char(const unsigned char *p, size_t n, uint32_t *ret_code);
 /* A name from outside: in quotes, cut, without control characters. */
 const char *pw_report_quote(struct pw_arena *ar, const char *s, size_t n);
 

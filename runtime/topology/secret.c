@@ -50,20 +50,26 @@ bool pw_secret_name(const char *name, size_t n)
     return false;
 }
 
-/* scheme://user:password@host: the offset of "://", n if there is none. */
-static size_t find_url(const char *text, size_t n)
+static bool ends_word(char c)
 {
-    for (size_t i = 0; i + 3 <= n; i++) {
-        bool colon = false;
+    return c == ' ' || c == '\t' || c == '\n' || c == ',' || c == '"' || c == '\'';
+}
 
-        if (memcmp(text + i, "://", 3) != 0)
+/* user:password@host, with or without a scheme before it: where that word begins, n if there is none. */
+static size_t find_userinfo(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t from = i, colon = n;
+
+        if (text[i] != '@')
             continue;
-        for (size_t j = i + 3; j < n && text[j] != '/' && text[j] != ' ' && text[j] != '\n'; j++) {
-            if (text[j] == ':')
-                colon = true;
-            if (text[j] == '@' && colon)
-                return i;
+        while (from > 0 && !ends_word(text[from - 1])) {
+            from--;
+            if (text[from] == ':' && from > 0 && !(from + 2 < i && text[from + 1] == '/' && text[from + 2] == '/'))
+                colon = from;
         }
+        if (colon < i && !ends_word(text[colon - 1]))
+            return from;
     }
     return n;
 }
@@ -93,12 +99,12 @@ static size_t find_pair(const char *text, size_t n, const char *signs)
 
 bool pw_secret_text(const char *text, size_t n)
 {
-    return find_url(text, n) < n || find_pair(text, n, "=") < n || memmem(text, n, "PRIVATE KEY", 11) != NULL;
+    return find_userinfo(text, n) < n || find_pair(text, n, "=") < n || memmem(text, n, "PRIVATE KEY", 11) != NULL;
 }
 
 size_t pw_secret_scan(const char *text, size_t n)
 {
-    size_t url = find_url(text, n), pair = find_pair(text, n, "=:");
+    size_t userinfo = find_userinfo(text, n), pair = find_pair(text, n, "=:");
 
-    return url < pair ? url : pair;
+    return userinfo < pair ? userinfo : pair;
 }

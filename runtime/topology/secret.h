@@ -7,7 +7,7 @@
 
 /* A key called so, or nearly so ("pasword", "dns" for "dsn"), holds a credential. */
 bool pw_secret_name(const char *name, size_t n);
-/* The text carries a credential whatever its key is called: a URL with a password, or password=... */
+/* The text carries a credential whatever its key is called: user:password@host, or password=... */
 bool pw_secret_text(const char *text, size_t n);
 /* In raw YAML: where the first value begins that a secret name or shape announces; n if there is none. */
 size_t pw_secret_scan(const char *text, size_t n);

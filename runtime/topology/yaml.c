@@ -19,6 +19,7 @@ struct reader {
     struct anchor    *anchors;
     size_t            nodes;
     unsigned          secrets; /* > 0: inside the value of a key that holds a credential */
+    bool              after_secret; /* the last scalar was one: what cannot be read may be its rest */
     struct pw_span    done;    /* its end: what the parser has understood so far */
 };
 
@@ -31,38 +32,6 @@ static struct pw_span span_of(yaml_mark_t from, yaml_mark_t to)
 
 /* ---- before libyaml sees it ---- */
 
-/* Length of a character that may stand in the file; 0 and what is wrong otherwise. libyaml would take U+0085, U+2028
- * and U+2029 as line breaks, which no editor shows. */
-static size_t char_len(const unsigned char *p, size_t n, const char **ret_wrong)
-{
-    uint32_t c;
-    size_t   len;
-
-    *ret_wrong = "is not UTF-8";
-    if (p[0] < 0x80) {
-        if ((p[0] >= 0x20 && p[0] != 0x7f) || p[0] == '\t' || p[0] == '\n' || (p[0] == '\r' && n > 1 && p[1] == '\n'))
-            return 1;
-        *ret_wrong = "is a control character";
-        return 0;
-    }
-    len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || len > n)
-        return 0;
-    c = p[0] & (0xffu >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0u) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3fu);
-    }
-    if ((len == 3 && c < 0x800) || (len == 4 && (c < 0x10000 || c > 0x10ffff)) || (c >= 0xd800 && c <= 0xdfff))
-        return 0;
-    *ret_wrong = "is an invisible control character or line break";
-    if (c < 0xa0 || c == 0x2028 || c == 0x2029 || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
-        c == 0xfeff || c == 0xfffe || c == 0xffff)
-        return 0;
-    return len;
-}
-
 static int scan_text(struct pw_report *rp)
 {
     size_t line = 0;
@@ -72,13 +41,16 @@ static int scan_text(struct pw_report *rp)
         return -1;
     }
     for (size_t i = 0; i < rp->n;) {
-        const char *wrong;
-        size_t      len = char_len((const unsigned char *)rp->text + i, rp->n - i, &wrong);
+        uint32_t code;
+        size_t   len = pw_report_char((const unsigned char *)rp->text + i, rp->n - i, &code);
 
-        if (len == 0) {
-            pw_report_add_bare(rp, pw_report_place(rp, i), "byte 0x%02x %s", (unsigned char)rp->text[i], wrong);
+        if (len == 0 && code == 0 && rp->text[i])
+            pw_report_add_bare(rp, pw_report_place(rp, i), "byte 0x%02x is not UTF-8", (unsigned char)rp->text[i]);
+        else if (len == 0)
+            pw_report_add_bare(rp, pw_report_place(rp, i), "U+%04X is a control character or is invisible; remove it",
+                               (unsigned)code);
+        if (len == 0)
             return -1;
-        }
         line = rp->text[i] == '\n' ? 0 : line + len;
         if (line > PW_YAML_MAX_LINE) {
             pw_report_add_bare(rp, pw_report_place(rp, i), "the line has more than %d bytes", PW_YAML_MAX_LINE);
@@ -98,7 +70,7 @@ static void mask_rest(struct reader *rd)
     size_t                  from = pw_report_offset(rp, rd->done.line, rd->done.col);
     struct pw_span          at;
 
-    if (rd->secrets == 0) {
+    if (rd->secrets == 0 && !rd->after_secret) {
         size_t line = from; /* from the start of the line, since the name may be understood and its value not */
 
         while (line > 0 && rp->text[line - 1] != '\n')
@@ -117,7 +89,7 @@ static const char *syntax_hint(const struct pw_report *rp, size_t offset)
 {
     if (offset < rp->n && rp->text[offset] == '\t')
         return "; indent with spaces, not with tabs";
-    if (offset >= 2 && memcmp(rp->text + offset - 2, "${", 2) == 0)
+    if (offset > 0 && offset < rp->n && memcmp(rp->text + offset - 1, "${", 2) == 0)
         return "; in { } a value with ${...} needs quotes";
     return "";
 }
@@ -144,7 +116,7 @@ static int next_event(struct reader *rd, yaml_event_t *ev)
     at = span_of(yp->problem_mark, yp->problem_mark);
     at.end_col++;
     hint = syntax_hint(rd->rp, pw_report_offset(rd->rp, at.line, at.col));
-    if (yp->context)
+    if (yp->context && yp->context_mark.line != yp->problem_mark.line)
         pw_report_add(rd->rp, at, "%s (%s that begins in line %zu)%s", yp->problem, yp->context,
                       yp->context_mark.line + 1, hint);
     else
@@ -196,7 +168,8 @@ static struct anchor *anchor_add(struct reader *rd, const yaml_char_t *name, str
 
 void pw_yaml_mask(struct pw_report *rp, const struct pw_node *node, struct pw_span at)
 {
-    pw_report_mask(rp, at);
+    if (node->kind == PW_NODE_SCALAR)
+        pw_report_mask(rp, at);
     for (const struct pw_item *item = node->items; item; item = item->next)
         pw_yaml_mask(rp, item->value, item->at);
 }
@@ -269,7 +242,8 @@ static void scalar_read(struct reader *rd, const yaml_event_t *ev, struct pw_nod
     const char *text = (const char *)ev->data.scalar.value;
     size_t      n    = ev->data.scalar.length;
 
-    if (rd->secrets || pw_secret_text(text, n))
+    rd->after_secret = rd->secrets || pw_secret_text(text, n);
+    if (rd->after_secret)
         pw_report_mask(rd->rp, at);
     if (memchr(text, 0, n)) {
         pw_report_add(rd->rp, at, "a value cannot contain the character NUL");

@@ -1,0 +1,54 @@
+/* The topology loader on any bytes: it may refuse them, but then with a report, and never with a crash, a leak or what a
+ * secret says. The corpus is in corpus/topology. With PAWL_REPLAY it is a program that runs the files named. */
+#include "topology/topology.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct pw_arena    *ar     = pw_arena_new(4096);
+    struct pw_buf       report = { 0 };
+    struct pw_topology *tp;
+    struct pw_err       err;
+    int                 rc = pw_topology_parse(ar, "fuzz.yaml", (const char *)data, n, &tp, &report, &err);
+
+    PW_ASSERT((rc == 0) == (report.n == 0));
+    PW_ASSERT((rc == 0) == (tp != NULL));
+    if (rc < 0) {
+        PW_ASSERT(strncmp(report.p, "fuzz.yaml:", 10) == 0 && report.p[report.n - 1] == '\n');
+        PW_ASSERT(strncmp(err.text, "fuzz.yaml:", 10) == 0);
+    } else {
+        PW_ASSERT(tp->pipelines_n > 0 && tp->kafka_n > 0 && tp->postgres_dsn);
+        for (size_t i = 0; i < tp->pipelines_n; i++)
+            PW_ASSERT(tp->pipelines[i].topics_n > 0 && tp->pipelines[i].group && tp->pipelines[i].plugin_path);
+    }
+    pw_buf_done(&report);
+    (void)pw_arena_free(ar);
+    return 0;
+}
+
+#ifdef PAWL_REPLAY
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        struct pw_buf text = { 0 };
+        FILE         *f    = fopen(argv[i], "re");
+        size_t        got;
+
+        PW_ASSERT(f != NULL);
+        do {
+            got = fread(pw_buf_room(&text, 4096), 1, 4096, f);
+            text.n += got;
+        } while (got > 0);
+        (void)fclose(f); /* read only */
+        (void)LLVMFuzzerTestOneInput((const uint8_t *)text.p, text.n);
+        pw_buf_done(&text);
+    }
+    printf("%d files\n", argc - 1);
+    return argc > 1 ? 0 : 1;
+}
+#endif
