@@ -59,11 +59,12 @@ struct pw_bb_partition {
     pw_bb_i64 end_offset;  /* last stable offset as last seen, -1: unknown; lag = end - next */
     pw_bb_i64 halt_from, halt_to; /* the missing range, when halted */
     char      reason[160]; /* NUL-terminated; why it is halted or retrying */
+    pw_bb_i32 writer; /* pid: an entry of a worker that is gone is the last known, not the truth */
 };
 
 /* A message that was in the hands of a worker when it died. Written by the supervisor, read by the worker. */
 struct pw_bb_strike {
-    pw_bb_u32 seq;
+    pw_bb_u32 seq; /* odd while being written; it also tells the age: each write takes a higher one than all others have */
     pw_bb_u32 count; /* 0: empty */
     char      topic[PW_BB_NAME];
     pw_bb_i32 partition;
@@ -71,7 +72,7 @@ struct pw_bb_strike {
     char      how[64]; /* "SIGSEGV", "exit 0", "handler timeout" */
 };
 
-/* bucket i counts values <= limit[i] of its table in metrics.c; the last bucket is +Inf */
+/* bucket i counts the values above limit[i - 1] and up to limit[i]; the last bucket is +Inf. Readers add them up. */
 struct pw_bb_histogram {
     pw_bb_u64 bucket[PW_BB_BUCKETS];
     pw_bb_u64 count;
@@ -143,6 +144,7 @@ struct pw_bb_partition_view {
     int32_t partition;
     int64_t next_offset, end_offset, halt_from, halt_to;
     char    reason[160];
+    int32_t writer; /* ignored by pw_bb_partition_write, which notes bb->pid */
 };
 /* false: nothing in hand (phase idle). After a worker's death a half-written mark is read as it stands. */
 bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret);
@@ -153,5 +155,18 @@ void pw_bb_partition_write(struct pw_blackbox *bb, uint32_t slot, const struct p
 uint32_t pw_bb_strike_add(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how);
 /* Worker: strikes of that message, 0 if none; how (64 bytes) may be NULL. */
 uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, char *how);
+
+/* ---- supervisor only ---- */
+
+/* Sets the count instead of adding one: the supervisor keeps its own table, which no plugin can scribble over. */
+void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how, uint32_t count);
+/* After a death, before the next worker: repairs what the dead one may have scribbled over (magic, mark, text), clears the
+ * pid and the state, and copies the strikes of `ledger`. Counters, topics and partitions stay. Nobody may have the page in use. */
+void pw_blackbox_recycle(struct pw_blackbox *bb, const struct pw_blackbox *ledger);
+uint32_t pw_bb_mark_seq(const struct pw_blackbox *bb); /* changes with every pw_bb_mark_set */
+/* ret: 480 bytes; "" if there is none. */
+void pw_bb_text_read(const struct pw_blackbox *bb, char *ret);
+/* The state, PW_BB_EMPTY if the page holds nonsense. */
+enum pw_bb_state pw_bb_state_read(const struct pw_blackbox *bb);
 
 #endif

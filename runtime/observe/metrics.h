@@ -1,0 +1,52 @@
+/* metrics: one table of what can be measured. It renders the page that Prometheus reads and the manual (docs/metrics.md). */
+#ifndef PW_OBSERVE_METRICS_H
+#define PW_OBSERVE_METRICS_H
+
+#include "base/buf.h"
+#include "observe/partitions.h"
+
+/* Why a worker was started again. */
+enum pw_restart {
+    PW_RESTART_SIGNAL = 0, /* killed by a signal that the supervisor did not send */
+    PW_RESTART_EXIT,       /* ended itself, with 0 or a code that means nothing */
+    PW_RESTART_HUNG,       /* the plugin kept a message longer than handler_timeout */
+    PW_RESTART_STUCK,      /* its loop stood still outside the plugin */
+    PW_RESTART_FAILED,     /* gave up with an error */
+    PW_RESTART_CONFIG,     /* its configuration is wrong */
+    PW_RESTART_FENCED,     /* another process uses its group.instance.id */
+    PW_RESTART_SPAWN,      /* could not be started */
+    PW_RESTART_N
+};
+const char *pw_restart_name(enum pw_restart reason);
+
+struct pw_metrics_worker {
+    uint64_t restarts[PW_RESTART_N];
+    int64_t  rss_bytes;  /* -1: not known */
+    int64_t  started_us; /* wall clock; 0: not running */
+};
+
+struct pw_metrics_pipeline {
+    const char *name, *plugin_id, *plugin_version;
+    uint64_t    halts;
+};
+
+struct pw_metrics {
+    const char                       *version;
+    int64_t                           started_us; /* of the supervisor, wall clock */
+    int64_t                           rss_bytes;  /* of the supervisor */
+    uint64_t                          log_dropped;
+    const struct pw_metrics_pipeline *pipelines;
+    size_t                            pipelines_n;
+    const struct pw_page             *pages; /* and workers: one each per slot */
+    const struct pw_metrics_worker   *workers;
+    size_t                            workers_n;
+};
+
+#define PW_METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+void pw_metrics_render(struct pw_buf *out, const struct pw_metrics *mx);
+void pw_metrics_manual(struct pw_buf *out);
+/* "down" while there is no worker, else the state in its page. */
+const char *pw_worker_state_name(enum pw_bb_state state, int32_t pid);
+
+#endif
