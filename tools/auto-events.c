@@ -78,8 +78,14 @@ static bool take(struct args *a, int opt, const char *v)
     case O_SEED: a->has_seed = true; return number(v, UINT64_MAX, &a->mix.seed);
     case O_BAD: return number(v, UINT64_C(1) << 40, &a->mix.bad);
     case O_POLICIES: return number(v, UINT64_C(1) << 40, &a->mix.policies);
-    case O_CREATE: ok = number(v, 10000, &n) && n > 0; a->partitions = (int)n; return ok;
-    case O_REPLICATION: ok = number(v, 100, &n) && n > 0; a->replication = (int)n; return ok;
+    case O_CREATE:
+        ok            = number(v, 10000, &n) && n > 0;
+        a->partitions = (int)n;
+        return ok;
+    case O_REPLICATION:
+        ok             = number(v, 100, &n) && n > 0;
+        a->replication = (int)n;
+        return ok;
     case 'X':
         if (a->kafka.n_properties == AUTO_KAFKA_PROPERTIES_MAX)
             return false;
@@ -99,8 +105,13 @@ static int print_mix(const struct auto_mix_params *params)
         return wrong("out of memory", NULL);
     auto_row_header(stdout);
     while (auto_mix_next(mix, &ev)) {
-        struct auto_row row = { 0, n++, ev.occurred_at_us / 1000, { ev.key, strlen(ev.key) }, { ev.ce_id, strlen(ev.ce_id) },
-                                { ev.ce_type, strlen(ev.ce_type) }, { ev.value, ev.value_n } };
+        struct auto_row row = { 0,
+                                n++,
+                                ev.occurred_at_us / 1000,
+                                { ev.key, strlen(ev.key) },
+                                { ev.ce_id, strlen(ev.ce_id) },
+                                { ev.ce_type, strlen(ev.ce_type) },
+                                { ev.value, ev.value_n } };
 
         auto_row_print(stdout, &row);
     }
@@ -111,17 +122,22 @@ static int print_mix(const struct auto_mix_params *params)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "bootstrap", required_argument, NULL, O_BOOTSTRAP }, { "topic", required_argument, NULL, O_TOPIC },
-        { "count", required_argument, NULL, O_COUNT },         { "seed", required_argument, NULL, O_SEED },
-        { "bad", required_argument, NULL, O_BAD },             { "policies", required_argument, NULL, O_POLICIES },
-        { "rate", required_argument, NULL, O_RATE },           { "create-topic", required_argument, NULL, O_CREATE },
-        { "replication", required_argument, NULL, O_REPLICATION }, { "read-committed", no_argument, NULL, O_COMMITTED },
+        { "bootstrap", required_argument, NULL, O_BOOTSTRAP },
+        { "topic", required_argument, NULL, O_TOPIC },
+        { "count", required_argument, NULL, O_COUNT },
+        { "seed", required_argument, NULL, O_SEED },
+        { "bad", required_argument, NULL, O_BAD },
+        { "policies", required_argument, NULL, O_POLICIES },
+        { "rate", required_argument, NULL, O_RATE },
+        { "create-topic", required_argument, NULL, O_CREATE },
+        { "replication", required_argument, NULL, O_REPLICATION },
+        { "read-committed", no_argument, NULL, O_COMMITTED },
         { NULL, 0, NULL, 0 },
     };
     struct args a       = { .replication = -1 };
     const char *command = argc > 1 ? argv[1] : "";
-    bool        produce = strcmp(command, "produce") == 0, read = strcmp(command, "read") == 0, print = strcmp(command, "print") == 0;
-    int         opt;
+    bool produce = strcmp(command, "produce") == 0, read = strcmp(command, "read") == 0, print = strcmp(command, "print") == 0;
+    int  opt;
 
     if (strcmp(command, "--help") == 0)
         return fputs(usage, stdout) < 0;

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#define WAIT_MS      30000
-#define IDLE_MS      60000 /* of nothing at all from the brokers while reading */
-#define DELIVERY_MS  "120000"
+#define WAIT_MS     30000
+#define IDLE_MS     60000 /* of nothing at all from the brokers while reading */
+#define DELIVERY_MS "120000"
 
 static bool fail(const char *doing, const char *why)
 {
@@ -64,7 +64,7 @@ static rd_kafka_t *client(rd_kafka_type_t type, rd_kafka_conf_t *conf, bool ok)
 /* ---- produce ---- */
 
 struct produced {
-    uint64_t sent, delivered, failed;
+    uint64_t            sent, delivered, failed;
     rd_kafka_resp_err_t why;
 };
 
@@ -93,17 +93,18 @@ static bool created(rd_kafka_event_t *ev, const char *topic)
         return fail(topic, rd_kafka_event_error_string(ev));
     results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), &n);
     err     = n == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__FAIL;
-    return err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS || fail(topic, rd_kafka_err2str(err));
+    return err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS ||
+           fail(topic, rd_kafka_err2str(err));
 }
 
 static bool create_topic(rd_kafka_t *rk, const char *topic, int partitions, int replication)
 {
-    char                   why[256];
-    rd_kafka_NewTopic_t   *nt = rd_kafka_NewTopic_new(topic, partitions, replication, why, sizeof(why));
-    rd_kafka_queue_t      *q;
+    char                     why[256];
+    rd_kafka_NewTopic_t     *nt = rd_kafka_NewTopic_new(topic, partitions, replication, why, sizeof(why));
+    rd_kafka_queue_t        *q;
     rd_kafka_AdminOptions_t *op;
-    rd_kafka_event_t      *ev;
-    bool                   ok;
+    rd_kafka_event_t        *ev;
+    bool                     ok;
 
     if (!nt)
         return fail("create topic", why);
@@ -125,9 +126,10 @@ static bool create_topic(rd_kafka_t *rk, const char *topic, int partitions, int 
 
 static rd_kafka_headers_t *headers_of(const struct auto_mix_event *ev)
 {
-    rd_kafka_headers_t *h = rd_kafka_headers_new(6);
-    const char *const   pairs[][2] = { { "ce_specversion", "1.0" },      { "ce_id", ev->ce_id },     { "ce_type", ev->ce_type },
-                                       { "ce_source", "/auto/generator" }, { "ce_time", ev->ce_time }, { "content-type", "application/protobuf" } };
+    rd_kafka_headers_t *h          = rd_kafka_headers_new(6);
+    const char *const   pairs[][2] = { { "ce_specversion", "1.0" }, { "ce_id", ev->ce_id },
+                                       { "ce_type", ev->ce_type },  { "ce_source", "/auto/generator" },
+                                       { "ce_time", ev->ce_time },  { "content-type", "application/protobuf" } };
 
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
         (void)rd_kafka_header_add(h, pairs[i][0], -1, pairs[i][1], -1); /* it can fail for frozen headers only */
@@ -140,7 +142,8 @@ static bool send_event(rd_kafka_t *rk, const char *topic, const struct auto_mix_
         rd_kafka_headers_t *h   = headers_of(ev);
         rd_kafka_resp_err_t err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(ev->key, strlen(ev->key)),
                                                     RD_KAFKA_V_VALUE((void *)(uintptr_t)ev->value, ev->value_n),
-                                                    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_END);
+                                                    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(h),
+                                                    RD_KAFKA_V_END);
 
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             pr->sent++;
@@ -191,7 +194,8 @@ static bool flush(rd_kafka_t *rk, const struct produced *pr, uint64_t count)
     return true;
 }
 
-bool auto_kafka_produce(const struct auto_kafka *ka, const struct auto_mix_params *params, double rate, int partitions, int replication)
+bool auto_kafka_produce(const struct auto_kafka *ka, const struct auto_mix_params *params, double rate, int partitions,
+                        int replication)
 {
     struct produced       pr   = { 0, 0, 0, RD_KAFKA_RESP_ERR_NO_ERROR };
     rd_kafka_conf_t      *conf = rd_kafka_conf_new();
@@ -221,8 +225,8 @@ bool auto_kafka_produce(const struct auto_kafka *ka, const struct auto_mix_param
     if (ok)
         ok = flush(rk, &pr, params->count);
     if (ok)
-        (void)fprintf(stderr, "auto-events: %" PRIu64 " events acknowledged, %" PRIu64 " of them bad, in %.1f s\n", pr.delivered, params->bad,
-                      (double)(monotonic_ns() - start) / 1e9);
+        (void)fprintf(stderr, "auto-events: %" PRIu64 " events acknowledged, %" PRIu64 " of them bad, in %.1f s\n",
+                      pr.delivered, params->bad, (double)(monotonic_ns() - start) / 1e9);
     if (rk)
         rd_kafka_destroy(rk);
     auto_mix_free(mix);
@@ -253,7 +257,8 @@ static bool bounds(struct reading *rd, const char *topic, int32_t p)
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
         return fail(topic, rd_kafka_err2str(err));
     if (low > 0) {
-        (void)snprintf(text, sizeof(text), "partition %" PRId32 " begins at offset %" PRId64 ": earlier records are gone", p, low);
+        (void)snprintf(text, sizeof(text), "partition %" PRId32 " begins at offset %" PRId64 ": earlier records are gone", p,
+                       low);
         return fail(topic, text);
     }
     rd->parts[p] = (struct part){ high, high == 0 };
@@ -311,8 +316,9 @@ static bool take(struct reading *rd, const rd_kafka_message_t *m, FILE *out)
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         return fail("read", rd_kafka_message_errstr(m));
     if (m->offset < rd->parts[m->partition].end) {
-        row = (struct auto_row){ m->partition, m->offset, rd_kafka_message_timestamp(m, &tt), { m->key, m->key_len }, header(m, "ce_id"),
-                                 header(m, "ce_type"), { m->payload, m->len } };
+        row = (struct auto_row){ m->partition,           m->offset,          rd_kafka_message_timestamp(m, &tt),
+                                 { m->key, m->key_len }, header(m, "ce_id"), header(m, "ce_type"),
+                                 { m->payload, m->len } };
         auto_row_print(out, &row);
     }
     if (m->offset + 1 >= rd->parts[m->partition].end)
@@ -352,7 +358,8 @@ bool auto_kafka_read(const struct auto_kafka *ka, bool read_committed, FILE *out
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     bool             ok;
 
-    ok = set(conf, "enable.partition.eof", "true") && set(conf, "isolation.level", read_committed ? "read_committed" : "read_uncommitted") &&
+    ok = set(conf, "enable.partition.eof", "true") &&
+         set(conf, "isolation.level", read_committed ? "read_committed" : "read_uncommitted") &&
          set(conf, "auto.offset.reset", "error") && set_all(conf, ka);
     rd.rk = client(RD_KAFKA_CONSUMER, conf, ok);
     if (!rd.rk)

@@ -19,7 +19,8 @@ struct auto_kafka {
 
 /* An idempotent producer with acks=all; true when the broker has acknowledged every event. rate: events a second, 0: as fast as it can.
  * partitions above 0: creates the topic first, unless it is there. */
-bool auto_kafka_produce(const struct auto_kafka *ka, const struct auto_mix_params *mix, double rate, int partitions, int replication);
+bool auto_kafka_produce(const struct auto_kafka *ka, const struct auto_mix_params *mix, double rate, int partitions,
+                        int replication);
 /* Every record of every partition from its beginning to its end as of now, as lines of auto_row. A log whose beginning is
  * gone is an error: what is left is not what was sent. */
 bool auto_kafka_read(const struct auto_kafka *ka, bool read_committed, FILE *out);

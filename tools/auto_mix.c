@@ -7,10 +7,10 @@
 #include <string.h>
 #include <time.h>
 
-#define DAY_US      INT64_C(86400000000)
-#define FIRST_DAY   20089 /* 2025-01-01 */
-#define RENEWALS_MAX 30   /* then a policy is cancelled: the calendar of events has an end */
-#define DRIVERS_MAX 3
+#define DAY_US       INT64_C(86400000000)
+#define FIRST_DAY    20089 /* 2025-01-01 */
+#define RENEWALS_MAX 30    /* then a policy is cancelled: the calendar of events has an end */
+#define DRIVERS_MAX  3
 
 /* protobuf-c's strings are not const, but are only read here. */
 #define TEXT(s) ((char *)(uintptr_t)(s))
@@ -36,7 +36,8 @@ struct auto_mix {
 
 /* Kept apart from any tariff file on purpose: these are the names that the shipped one has. */
 static const char *const vehicles[]    = { "car_private", "car_company", "taxi", "motorcycle", "truck_16t", "truck_over_16t" };
-static const char *const territories[] = { "moscow", "saint_petersburg", "murmansk", "chelyabinsk", "kazan", "makhachkala", "other" };
+static const char *const territories[] = { "moscow", "saint_petersburg", "murmansk", "chelyabinsk",
+                                           "kazan",  "makhachkala",      "other" };
 static const char *const classes[]     = { "M", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13" };
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -104,7 +105,7 @@ struct build {
     Auto__Events__V1__Period          period;
     Auto__Events__V1__Risk            risk;
     Auto__Events__V1__Driver          driver[DRIVERS_MAX], *drivers[DRIVERS_MAX];
-    char                              starts_on[16], ends_on[16], cancelled_on[16], born[DRIVERS_MAX][16], licensed[DRIVERS_MAX][16];
+    char starts_on[16], ends_on[16], cancelled_on[16], born[DRIVERS_MAX][16], licensed[DRIVERS_MAX][16];
 };
 
 static void begin(struct auto_mix *mix, struct build *b, struct auto_mix_event *ev)
@@ -219,9 +220,9 @@ static void put_renewed(struct auto_mix *mix, struct build *b, struct auto_mix_e
 
 static void put_cancelled(struct auto_mix *mix, struct build *b, struct auto_mix_event *ev, const struct policy *po)
 {
-    ev->ce_type               = "auto.policy.cancelled.v1";
-    b->pb.body_case           = AUTO__EVENTS__V1__POLICY_EVENT__BODY_CANCELLED;
-    b->pb.cancelled           = &b->cancelled;
+    ev->ce_type     = "auto.policy.cancelled.v1";
+    b->pb.body_case = AUTO__EVENTS__V1__POLICY_EVENT__BODY_CANCELLED;
+    b->pb.cancelled = &b->cancelled;
     day_text(po->starts_on + days_below(mix, (uint64_t)(po->ends_on - po->starts_on) + 1), b->cancelled_on);
     b->cancelled.cancelled_on = b->cancelled_on;
     b->cancelled.reason       = TEXT("vehicle sold");
@@ -285,9 +286,7 @@ static void bad(struct auto_mix *mix, struct build *b, struct auto_mix_event *ev
     if (kind == BAD_CANCELLED_TWICE)
         policy_id(mix, 'P', cancelled->number, ev->key);
     switch (kind) {
-    case BAD_BYTES:
-        bad_bytes(mix, ev);
-        return;
+    case BAD_BYTES: bad_bytes(mix, ev); return;
     case BAD_ISSUED_TWICE:
         put_issued(mix, b, ev, &fresh);
         ev->expect = "policy.exists";

@@ -27,7 +27,7 @@ struct auto_mix_event {
 struct auto_mix;
 
 struct auto_mix *auto_mix_new(const struct auto_mix_params *params); /* NULL: out of memory, or bad above count */
-void auto_mix_free(struct auto_mix *mix);
+void             auto_mix_free(struct auto_mix *mix);
 /* false: that was the last. */
 bool auto_mix_next(struct auto_mix *mix, struct auto_mix_event *ev);
 

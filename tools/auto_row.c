@@ -7,10 +7,11 @@
 
 void auto_row_header(FILE *out)
 {
-    (void)fputs("partition\toffset\ttimestamp_ms\tkey\tce_id\tce_type\tdecode\tevent_id\tpolicy_id\toccurred_at_us\tbody\tstarts_on\tends_on\t"
-                "bonus_malus_class\tclaims\tcancelled_on\treason_bytes\tvehicle_class\tterritory\tengine_power_hp\tuse_months\t"
-                "unlimited_drivers\tdrivers\n",
-                out);
+    (void)fputs(
+        "partition\toffset\ttimestamp_ms\tkey\tce_id\tce_type\tdecode\tevent_id\tpolicy_id\toccurred_at_us\tbody\tstarts_on\tends_on\t"
+        "bonus_malus_class\tclaims\tcancelled_on\treason_bytes\tvehicle_class\tterritory\tengine_power_hp\tuse_months\t"
+        "unlimited_drivers\tdrivers\n",
+        out);
 }
 
 /* Printable ASCII as it is, the rest, the backslash and what `also` names as \xHH; absent: \N. */
@@ -103,7 +104,8 @@ static void put_body(FILE *out, const Auto__Events__V1__PolicyEvent *pb)
 
 void auto_row_print(FILE *out, const struct auto_row *row)
 {
-    Auto__Events__V1__PolicyEvent *pb = row->value.p ? auto__events__v1__policy_event__unpack(NULL, row->value.n, row->value.p) : NULL;
+    Auto__Events__V1__PolicyEvent *pb =
+        row->value.p ? auto__events__v1__policy_event__unpack(NULL, row->value.n, row->value.p) : NULL;
 
     (void)fprintf(out, "%" PRId32 "\t%" PRId64 "\t%" PRId64 "\t", row->partition, row->offset, row->timestamp_ms);
     put(out, row->key.p, row->key.n, "");

@@ -19,7 +19,7 @@ bool date_parse(const char *text, date_days *ret);
 /* Eleven bytes with the NUL. */
 void date_text(date_days days, char out[11]);
 
-date_days date_to_days(struct date d);
+date_days   date_to_days(struct date d);
 struct date date_of_days(date_days days);
 
 /* The same day so many years later; 29 February becomes 1 March in a year without it. */

@@ -2,8 +2,9 @@
 
 #include <string.h>
 
-static const int64_t tens[DECIMAL_SCALE_MAX + 1] = { 1,      10,      100,      1000,      10000,
-                                                     100000, 1000000, 10000000, 100000000, 1000000000 };
+static const int64_t tens[DECIMAL_SCALE_MAX + 1] = {
+    1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000
+};
 
 struct decimal decimal_of(int64_t units, uint32_t scale)
 {
@@ -43,7 +44,9 @@ bool decimal_parse(const char *text, size_t n, struct decimal *ret)
 
 bool decimal_rounding_parse(const char *text, size_t n, enum decimal_rounding *ret)
 {
-    static const char *const names[] = { [DECIMAL_HALF_UP] = "half-up", [DECIMAL_HALF_EVEN] = "half-even", [DECIMAL_DOWN] = "down" };
+    static const char *const names[] = {
+        [DECIMAL_HALF_UP] = "half-up", [DECIMAL_HALF_EVEN] = "half-even", [DECIMAL_DOWN] = "down"
+    };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strlen(names[i]) == n && memcmp(names[i], text, n) == 0) {
@@ -87,14 +90,9 @@ bool decimal_product_round(const struct decimal_product *p, enum decimal_roundin
     whole = size / den;
     rest  = size % den;
     switch (rule) {
-    case DECIMAL_DOWN:
-        break;
-    case DECIMAL_HALF_UP:
-        up = rest >= den - rest;
-        break;
-    case DECIMAL_HALF_EVEN:
-        up = rest > den - rest || (rest == den - rest && whole % 2 == 1);
-        break;
+    case DECIMAL_DOWN: break;
+    case DECIMAL_HALF_UP: up = rest >= den - rest; break;
+    case DECIMAL_HALF_EVEN: up = rest > den - rest || (rest == den - rest && whole % 2 == 1); break;
     }
     whole += up ? 1 : 0;
     if (whole > (unsigned __int128)INT64_MAX)

@@ -37,7 +37,7 @@ struct decimal_product {
 };
 
 struct decimal_product decimal_product_of(int64_t whole);
-void decimal_product_mul(struct decimal_product *p, struct decimal d);
+void                   decimal_product_mul(struct decimal_product *p, struct decimal d);
 /* Divides by a positive number, exactly: nothing is rounded yet. */
 void decimal_product_div(struct decimal_product *p, int64_t by);
 /* The nearest whole number by the rule; false if it, or a step on the way, does not fit. */

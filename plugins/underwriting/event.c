@@ -10,8 +10,7 @@
 #define OCCURRED_MIN_US INT64_C(946684800000000)  /* 2000-01-01 */
 #define OCCURRED_MAX_US INT64_C(7258118400000000) /* 2200-01-01 */
 
-__attribute__((format(printf, 3, 4)))
-static bool refuse(struct event_fault *fault, const char *code, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static bool refuse(struct event_fault *fault, const char *code, const char *fmt, ...)
 {
     va_list ap;
 

@@ -29,22 +29,22 @@ struct event_driver {
 };
 
 struct event_risk {
-    const char *vehicle_class, *territory;
-    int32_t     engine_power_hp, use_months;
-    bool        unlimited_drivers;
-    size_t      n_drivers;
+    const char         *vehicle_class, *territory;
+    int32_t             engine_power_hp, use_months;
+    bool                unlimited_drivers;
+    size_t              n_drivers;
     struct event_driver drivers[EVENT_DRIVERS_MAX];
 };
 
 struct event {
-    enum event_kind kind;
-    pawl_bytes      policy_id; /* the record's key */
-    pawl_bytes      event_id;
-    int64_t         occurred_at_us;
-    date_days       starts_on, ends_on, cancelled_on; /* those that the kind has */
-    const char     *bonus_malus_class;                /* issued */
-    int32_t         claims;                           /* renewed */
-    struct event_risk risk;                           /* issued, renewed */
+    enum event_kind   kind;
+    pawl_bytes        policy_id; /* the record's key */
+    pawl_bytes        event_id;
+    int64_t           occurred_at_us;
+    date_days         starts_on, ends_on, cancelled_on; /* those that the kind has */
+    const char       *bonus_malus_class;                /* issued */
+    int32_t           claims;                           /* renewed */
+    struct event_risk risk;                             /* issued, renewed */
 };
 
 /* Why an event is refused: a stable code and a text for people; code NULL: it is not. */

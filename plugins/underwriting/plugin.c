@@ -15,26 +15,32 @@ enum { FIND_POLICY, SAVE_POLICY, ADD_PREMIUM };
 
 static const pawl_column find_policy_keys[] = { PAWL_COL("policy_id", TEXT) };
 static const pawl_column save_policy_rows[] = {
-    PAWL_COL("policy_id", TEXT),  PAWL_COL("status", TEXT),       PAWL_COL("version", I64),        PAWL_COL("starts_on", DATE),
-    PAWL_COL("ends_on", DATE),    PAWL_COL("bonus_malus", TEXT),  PAWL_COL("premium_minor", I64),  PAWL_COL("currency", TEXT),
+    PAWL_COL("policy_id", TEXT), PAWL_COL("status", TEXT),      PAWL_COL("version", I64),       PAWL_COL("starts_on", DATE),
+    PAWL_COL("ends_on", DATE),   PAWL_COL("bonus_malus", TEXT), PAWL_COL("premium_minor", I64), PAWL_COL("currency", TEXT),
 };
 static const pawl_column add_premium_rows[] = {
-    PAWL_COL("source_topic", TEXT), PAWL_COL("source_partition", I64), PAWL_COL("source_offset", I64), PAWL_COL("event_id", TEXT),
-    PAWL_COL("policy_id", TEXT),    PAWL_COL("policy_version", I64),   PAWL_COL("kind", TEXT),         PAWL_COL("amount_minor", I64),
-    PAWL_COL("currency", TEXT),     PAWL_COL("breakdown", TEXT),       PAWL_COL("occurred_at", TIME_US),
+    PAWL_COL("source_topic", TEXT), PAWL_COL("source_partition", I64), PAWL_COL("source_offset", I64),
+    PAWL_COL("event_id", TEXT),     PAWL_COL("policy_id", TEXT),       PAWL_COL("policy_version", I64),
+    PAWL_COL("kind", TEXT),         PAWL_COL("amount_minor", I64),     PAWL_COL("currency", TEXT),
+    PAWL_COL("breakdown", TEXT),    PAWL_COL("occurred_at", TIME_US),
 };
 
 static const pawl_stmt statements[] = {
-    [FIND_POLICY] = PAWL_READ("find_policy", "underwriting.policy", 0, find_policy_keys,
+    /* LATERAL ... LIMIT 1 holds the planner to one index lookup per key: a plan made while the table was still empty would
+     * otherwise be a sequential scan, and a prepared statement keeps its plan until the table is analyzed. */
+    [FIND_POLICY] = PAWL_READ(
+        "find_policy", "underwriting.policy", 0, find_policy_keys,
         "SELECT k.i, p.status, p.version, p.starts_on, p.ends_on, p.bonus_malus, p.premium_minor, p.currency"
-        "  FROM keys k JOIN underwriting.policy p USING (policy_id)"),
-    [SAVE_POLICY] = PAWL_UPSERT("save_policy", "underwriting.policy", 0, save_policy_rows,
+        "  FROM keys k CROSS JOIN LATERAL (SELECT * FROM underwriting.policy f WHERE f.policy_id = k.policy_id LIMIT 1) p"),
+    [SAVE_POLICY] = PAWL_UPSERT(
+        "save_policy", "underwriting.policy", 0, save_policy_rows,
         "INSERT INTO underwriting.policy (policy_id, status, version, starts_on, ends_on, bonus_malus, premium_minor, currency)"
         " SELECT policy_id, status, version, starts_on, ends_on, bonus_malus, premium_minor, currency FROM rows"
         " ON CONFLICT (policy_id) DO UPDATE SET status = excluded.status, version = excluded.version, starts_on = excluded.starts_on,"
         " ends_on = excluded.ends_on, bonus_malus = excluded.bonus_malus, premium_minor = excluded.premium_minor,"
         " currency = excluded.currency"),
-    [ADD_PREMIUM] = PAWL_WRITE("add_premium", "underwriting.premium", -1, add_premium_rows,
+    [ADD_PREMIUM] = PAWL_WRITE(
+        "add_premium", "underwriting.premium", -1, add_premium_rows,
         "INSERT INTO underwriting.premium (source_topic, source_partition, source_offset, event_id, policy_id, policy_version, kind,"
         " amount_minor, currency, breakdown, occurred_at)"
         " SELECT source_topic, source_partition, source_offset, event_id, policy_id, policy_version, kind,"
@@ -86,8 +92,9 @@ static pawl_rc save(pawl_ctx *c, const pawl_msg *m, const struct event *e, const
     if (rc != PAWL_OK)
         return rc;
     return pawl_write(c, ADD_PREMIUM, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(e->event_id),
-                      pawl_text(e->policy_id), pawl_i64(po->version), pawl_text(pawl_cstr(kind)), pawl_i64(charge->amount_minor),
-                      pawl_text(po->currency), pawl_text(breakdown), pawl_time_us(e->occurred_at_us));
+                      pawl_text(e->policy_id), pawl_i64(po->version), pawl_text(pawl_cstr(kind)),
+                      pawl_i64(charge->amount_minor), pawl_text(po->currency), pawl_text(breakdown),
+                      pawl_time_us(e->occurred_at_us));
 }
 
 /* ---- the three events ---- */
@@ -121,7 +128,9 @@ static pawl_rc issue(const struct tariff *t, pawl_ctx *c, const pawl_msg *m, con
         return pawl_reject(c, "tariff.unknown_bonus_malus", "bonus_malus_class is no class of tariff.bonus_malus");
     if (!premium_of_risk(t, &e->risk, cl, &premium, &fault))
         return reject(c, &fault);
-    po = (struct policy){ false, 1, e->starts_on, e->ends_on, pawl_cstr(cl->name.p), pawl_cstr(t->currency), premium.amount_minor };
+    po = (struct policy){
+        false, 1, e->starts_on, e->ends_on, pawl_cstr(cl->name.p), pawl_cstr(t->currency), premium.amount_minor
+    };
     return save(c, m, e, "issued", &po, &premium);
 }
 
@@ -134,12 +143,12 @@ static pawl_rc renew(const struct tariff *t, pawl_ctx *c, const pawl_msg *m, con
 
     if (e->starts_on <= po->ends_on) {
         date_text(po->ends_on, ended);
-        return pawl_reject(c, "date.out_of_period", "policy %.*s: the new period begins before the last one ends on %s", id_n(e), id_p(e),
-                           ended);
+        return pawl_reject(c, "date.out_of_period", "policy %.*s: the new period begins before the last one ends on %s",
+                           id_n(e), id_p(e), ended);
     }
     if (!was)
-        return pawl_reject(c, "tariff.unknown_bonus_malus", "policy %.*s has a class that tariff.bonus_malus no longer knows", id_n(e),
-                           id_p(e));
+        return pawl_reject(c, "tariff.unknown_bonus_malus", "policy %.*s has a class that tariff.bonus_malus no longer knows",
+                           id_n(e), id_p(e));
     cl = tariff_class_after(t, was, e->claims);
     if (!premium_of_risk(t, &e->risk, cl, &premium, &fault))
         return reject(c, &fault);
@@ -161,7 +170,8 @@ static pawl_rc cancel(const struct tariff *t, pawl_ctx *c, const pawl_msg *m, co
     if (e->cancelled_on < po->starts_on || e->cancelled_on > po->ends_on) {
         date_text(po->starts_on, from);
         date_text(po->ends_on, to);
-        return pawl_reject(c, "date.out_of_period", "policy %.*s: cancelled_on is outside the period %s to %s", id_n(e), id_p(e), from, to);
+        return pawl_reject(c, "date.out_of_period", "policy %.*s: cancelled_on is outside the period %s to %s", id_n(e),
+                           id_p(e), from, to);
     }
     if (!premium_of_refund(t, po->premium_minor, po->starts_on, po->ends_on, e->cancelled_on, &refund, &fault))
         return reject(c, &fault);
@@ -222,16 +232,27 @@ static void destroy(void *inst)
 
 /* ---- what it says about itself ---- */
 
-#define NONE { NULL, 0 }
-#define OPTION(path, type, dflt, min, max, doc) { PAWL_STR(path), PAWL_V_##type, 0, PAWL_STR(dflt), min, max, PAWL_STR(doc) }
-#define NEEDED(path, type, min, max, doc) { PAWL_STR(path), PAWL_V_##type, PAWL_OPT_REQUIRED, NONE, min, max, PAWL_STR(doc) }
+#define NONE    \
+    {           \
+        NULL, 0 \
+    }
+#define OPTION(path, type, dflt, min, max, doc)                                   \
+    {                                                                             \
+        PAWL_STR(path), PAWL_V_##type, 0, PAWL_STR(dflt), min, max, PAWL_STR(doc) \
+    }
+#define NEEDED(path, type, min, max, doc)                                               \
+    {                                                                                   \
+        PAWL_STR(path), PAWL_V_##type, PAWL_OPT_REQUIRED, NONE, min, max, PAWL_STR(doc) \
+    }
 #define FACTOR(path, doc) NEEDED(path, NUMERIC, PAWL_STR("0.0001"), PAWL_STR("100"), doc)
 #define NAME(path, doc)   NEEDED(path, TEXT, PAWL_STR("1"), PAWL_STR("32"), doc)
 
 static const pawl_option options[] = {
     OPTION("currency", TEXT, "RUB", PAWL_STR("3"), PAWL_STR("3"), "currency of all amounts, ISO 4217"),
-    OPTION("rounding", TEXT, "half-up", NONE, NONE, "how a premium or refund becomes a whole minor unit, once: half-up, half-even or down"),
-    OPTION("refund.retention", NUMERIC, "0.23", PAWL_STR("0"), PAWL_STR("1"), "share of the unused premium kept when a policy is cancelled"),
+    OPTION("rounding", TEXT, "half-up", NONE, NONE,
+           "how a premium or refund becomes a whole minor unit, once: half-up, half-even or down"),
+    OPTION("refund.retention", NUMERIC, "0.23", PAWL_STR("0"), PAWL_STR("1"),
+           "share of the unused premium kept when a policy is cancelled"),
     NAME("tariff.vehicle.[].class", "vehicle class, as events name it"),
     NEEDED("tariff.vehicle.[].base_rate", NUMERIC, PAWL_STR("0.01"), PAWL_STR("1000000"), "base rate a year, in major units"),
     OPTION("tariff.vehicle.[].power", BOOL, "false", NONE, NONE, "the factor of tariff.power applies to this class"),
@@ -241,17 +262,22 @@ static const pawl_option options[] = {
     NAME("tariff.bonus_malus.[].class", "bonus-malus class"),
     FACTOR("tariff.bonus_malus.[].factor", "factor of the class"),
     NAME("tariff.bonus_malus.[].next.[]", "class after a period with 0, 1, 2 ... claims; the last holds for more, too"),
-    NEEDED("tariff.experience.[]", I64, PAWL_STR("0"), PAWL_STR("80"), "full years since the licence from which a column of tariff.driver holds; ascending from 0"),
-    NEEDED("tariff.driver.[].age", I64, PAWL_STR("0"), PAWL_STR("120"), "full years of age from which the row holds; ascending"),
+    NEEDED("tariff.experience.[]", I64, PAWL_STR("0"), PAWL_STR("80"),
+           "full years since the licence from which a column of tariff.driver holds; ascending from 0"),
+    NEEDED("tariff.driver.[].age", I64, PAWL_STR("0"), PAWL_STR("120"),
+           "full years of age from which the row holds; ascending"),
     FACTOR("tariff.driver.[].factor.[]", "factor by experience; a row may end early"),
-    NEEDED("tariff.power.[].over_hp", I64, PAWL_STR("0"), PAWL_STR("5000"), "horsepower above which the factor holds; ascending from 0"),
+    NEEDED("tariff.power.[].over_hp", I64, PAWL_STR("0"), PAWL_STR("5000"),
+           "horsepower above which the factor holds; ascending from 0"),
     FACTOR("tariff.power.[].factor", "factor of the engine's power"),
-    NEEDED("tariff.use.[].months", I64, PAWL_STR("1"), PAWL_STR("12"), "months of use a year from which the factor holds; ascending, the first at most 3"),
+    NEEDED("tariff.use.[].months", I64, PAWL_STR("1"), PAWL_STR("12"),
+           "months of use a year from which the factor holds; ascending, the first at most 3"),
     FACTOR("tariff.use.[].factor", "factor of the period of use"),
 };
 
 static const pawl_port inputs[] = {
-    { PAWL_STR("events"), PAWL_STR("application/protobuf"), PAWL_STR("auto.events.v1.PolicyEvent, CloudEvents binary mode, key policy_id"), 0, 0 },
+    { PAWL_STR("events"), PAWL_STR("application/protobuf"),
+      PAWL_STR("auto.events.v1.PolicyEvent, CloudEvents binary mode, key policy_id"), 0, 0 },
 };
 
 static const pawl_migration migrations[] = {

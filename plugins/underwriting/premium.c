@@ -81,7 +81,8 @@ bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, cons
     power   = ve->power ? tariff_power(t, risk->engine_power_hp) : &one;
     use     = tariff_use(t, risk->use_months);
     if (!drivers || !power || !use)
-        return refuse(fault, "tariff.no_factor", "the tariff has no factor for a driver's age and experience, the power or the months of use");
+        return refuse(fault, "tariff.no_factor",
+                      "the tariff has no factor for a driver's age and experience, the power or the months of use");
 
     ret->breakdown_n = 0;
     product          = decimal_product_of(ve->base_minor);
@@ -97,8 +98,8 @@ bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, cons
     return true;
 }
 
-bool premium_of_refund(const struct tariff *t, int64_t premium_minor, date_days starts_on, date_days ends_on, date_days cancelled_on,
-                       struct premium *ret, struct event_fault *fault)
+bool premium_of_refund(const struct tariff *t, int64_t premium_minor, date_days starts_on, date_days ends_on,
+                       date_days cancelled_on, struct premium *ret, struct event_fault *fault)
 {
     struct decimal_product product = decimal_product_of(premium_minor);
     int64_t                unused = ends_on - cancelled_on, days = ends_on - starts_on + 1, refund;
@@ -109,8 +110,8 @@ bool premium_of_refund(const struct tariff *t, int64_t premium_minor, date_days 
     decimal_product_div(&product, days);
     if (!decimal_product_round(&product, t->rounding, &refund))
         return refuse(fault, "premium.overflow", "the refund does not fit into 64 bits of minor units");
-    ret->amount_minor = -refund;
-    ret->breakdown_n  = 0;
+    ret->amount_minor                       = -refund;
+    ret->breakdown_n                        = 0;
     share[decimal_text(t->returned, share)] = '\0';
     put_i64(ret, "premium=", premium_minor);
     put_i64(ret, " unused_days=", unused);

@@ -20,7 +20,7 @@ bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, cons
 
 /* Of a period's premium: unused days / days of the period x returned share; negative, since it is paid back.
  * The day of cancellation is the last day used. */
-bool premium_of_refund(const struct tariff *t, int64_t premium_minor, date_days starts_on, date_days ends_on, date_days cancelled_on,
-                       struct premium *ret, struct event_fault *fault);
+bool premium_of_refund(const struct tariff *t, int64_t premium_minor, date_days starts_on, date_days ends_on,
+                       date_days cancelled_on, struct premium *ret, struct event_fault *fault);
 
 #endif

@@ -13,8 +13,7 @@ struct load {
     bool             failed;
 };
 
-__attribute__((format(printf, 2, 3)))
-static bool fail(struct load *ld, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static bool fail(struct load *ld, const char *fmt, ...)
 {
     va_list ap;
 
@@ -29,8 +28,7 @@ static bool fail(struct load *ld, const char *fmt, ...)
 
 #define PATH_MAX_BYTES 128
 
-__attribute__((format(printf, 4, 5)))
-static bool get(struct load *ld, int32_t type, pawl_value *ret, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static bool get(struct load *ld, int32_t type, pawl_value *ret, const char *fmt, ...)
 {
     char    path[PATH_MAX_BYTES];
     va_list ap;
@@ -136,7 +134,8 @@ static bool load_territories(struct load *ld, struct tariff *t)
     if (!get_len(ld, &t->n_territories, table, TARIFF_TERRITORIES_MAX))
         return false;
     for (size_t i = 0; i < t->n_territories; i++)
-        if (!get_name(ld, &t->territories[i].name, table, i, "name") || !get_factor(ld, &t->territories[i].factor, table, i, "factor"))
+        if (!get_name(ld, &t->territories[i].name, table, i, "name") ||
+            !get_factor(ld, &t->territories[i].factor, table, i, "factor"))
             return false;
     qsort(t->territories, t->n_territories, sizeof(t->territories[0]), by_name);
     for (size_t i = 1; i < t->n_territories; i++)
@@ -189,7 +188,8 @@ static bool load_classes(struct load *ld, struct tariff *t)
 }
 
 /* Bands in ascending order; the first begins at `least` or below, so that no value falls under the table. */
-static bool load_bands(struct load *ld, struct tariff_band *band, size_t *ret_n, const char *table, const char *key, int64_t least)
+static bool load_bands(struct load *ld, struct tariff_band *band, size_t *ret_n, const char *table, const char *key,
+                       int64_t least)
 {
     if (!get_len(ld, ret_n, table, TARIFF_BANDS_MAX))
         return false;
@@ -278,8 +278,8 @@ struct tariff *tariff_load(const pawl_host *host, char *why, size_t cap)
         (void)fail(&ld, "out of memory");
         return NULL;
     }
-    if (load_money(&ld, t) && load_vehicles(&ld, t) && load_territories(&ld, t) && load_classes(&ld, t) && load_drivers(&ld, t) &&
-        load_bands(&ld, t->power, &t->n_power, "tariff.power", "over_hp", 0) &&
+    if (load_money(&ld, t) && load_vehicles(&ld, t) && load_territories(&ld, t) && load_classes(&ld, t) &&
+        load_drivers(&ld, t) && load_bands(&ld, t->power, &t->n_power, "tariff.power", "over_hp", 0) &&
         load_bands(&ld, t->use, &t->n_use, "tariff.use", "months", 3))
         return t;
     tariff_free(t);

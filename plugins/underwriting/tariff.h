@@ -71,16 +71,16 @@ struct tariff {
 
 /* NULL: the options contradict themselves, and why says where. Free with tariff_free. */
 struct tariff *tariff_load(const pawl_host *host, char *why, size_t cap);
-void tariff_free(struct tariff *t);
+void           tariff_free(struct tariff *t);
 
 /* NULL: the tariff does not know it. Names are NUL-terminated. */
 const struct tariff_vehicle   *tariff_vehicle(const struct tariff *t, const char *name);
 const struct tariff_territory *tariff_territory(const struct tariff *t, const char *name);
 const struct tariff_class     *tariff_class(const struct tariff *t, const char *name, size_t n);
 /* The class after a period with so many claims. */
-const struct tariff_class     *tariff_class_after(const struct tariff *t, const struct tariff_class *cl, int32_t claims);
-const struct tariff_factor    *tariff_driver(const struct tariff *t, int32_t age, int32_t experience);
-const struct tariff_factor    *tariff_power(const struct tariff *t, int32_t hp);
-const struct tariff_factor    *tariff_use(const struct tariff *t, int32_t months);
+const struct tariff_class  *tariff_class_after(const struct tariff *t, const struct tariff_class *cl, int32_t claims);
+const struct tariff_factor *tariff_driver(const struct tariff *t, int32_t age, int32_t experience);
+const struct tariff_factor *tariff_power(const struct tariff *t, int32_t hp);
+const struct tariff_factor *tariff_use(const struct tariff *t, int32_t months);
 
 #endif

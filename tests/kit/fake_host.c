@@ -34,8 +34,7 @@ struct fake_host {
     char               code[128], detail[512], log[512];
 };
 
-__attribute__((format(printf, 1, 2)))
-_Noreturn static void misuse(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) _Noreturn static void misuse(const char *fmt, ...)
 {
     va_list ap;
 
@@ -175,19 +174,14 @@ static pawl_rc config(const pawl_host *h, const char *path, pawl_value *out)
     }
     out->type = (int32_t)op->type;
     switch (config_setting_type(s)) {
-    case CONFIG_TYPE_BOOL:
-        out->i = config_setting_get_bool(s);
-        return op->type == PAWL_V_BOOL ? PAWL_OK : PAWL_FATAL;
+    case CONFIG_TYPE_BOOL: out->i = config_setting_get_bool(s); return op->type == PAWL_V_BOOL ? PAWL_OK : PAWL_FATAL;
     case CONFIG_TYPE_INT:
-    case CONFIG_TYPE_INT64:
-        out->i = config_setting_get_int64(s);
-        return op->type == PAWL_V_I64 ? PAWL_OK : PAWL_FATAL;
+    case CONFIG_TYPE_INT64: out->i = config_setting_get_int64(s); return op->type == PAWL_V_I64 ? PAWL_OK : PAWL_FATAL;
     case CONFIG_TYPE_STRING:
         out->b.p = config_setting_get_string(s);
         out->b.n = strlen(out->b.p);
         return op->type == PAWL_V_TEXT || op->type == PAWL_V_NUMERIC ? PAWL_OK : PAWL_FATAL;
-    default:
-        return PAWL_FATAL;
+    default: return PAWL_FATAL;
     }
 }
 
@@ -291,7 +285,7 @@ static int64_t rows(pawl_ctx *c, uint32_t slot)
 
 static pawl_rc cell(pawl_ctx *c, uint32_t slot, int64_t row, uint32_t col, pawl_value *out)
 {
-    struct fake_host *fh = of_ctx(c);
+    struct fake_host *fh  = of_ctx(c);
     const struct fed *fed = &fh->fed[slot < PAWL_SLOTS ? slot : 0];
 
     if (fh->phase != HANDLING || slot >= PAWL_SLOTS)
@@ -340,11 +334,26 @@ static struct fake_host *made(const pawl_plugin *pl)
     if (!fh)
         misuse("out of memory");
     config_init(&fh->cfg);
-    fh->pl   = pl;
-    fh->host = (pawl_host){ .size = sizeof(pawl_host), .abi_major = PAWL_ABI_MAJOR, .abi_minor = PAWL_ABI_MINOR, .impl = fh,
-                            .log_enabled = log_enabled, .log = log_text, .metric = metric, .extension = extension, .config = config,
-                            .config_len = config_len, .alloc = alloc, .now_us = now_us, .stable_id = stable_id, .fail = fail,
-                            .read = read_rows, .rows = rows, .cell = cell, .write = write_row, .emit = emit };
+    fh->pl       = pl;
+    fh->host     = (pawl_host){ .size        = sizeof(pawl_host),
+                                .abi_major   = PAWL_ABI_MAJOR,
+                                .abi_minor   = PAWL_ABI_MINOR,
+                                .impl        = fh,
+                                .log_enabled = log_enabled,
+                                .log         = log_text,
+                                .metric      = metric,
+                                .extension   = extension,
+                                .config      = config,
+                                .config_len  = config_len,
+                                .alloc       = alloc,
+                                .now_us      = now_us,
+                                .stable_id   = stable_id,
+                                .fail        = fail,
+                                .read        = read_rows,
+                                .rows        = rows,
+                                .cell        = cell,
+                                .write       = write_row,
+                                .emit        = emit };
     fh->ctx.host = &fh->host;
     return fh;
 }

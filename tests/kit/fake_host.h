@@ -42,7 +42,7 @@ pawl_rc     fake_host_create(struct fake_host *fh);
 const char *fake_host_log(const struct fake_host *fh);
 
 /* One message: plan, then rows for what it asked (fake_host_feed), then handle. Each begins where the last ended. */
-pawl_rc fake_host_plan(struct fake_host *fh, const pawl_msg *msg);
+pawl_rc                 fake_host_plan(struct fake_host *fh, const pawl_msg *msg);
 const struct fake_read *fake_host_read(const struct fake_host *fh, uint32_t slot);
 /* rows * cols cells without the leading `i`; not copied. Slots that were asked and not fed have no rows. */
 void    fake_host_feed(struct fake_host *fh, uint32_t slot, size_t rows, size_t cols, const pawl_value *cells);
@@ -51,7 +51,7 @@ pawl_rc fake_host_handle(struct fake_host *fh, const pawl_msg *msg);
 size_t                   fake_host_writes(const struct fake_host *fh);
 const struct fake_write *fake_host_write(const struct fake_host *fh, size_t i);
 size_t                   fake_host_emits(const struct fake_host *fh);
-const char              *fake_host_code(const struct fake_host *fh);   /* "" if the plugin said nothing */
+const char              *fake_host_code(const struct fake_host *fh); /* "" if the plugin said nothing */
 const char              *fake_host_detail(const struct fake_host *fh);
 
 #endif

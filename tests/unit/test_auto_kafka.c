@@ -67,10 +67,10 @@ Test(auto_kafka, what_is_sent_is_read_back_once_and_in_order_per_policy)
 {
     static struct line           lines[2000];
     static struct auto_mix_event ev;
-    struct auto_mix_params       params = { 2000, 25, 0, 99 };
-    struct auto_mix             *mix    = auto_mix_new(&params);
+    struct auto_mix_params       params     = { 2000, 25, 0, 99 };
+    struct auto_mix             *mix        = auto_mix_new(&params);
     bool                         seen[2000] = { false };
-    long                         next[64] = { 0 };
+    long                         next[64]   = { 0 };
     size_t                       n;
 
     cr_assert(auto_kafka_produce(&ka, &params, 0, 0, -1));

@@ -19,7 +19,8 @@ static void exactly_the_bad_ones_are_refused(uint64_t count, uint64_t bad, uint6
     for (; auto_mix_next(mix, &ev); made++) {
         pawl_rc rc = uw_book_apply(book, &ev, (int64_t)made, &code);
 
-        cr_assert_eq(rc, ev.expect ? PAWL_REJECT : PAWL_OK, "event %lu of seed %lu: %s", (unsigned long)made, (unsigned long)seed, code);
+        cr_assert_eq(rc, ev.expect ? PAWL_REJECT : PAWL_OK, "event %lu of seed %lu: %s", (unsigned long)made,
+                     (unsigned long)seed, code);
         cr_assert_str_eq(code, ev.expect ? ev.expect : "");
         refused += rc == PAWL_REJECT;
     }
@@ -53,8 +54,8 @@ Test(auto_mix, every_kind_of_bad_event_comes)
 {
     struct auto_mix_params params  = { 5000, 60, 0, 7 };
     struct auto_mix       *mix     = auto_mix_new(&params);
-    const char            *codes[] = { "event.malformed", "policy.unknown", "policy.exists", "policy.cancelled", "event.invalid",
-                                       "tariff.unknown_class" };
+    const char            *codes[] = { "event.malformed",  "policy.unknown", "policy.exists",
+                                       "policy.cancelled", "event.invalid",  "tariff.unknown_class" };
     int                    seen[6] = { 0 };
 
     while (auto_mix_next(mix, &ev))

@@ -58,7 +58,8 @@ static bool text_is(pawl_value v, const char *s)
     return v.type == PAWL_V_TEXT && v.b.n == strlen(s) && memcmp(v.b.p, s, v.b.n) == 0;
 }
 
-static void saved(const char *status, int64_t version, int64_t starts_on, int64_t ends_on, const char *class_name, int64_t premium)
+static void saved(const char *status, int64_t version, int64_t starts_on, int64_t ends_on, const char *class_name,
+                  int64_t premium)
 {
     const struct fake_write *w = fake_host_write(fh, 0);
 
@@ -143,7 +144,8 @@ Test(underwriting, an_unknown_policy_is_issued)
     uw_draft_issued(&d);
     cr_assert_eq(run(0), PAWL_OK);
     saved("active", 1, 20089, 20453, "3", 1368446);
-    charged("EV-1", 1, "issued", 1368446, "base=576050 territory=1.8 bonus_malus=1.17 drivers=0.94 unlimited=1 power=1.2 use=1");
+    charged("EV-1", 1, "issued", 1368446,
+            "base=576050 territory=1.8 bonus_malus=1.17 drivers=0.94 unlimited=1 power=1.2 use=1");
 }
 
 Test(underwriting, the_same_message_gives_the_same_effects_again)

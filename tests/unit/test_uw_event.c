@@ -135,10 +135,10 @@ Test(event, an_id_has_its_alphabet_and_length)
     cr_assert_not(event_id_valid((pawl_bytes){ "\xc3\xa9", 2 }));
 }
 
-#define REFUSED(change, why)               \
-    do {                                   \
-        uw_draft_issued(&d);               \
-        change;                            \
+#define REFUSED(change, why)                \
+    do {                                    \
+        uw_draft_issued(&d);                \
+        change;                             \
         cr_assert_str_eq(verdict(), (why)); \
     } while (0)
 #define TAKEN(change) REFUSED(change, "")
@@ -153,7 +153,8 @@ Test(event, a_wrong_field_is_named)
     REFUSED(d.event.occurred_at_us = 7258118400000000, "event.invalid: occurred_at_us is not between 2000 and 2200");
     TAKEN(d.event.occurred_at_us = 7258118399999999);
     REFUSED(d.ce_type = "auto.policy.renewed.v1", "event.invalid: body is not what the header ce_type says");
-    REFUSED(d.event.body_case = AUTO__EVENTS__V1__POLICY_EVENT__BODY__NOT_SET, "event.invalid: body is not what the header ce_type says");
+    REFUSED(d.event.body_case = AUTO__EVENTS__V1__POLICY_EVENT__BODY__NOT_SET,
+            "event.invalid: body is not what the header ce_type says");
     REFUSED(d.issued.bonus_malus_class = TEXT(""), "event.invalid: bonus_malus_class must have 1 to 32 bytes");
 }
 
@@ -162,7 +163,8 @@ Test(event, a_period_lasts_a_year_at_most)
     REFUSED(d.issued.period = NULL, "event.invalid: period is missing");
     REFUSED(d.period.starts_on = TEXT("2025-02-29"), "event.invalid: period.starts_on is not a date YYYY-MM-DD");
     REFUSED(d.period.ends_on = TEXT("soon"), "event.invalid: period.ends_on is not a date YYYY-MM-DD");
-    REFUSED(d.period.ends_on = TEXT("2024-12-31"), "event.invalid: period.ends_on 2024-12-31 is before period.starts_on 2025-01-01");
+    REFUSED(d.period.ends_on = TEXT("2024-12-31"),
+            "event.invalid: period.ends_on 2024-12-31 is before period.starts_on 2025-01-01");
     REFUSED(d.period.ends_on = TEXT("2026-01-01"),
             "event.invalid: period.ends_on 2026-01-01 is more than a year after period.starts_on 2025-01-01");
     TAKEN(d.period.ends_on = TEXT("2025-12-31"));
@@ -174,7 +176,8 @@ Test(event, a_risk_has_its_limits)
     REFUSED(d.issued.risk = NULL, "event.invalid: risk is missing");
     REFUSED(d.risk.vehicle_class = TEXT(""), "event.invalid: risk.vehicle_class must have 1 to 32 bytes");
     TAKEN(d.risk.vehicle_class = TEXT("12345678901234567890123456789012"));
-    REFUSED(d.risk.vehicle_class = TEXT("123456789012345678901234567890123"), "event.invalid: risk.vehicle_class must have 1 to 32 bytes");
+    REFUSED(d.risk.vehicle_class = TEXT("123456789012345678901234567890123"),
+            "event.invalid: risk.vehicle_class must have 1 to 32 bytes");
     REFUSED(d.risk.territory = TEXT(""), "event.invalid: risk.territory must have 1 to 32 bytes");
     REFUSED(d.risk.engine_power_hp = 0, "event.invalid: risk.engine_power_hp 0 is not 1 to 5000");
     TAKEN(d.risk.engine_power_hp = 5000);
@@ -195,9 +198,11 @@ Test(event, drivers_have_their_limits)
     REFUSED(d.driver[0].birth_date = TEXT(""), "event.invalid: risk.drivers[0].birth_date is not a date YYYY-MM-DD");
     REFUSED(d.driver[0].licensed_on = TEXT("x"), "event.invalid: risk.drivers[0].licensed_on is not a date YYYY-MM-DD");
     TAKEN(d.driver[0].licensed_on = TEXT("2025-01-01"));
-    REFUSED(d.driver[0].licensed_on = TEXT("2025-01-02"), "event.invalid: risk.drivers[0].licensed_on 2025-01-02 is after period.starts_on");
+    REFUSED(d.driver[0].licensed_on = TEXT("2025-01-02"),
+            "event.invalid: risk.drivers[0].licensed_on 2025-01-02 is after period.starts_on");
     TAKEN(d.driver[0].licensed_on = TEXT("2005-06-15"));
-    REFUSED(d.driver[0].licensed_on = TEXT("2005-06-14"), "event.invalid: risk.drivers[0].licensed_on 2005-06-14 is before the driver was 16");
+    REFUSED(d.driver[0].licensed_on = TEXT("2005-06-14"),
+            "event.invalid: risk.drivers[0].licensed_on 2005-06-14 is before the driver was 16");
 }
 
 Test(event, claims_and_reasons_have_their_limits)

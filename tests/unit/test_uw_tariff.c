@@ -13,7 +13,7 @@ static struct tariff *shipped(void)
     static struct tariff *t;
 
     if (!t) {
-        struct fake_host *fh = fake_host_new(fake_host_open(UNDERWRITING_SO), UNDERWRITING_CFG);
+        struct fake_host *fh       = fake_host_new(fake_host_open(UNDERWRITING_SO), UNDERWRITING_CFG);
         char              why[256] = "";
 
         cr_assert_not_null(fh);
@@ -34,8 +34,8 @@ static date_days day(const char *text)
 
 static struct premium priced(const struct event_risk *risk, const char *class_name)
 {
-    struct premium            p;
-    struct event_fault        fault;
+    struct premium             p;
+    struct event_fault         fault;
     const struct tariff_class *cl = tariff_class(shipped(), class_name, strlen(class_name));
 
     cr_assert_not_null(cl);
@@ -89,8 +89,11 @@ Test(tariff, the_dearest_driver_decides)
 
 Test(tariff, a_band_of_power_ends_with_its_last_horsepower)
 {
-    struct { int32_t hp; const char *factor; } t[] = {
-        { 1, "0.6" }, { 50, "0.6" }, { 51, "1" },    { 70, "1" },    { 71, "1.1" },  { 100, "1.1" },
+    struct {
+        int32_t     hp;
+        const char *factor;
+    } t[] = {
+        { 1, "0.6" },   { 50, "0.6" },  { 51, "1" },    { 70, "1" },    { 71, "1.1" },  { 100, "1.1" },
         { 101, "1.2" }, { 120, "1.2" }, { 121, "1.4" }, { 150, "1.4" }, { 151, "1.6" }, { 5000, "1.6" },
     };
 
@@ -110,9 +113,12 @@ Test(tariff, a_period_of_use_of_ten_months_costs_the_whole_year)
 
 Test(tariff, age_and_experience_pick_a_cell)
 {
-    struct { int32_t age, experience; const char *factor; } t[] = {
-        { 16, 0, "2.27" }, { 21, 5, "1.62" }, { 22, 7, "1.09" }, { 24, 8, "1.09" }, { 29, 13, "1.02" }, { 30, 14, "0.97" },
-        { 30, 15, "0.95" }, { 39, 3, "1" },   { 40, 4, "0.96" }, { 59, 2, "1.39" }, { 60, 1, "1.36" }, { 100, 60, "0.83" },
+    struct {
+        int32_t     age, experience;
+        const char *factor;
+    } t[] = {
+        { 16, 0, "2.27" },  { 21, 5, "1.62" }, { 22, 7, "1.09" }, { 24, 8, "1.09" }, { 29, 13, "1.02" }, { 30, 14, "0.97" },
+        { 30, 15, "0.95" }, { 39, 3, "1" },    { 40, 4, "0.96" }, { 59, 2, "1.39" }, { 60, 1, "1.36" },  { 100, 60, "0.83" },
     };
 
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
@@ -152,7 +158,8 @@ Test(tariff, a_refund_is_for_unused_days_less_the_share_that_is_kept)
     cr_assert(premium_of_refund(shipped(), 100, day("2025-01-01"), day("2025-01-02"), day("2025-01-01"), &p, &fault));
     cr_assert_eq(p.amount_minor, -39, "38.5, half up");
     cr_assert(premium_of_refund(shipped(), INT64_MAX, day("2025-01-01"), day("2025-12-31"), day("2025-12-30"), &p, &fault));
-    cr_assert_eq(p.amount_minor, INT64_C(-19457524570899116), "the largest premium there can be: 9223372036854775807 x 0.77 / 365");
+    cr_assert_eq(p.amount_minor, INT64_C(-19457524570899116),
+                 "the largest premium there can be: 9223372036854775807 x 0.77 / 365");
 }
 
 Test(tariff, what_it_does_not_know_has_a_code)
@@ -211,7 +218,9 @@ Test(tariff, a_whole_tariff_is_taken)
 
 Test(tariff, a_contradiction_is_refused_and_named)
 {
-    struct { const char *was, *is, *why; } t[] = {
+    struct {
+        const char *was, *is, *why;
+    } t[] = {
         { "half-even", "nearest", "rounding must be half-up, half-even or down" },
         { "there", "here", "tariff.territory has the name 'here' twice" },
         { "[ \"3\" ]", "[ \"4\" ]", "tariff.bonus_malus.[0].next.[0] is no class of tariff.bonus_malus" },
@@ -221,11 +230,14 @@ Test(tariff, a_contradiction_is_refused_and_named)
         { "age = 30", "age = 16", "tariff.driver.[1].age: the first may be at most 16, and each must be above the one before" },
         { "age = 16", "age = 17", "tariff.driver.[0].age: the first may be at most 16, and each must be above the one before" },
         { "[ \"1\", \"0.5\" ]", "[ \"1\", \"1\", \"1\" ]", "tariff.driver.[0].factor has 3 entries; at most 2 are possible" },
-        { "months = 3", "months = 4", "tariff.use.[0].months: the first may be at most 3, and each must be above the one before" },
-        { "over_hp = 0", "over_hp = 1", "tariff.power.[0].over_hp: the first may be at most 0, and each must be above the one before" },
+        { "months = 3", "months = 4",
+          "tariff.use.[0].months: the first may be at most 3, and each must be above the one before" },
+        { "over_hp = 0", "over_hp = 1",
+          "tariff.power.[0].over_hp: the first may be at most 0, and each must be above the one before" },
         { "1.00", "1.001", "tariff.vehicle.[0].base_rate must be a positive amount with at most 2 digits after the point" },
         { "unlimited = \"2\"", "unlimited = \"0\"", "tariff.vehicle.[0].unlimited must be a positive decimal" },
-        { "unlimited = \"2\"", "unlimited = \"1.00001\"", "tariff.vehicle.[0].unlimited has more than 4 digits after the point" },
+        { "unlimited = \"2\"", "unlimited = \"1.00001\"",
+          "tariff.vehicle.[0].unlimited has more than 4 digits after the point" },
         { "class = \"car\";", "", "tariff.vehicle.[0].class is missing" },
     };
 
@@ -247,11 +259,11 @@ Test(tariff, a_premium_that_does_not_fit_is_an_overflow)
     t->n_vehicles = t->n_territories = t->n_classes = t->n_use = 1;
     strcpy(t->vehicles[0].name.p, "car");
     strcpy(t->territories[0].name.p, "here");
-    t->vehicles[0].base_minor     = INT64_MAX;
-    t->vehicles[0].unlimited      = (struct tariff_factor){ { 1, 0 }, "1" };
-    t->territories[0].factor      = t->vehicles[0].unlimited;
-    t->classes[0].factor          = t->vehicles[0].unlimited;
-    t->use[0].factor              = t->vehicles[0].unlimited;
+    t->vehicles[0].base_minor = INT64_MAX;
+    t->vehicles[0].unlimited  = (struct tariff_factor){ { 1, 0 }, "1" };
+    t->territories[0].factor  = t->vehicles[0].unlimited;
+    t->classes[0].factor      = t->vehicles[0].unlimited;
+    t->use[0].factor          = t->vehicles[0].unlimited;
     cr_assert(premium_of_risk(t, &risk, &t->classes[0], &p, &fault));
     cr_assert_eq(p.amount_minor, INT64_MAX);
     t->territories[0].factor.value = (struct decimal){ 10001, 4 };

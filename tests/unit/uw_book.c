@@ -82,9 +82,16 @@ pawl_rc uw_book_apply(struct uw_book *book, const struct auto_mix_event *ev, int
     static const char topic[]   = "auto.events";
     pawl_header       headers[] = { { PAWL_STR("ce_id"), { ev->ce_id, strlen(ev->ce_id) } },
                                     { PAWL_STR("ce_type"), { ev->ce_type, strlen(ev->ce_type) } } };
-    pawl_msg          m = { .size = sizeof(m), .topic = { topic, sizeof(topic) - 1 }, .attempt = 1, .offset = offset, .timestamp_ms = -1,
-                            .key = { ev->key, strlen(ev->key) }, .value = { ev->value, ev->value_n }, .headers = headers, .n_headers = 2 };
-    struct policy     wanted = { .id = "" }, **at;
+    pawl_msg          m         = { .size         = sizeof(m),
+                                    .topic        = { topic, sizeof(topic) - 1 },
+                                    .attempt      = 1,
+                                    .offset       = offset,
+                                    .timestamp_ms = -1,
+                                    .key          = { ev->key, strlen(ev->key) },
+                                    .value        = { ev->value, ev->value_n },
+                                    .headers      = headers,
+                                    .n_headers    = 2 };
+    struct policy     wanted    = { .id = "" }, **at;
     pawl_value        row[7];
     pawl_rc           rc;
 
@@ -113,9 +120,10 @@ pawl_rc uw_book_apply(struct uw_book *book, const struct auto_mix_event *ev, int
 
 void uw_book_premium_header(FILE *out)
 {
-    (void)fputs("source_offset,source_partition,policy_version,amount_minor,occurred_at,source_topic,event_id,policy_id,kind,currency,"
-                "breakdown\n",
-                out);
+    (void)fputs(
+        "source_offset,source_partition,policy_version,amount_minor,occurred_at,source_topic,event_id,policy_id,kind,currency,"
+        "breakdown\n",
+        out);
 }
 
 /* Ids, kinds and breakdowns have nothing in them that CSV would quote. */
@@ -161,8 +169,8 @@ static void put_policy(const void *node, VISIT which, void *out)
         return;
     day_text(po->starts_on, from);
     day_text(po->ends_on, to);
-    (void)fprintf(out, "%s,%" PRId64 ",%" PRId64 ",%s,%s,%s,%s,%s\n", po->id, po->version, po->premium_minor, from, to, po->status,
-                  po->bonus_malus, po->currency);
+    (void)fprintf(out, "%s,%" PRId64 ",%" PRId64 ",%s,%s,%s,%s,%s\n", po->id, po->version, po->premium_minor, from, to,
+                  po->status, po->bonus_malus, po->currency);
 }
 
 void uw_book_policies(const struct uw_book *book, FILE *out)

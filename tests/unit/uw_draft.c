@@ -81,9 +81,15 @@ const pawl_msg *uw_draft_msg(struct uw_draft *d)
 
     assert(n <= sizeof(d->bytes));
     auto__events__v1__policy_event__pack(&d->event, d->bytes);
-    d->msg = (pawl_msg){ .size = sizeof(d->msg), .topic = { topic, sizeof(topic) - 1 }, .partition = 2, .attempt = 1,
-                         .offset = d->offset, .timestamp_ms = 1735689600000, .timestamp_type = 1, .value = { d->bytes, n },
-                         .headers = d->headers };
+    d->msg = (pawl_msg){ .size           = sizeof(d->msg),
+                         .topic          = { topic, sizeof(topic) - 1 },
+                         .partition      = 2,
+                         .attempt        = 1,
+                         .offset         = d->offset,
+                         .timestamp_ms   = 1735689600000,
+                         .timestamp_type = 1,
+                         .value          = { d->bytes, n },
+                         .headers        = d->headers };
     if (d->key)
         d->msg.key = (pawl_bytes){ d->key, strlen(d->key) };
     header(d, "ce_id", d->ce_id);

@@ -39,7 +39,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: uw_replay COUNT SEED BAD DIR\n");
         return 2;
     }
-    params  = (struct auto_mix_params){ .count = strtoull(argv[1], NULL, 10), .seed = strtoull(argv[2], NULL, 10),
+    params  = (struct auto_mix_params){ .count = strtoull(argv[1], NULL, 10),
+                                        .seed  = strtoull(argv[2], NULL, 10),
                                         .bad   = strtoull(argv[3], NULL, 10) };
     mix     = auto_mix_new(&params);
     book    = uw_book_new(UNDERWRITING_SO, UNDERWRITING_CFG);
@@ -51,8 +52,13 @@ int main(int argc, char **argv)
     uw_book_premium_header(premium);
     (void)fputs("topic,partition,source_offset,code\n", dead);
     for (; auto_mix_next(mix, &ev); offset++) {
-        struct auto_row row = { 0, offset, ev.occurred_at_us / 1000, { ev.key, strlen(ev.key) }, { ev.ce_id, strlen(ev.ce_id) },
-                                { ev.ce_type, strlen(ev.ce_type) }, { ev.value, ev.value_n } };
+        struct auto_row row = { 0,
+                                offset,
+                                ev.occurred_at_us / 1000,
+                                { ev.key, strlen(ev.key) },
+                                { ev.ce_id, strlen(ev.ce_id) },
+                                { ev.ce_type, strlen(ev.ce_type) },
+                                { ev.value, ev.value_n } };
         const char     *code;
         pawl_rc         rc = uw_book_apply(book, &ev, offset, &code);
 
