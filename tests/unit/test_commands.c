@@ -1,0 +1,130 @@
+#include "cli/commands.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct pw_buf      message;
+static struct pw_cli_args args;
+
+static void teardown(void) { pw_buf_done(&message); }
+
+TestSuite(commands, .fini = teardown);
+
+static int parse(const char *command, int argc, const char *const *argv)
+{
+    const struct pw_command *cmd = pw_command_find(command);
+
+    cr_assert_not_null(cmd);
+    pw_buf_reset(&message);
+    return pw_cli_parse(cmd, argc, (char **)argv, &args, &message);
+}
+#define PARSE(command, ...) \
+    parse(command, (int)(sizeof((const char *[]){ NULL, ##__VA_ARGS__ }) / sizeof(char *)) - 1, (const char *[]){ NULL, ##__VA_ARGS__ } + 1)
+
+static void expect_wrong(int rc, const char *why)
+{
+    cr_assert_eq(rc, -1, "was taken; %s", why);
+    cr_expect(strstr(message.p, why), "%s", message.p);
+}
+
+Test(commands, every_command_has_all_of_its_texts)
+{
+    for (size_t i = 0; i < PW_CMD_N; i++) {
+        const struct pw_command *cmd = &pw_commands[i];
+
+        cr_assert(cmd->name && cmd->summary && cmd->text && cmd->exits, "row %zu", i);
+        cr_expect_eq(pw_command_find(cmd->name), cmd);
+        cr_expect_eq(cmd->summary[strlen(cmd->summary) - 1], '.', "%s", cmd->name);
+        for (const struct pw_cli_opt *opt = cmd->opts; opt->name; opt++)
+            cr_expect(strncmp(opt->name, "--", 2) == 0 && opt->text && strcmp(opt->name, "--help") != 0, "%s %s", cmd->name, opt->name);
+        for (const char *at = cmd->exits; *at; at += strcspn(at, "\n"), at += *at == '\n') /* "0  text" on every line */
+            cr_expect(*at >= '0' && *at <= '9' && strstr(at, "  ") && strstr(at, "  ") < at + strcspn(at, "\n"), "%s: %s", cmd->name, at);
+    }
+}
+
+Test(commands, options_come_in_any_order_and_both_spellings)
+{
+    cr_assert_eq(PARSE("status", "--json", "--run-dir", "/run/x"), 0, "%s", message.p);
+    cr_expect_str_eq(pw_cli_opt(&args, "--json"), "");
+    cr_expect_str_eq(pw_cli_opt(&args, "--run-dir"), "/run/x");
+    cr_expect_null(args.arg);
+    cr_assert_eq(PARSE("status", "a.yaml", "--run-dir=/run/y"), 0, "%s", message.p);
+    cr_expect_str_eq(pw_cli_opt(&args, "--run-dir"), "/run/y");
+    cr_expect_str_eq(args.arg, "a.yaml");
+    cr_expect_null(pw_cli_opt(&args, "--json"));
+    cr_assert_eq(PARSE("status", "--run-dir="), 0);
+    cr_expect_str_eq(pw_cli_opt(&args, "--run-dir"), "");
+    cr_assert_eq(PARSE("run", "--", "--odd.yaml"), 0, "%s", message.p);
+    cr_expect_str_eq(args.arg, "--odd.yaml");
+    cr_assert_eq(PARSE("run", "-"), 0, "%s", message.p);
+    cr_expect_str_eq(args.arg, "-");
+    cr_assert_eq(PARSE("schema"), 0);
+    cr_assert_eq(PARSE("schema", "--manual"), 0);
+}
+
+Test(commands, wrong_usage_says_what_is_wrong)
+{
+    expect_wrong(PARSE("run"), "run: TOPOLOGY is missing");
+    expect_wrong(PARSE("run", "a", "b"), "run: 'b' is one argument too many");
+    expect_wrong(PARSE("schema", "x"), "schema: 'x' is one argument too many");
+    expect_wrong(PARSE("status", "--jsn"), "status: unknown option '--jsn'; did you mean '--json'?");
+    expect_wrong(PARSE("status", "--run_dir=/x"), "'--run_dir'; did you mean '--run-dir'?");
+    expect_wrong(PARSE("status", "-x"), "unknown option '-x'");
+    expect_wrong(PARSE("status", "--run-dir"), "--run-dir needs a value: --run-dir DIR");
+    expect_wrong(PARSE("status", "--json=yes"), "--json takes no value");
+    expect_wrong(PARSE("status", "--json", "--json"), "--json is given twice");
+    cr_expect_eq(PARSE("run", "--help"), 1);
+    cr_expect_eq(PARSE("run", "a", "b", "-h") < 0, 1, "the first mistake counts");
+}
+
+Test(commands, an_option_as_long_as_one_likes_is_only_unknown)
+{
+    char *name = malloc(100001);
+
+    memset(name, '-', 100000);
+    name[100000] = 0;
+    expect_wrong(PARSE("status", name), "unknown option '-----");
+    free(name);
+}
+
+Test(commands, a_misspelt_command_is_guessed_and_a_hidden_one_is_not)
+{
+    pw_cli_unknown_command("statsu", &message);
+    cr_expect_str_eq(message.p, "unknown command 'statsu'; did you mean 'status'?");
+    pw_buf_reset(&message);
+    pw_cli_unknown_command("workr", &message);
+    cr_expect_str_eq(message.p, "unknown command 'workr'");
+}
+
+Test(commands, the_help_names_every_command_that_is_for_people)
+{
+    struct pw_buf help = { 0 };
+
+    pw_cli_help(&help);
+    for (size_t i = 0; i < PW_CMD_N; i++)
+        cr_expect_eq(strstr(help.p, pw_commands[i].summary) != NULL, !(pw_commands[i].flags & PW_CLI_HIDDEN), "%s", pw_commands[i].name);
+    pw_buf_reset(&help);
+    pw_cli_help_command(pw_command_find("status"), &help);
+    cr_expect(strstr(help.p, "Usage: pawl status [--json] [--run-dir DIR] [TOPOLOGY]\n"), "%s", help.p);
+    cr_expect(strstr(help.p, "  --run-dir DIR        The run directory"), "%s", help.p);
+    cr_expect(strstr(help.p, "  64   wrong usage\n"), "%s", help.p);
+    pw_buf_done(&help);
+}
+
+Test(commands, docs_cli_md_is_what_the_table_says)
+{
+    struct pw_buf made = { 0 }, file = { 0 };
+    FILE         *f    = fopen(TEST_DOCS_DIR "/cli.md", "r");
+
+    cr_assert_not_null(f, "docs/cli.md; make it with: pawl --help --markdown > docs/cli.md");
+    for (size_t n = 1; n > 0; file.n += n)
+        n = fread(pw_buf_room(&file, 4096), 1, 4096, f);
+    fclose(f);
+    file.p[file.n] = 0;
+    pw_cli_markdown(&made);
+    cr_expect_str_eq(file.p, made.p, "make it anew: pawl --help --markdown > docs/cli.md");
+    pw_buf_done(&made);
+    pw_buf_done(&file);
+}
