@@ -9,8 +9,10 @@ target_compile_options(pawl_flags INTERFACE
 target_link_options(pawl_flags INTERFACE
     -Wl,--as-needed $<$<CONFIG:Release>:-Wl,-z,relro,-z,now,-z,noexecstack>)
 if(PAWL_SANITIZE)
-    target_compile_options(pawl_flags INTERFACE -fsanitize=${PAWL_SANITIZE} -fno-omit-frame-pointer
-        $<$<BOOL:$<IN_LIST:undefined,${PAWL_SANITIZE}>>:-fno-sanitize-recover=undefined>)
+    target_compile_options(pawl_flags INTERFACE -fsanitize=${PAWL_SANITIZE} -fno-omit-frame-pointer)
+    if(PAWL_SANITIZE MATCHES "undefined")
+        target_compile_options(pawl_flags INTERFACE -fno-sanitize-recover=undefined)
+    endif()
     target_link_options(pawl_flags INTERFACE -fsanitize=${PAWL_SANITIZE})
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")

@@ -171,8 +171,9 @@ static int topic_result(const char *what, const rd_kafka_topic_result_t **result
     if (n != 1)
         return fail(what, "the broker answered for another number of topics");
     if (rd_kafka_topic_result_error(results[0]))
-        return fail(what, rd_kafka_topic_result_error_string(results[0]) ? rd_kafka_topic_result_error_string(results[0]) :
-                                                                           rd_kafka_err2str(rd_kafka_topic_result_error(results[0])));
+        return fail(what, rd_kafka_topic_result_error_string(results[0]) ?
+                              rd_kafka_topic_result_error_string(results[0]) :
+                              rd_kafka_err2str(rd_kafka_topic_result_error(results[0])));
     return EXIT_SUCCESS;
 }
 
@@ -291,10 +292,10 @@ static int cmd_delete_records(int argc, char **argv)
 
     if (argc != 3 || !number(argv[1], 10000, &partition) || !number(argv[2], INT64_MAX, &before))
         return usage();
-    list = rd_kafka_topic_partition_list_new(1);
+    list                                                                         = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, argv[0], (int32_t)partition)->offset = before;
-    dr    = rd_kafka_DeleteRecords_new(list);
-    queue = rd_kafka_queue_new(rk);
+    dr                                                                           = rd_kafka_DeleteRecords_new(list);
+    queue                                                                        = rd_kafka_queue_new(rk);
     rd_kafka_DeleteRecords(rk, &dr, 1, NULL, queue);
     rc = answer(queue, argv[0], &ev);
     if (!rc) {

@@ -190,12 +190,16 @@ int pw_children_begin(const char *dir, bool keep, struct pw_err *err)
 
 void pw_children_end(void)
 {
+    pid_t got;
+
     if (janitor_fd < 0)
         return;
     (void)close(janitor_fd);
     janitor_fd = -1;
-    while (waitpid(janitor_pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    /* Whoever it ends must not wait for us as a zombie. */
+    do
+        got = waitpid(-1, NULL, 0);
+    while (got != janitor_pid && (got > 0 || errno == EINTR));
 }
 
 /* ---- one child ---- */
@@ -221,7 +225,8 @@ static void settle(int out, int log)
     (void)dup2(log, 2);
 }
 
-static int start(struct pw_child *ch, const char *name, char *const argv[], int (*fn)(void *), void *arg, int out, struct pw_err *err)
+static int start(struct pw_child *ch, const char *name, char *const argv[], int (*fn)(void *), void *arg, int out,
+                 struct pw_err *err)
 {
     char path[256];
     int  log;
@@ -265,9 +270,9 @@ bool pw_child_running(struct pw_child *ch)
 {
     if (ch->pid == 0 || ch->reaped)
         return false;
-    if (waitpid(ch->pid, &ch->status, WNOHANG) != ch->pid)
+    if (waitpid(ch->pid, &ch->status, WNOHANG) == 0)
         return true;
-    ch->reaped = true;
+    ch->reaped = true; /* now, or by pw_children_end() */
     tell_janitor_pid('-', ch->pid);
     return false;
 }
@@ -297,10 +302,10 @@ int pw_child_stop(struct pw_child *ch, int sig, int grace_ms)
 
 static int last_line(const char *name, char *ret, size_t cap)
 {
-    char  path[256];
-    char *line = NULL;
+    char   path[256];
+    char  *line = NULL;
     size_t room = 0;
-    FILE *f;
+    FILE  *f;
 
     ret[0] = 0;
     log_path(path, sizeof(path), name);

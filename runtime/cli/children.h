@@ -32,7 +32,7 @@ void pw_children_at_end(const char *const words[]);
 /* A process in a group of its own; its output goes to its log. */
 int pw_child_start(struct pw_child *ch, const char *name, char *const argv[], struct pw_err *err) PW_MUST_CHECK;
 /* The same without exec: fn runs in the child, its result is the exit code. fd stays open in the child; -1: none. */
-int pw_child_fork(struct pw_child *ch, const char *name, int (*fn)(void *arg), void *arg, struct pw_err *err) PW_MUST_CHECK;
+int  pw_child_fork(struct pw_child *ch, const char *name, int (*fn)(void *arg), void *arg, struct pw_err *err) PW_MUST_CHECK;
 bool pw_child_running(struct pw_child *ch);
 /* Sends sig, waits, and after grace_ms kills. Returns the exit code, 128 + signal, or 0 if it never ran. */
 int pw_child_stop(struct pw_child *ch, int sig, int grace_ms);

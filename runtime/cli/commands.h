@@ -20,6 +20,7 @@
     X(schema)          \
     X(migrate)         \
     X(status)          \
+    X(demo)            \
     X(worker)          \
     PW_COMMANDS_TEST(X)
 #ifdef PW_FAULTS

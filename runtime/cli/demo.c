@@ -1,134 +1,87 @@
-#include "cli/demo.h"
-
-#include "base/buf.h"
+/* pawl demo: policy events through Kafka and the underwriting plugin into a private PostgreSQL while workers are killed,
+ * then an audit by an independent oracle. It runs pawl from outside, as an operator would. */
 #include "base/clock.h"
 #include "base/err.h"
 #include "cli/children.h"
+#include "cli/cli.h"
 #include "cli/meter.h"
-#include "cli/mockbroker.h"
+#include "cli/world.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <libpq-fe.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
-#define PARTITIONS     6
 #define KILLS_MAX      100
 #define EVENTS_MAX     10000000
 #define MOCK_LIMIT     60000 /* events; the mock drops what is older than 5 MiB in a partition */
-#define MOCK_SESSION   "6000"
-#define START_MS       60000
 #define STALL_MS       60000 /* nothing applied for so long is a failure */
 #define DRAIN_MS       20000
 #define WORKERS_SHOWN  64
 #define LATENCY_METRIC "pawl_event_latency_seconds"
 
 struct options {
-    const char *kafka, *keep;
-    int64_t     events, bad, seed, rate, kills;
+    const char            *kafka, *keep;
+    struct pw_world_events ev;
+    int64_t                kills;
 };
 
 struct demo {
-    struct options o;
-    const char    *self;
-    char           bin[256], share[256];  /* folders: binaries; kit/, tools/ and conf/ */
-    char           dir[160], topology[320];
-    char           bootstrap[512], topic[64], dlq[72];
-    int            http_port;
-    PGconn        *sql;
-    struct pw_child mock, run, producer;
-    int64_t        began_us; /* first event */
-    int64_t        sent, applied, dead, position; /* as last seen */
-    int64_t        total; /* in the topic, when the producer has ended; -1 before */
-    uint64_t       dice;
-    int64_t        kill_at_us[KILLS_MAX]; /* after began_us, ascending */
-    int64_t        kills;                 /* done */
-    double         killed_at;             /* server time of the last one, until a new claim is seen; 0: none */
-    double         pause_ms[KILLS_MAX];   /* from SIGKILL to the claim of the next worker */
-    int64_t        pauses;
+    struct options  o;
+    struct pw_world w;
+    int64_t         began_us;                      /* first event */
+    int64_t         sent, applied, dead, position; /* as last seen */
+    int64_t         total;                         /* in the topic, when the producer has ended; -1 before */
+    uint64_t        dice;
+    int64_t         kill_at_us[KILLS_MAX]; /* after began_us, ascending */
+    int64_t         kills;                 /* done */
+    double          killed_at;             /* server time of the last one, until a new claim is seen; 0: none */
+    double          pause_ms[KILLS_MAX];   /* from SIGKILL to the claim of the next worker */
+    int64_t         pauses;
 };
-
-static const char usage[] =
-    "usage: pawl demo [--kafka HOST:PORT,...] [--events N] [--bad N] [--seed N] [--rate N] [--kills N] [--keep DIR]\n"
-    "\n"
-    "Sends seeded policy events through Kafka and the underwriting plugin into a private PostgreSQL, kills workers on the\n"
-    "way, and audits the tables against an independent oracle. The last line is the audit; it exits 0 only if no event was\n"
-    "lost, duplicated or disordered.\n"
-    "\n"
-    "  --kafka HOST:PORT,...  a real Kafka; two topics are created there and deleted at the end. Without it: librdkafka's\n"
-    "                         mock broker, inside this command\n"
-    "  --events N             events in all (default 10000)\n"
-    "  --bad N                of them, so many that must be rejected (default 10)\n"
-    "  --seed N               the same seed gives the same events (default 42)\n"
-    "  --rate N               events a second, 0: as fast as the broker takes them (default 2000)\n"
-    "  --kills N              SIGKILL a worker so many times (default 0; not on the mock)\n"
-    "  --keep DIR             work in DIR and leave logs and tables there\n";
 
 /* ---- options ---- */
 
-static bool number(const char *text, int64_t max, int64_t *ret_n)
+/* The option's value, or dflt; -1 after telling what is wrong with it. */
+static int64_t number(const struct pw_cli_args *args, const char *name, int64_t dflt, int64_t min, int64_t max)
 {
-    char     *end;
-    long long n;
+    const char *text = pw_cli_opt(args, name);
+    char       *end;
+    long long   n;
 
+    if (!text)
+        return dflt;
     errno = 0;
     n     = strtoll(text, &end, 10);
-    if (errno || end == text || *end || n < 0 || n > max)
-        return false;
-    *ret_n = n;
-    return true;
+    if (!errno && end != text && !*end && n >= min && n <= max)
+        return n;
+    return pw_cli_fail(-1, "demo: %s must be a whole number from %" PRId64 " to %" PRId64 ", not '%s'", name, min, max, text);
 }
 
-/* 0, or the exit code with *ret_done. */
-static int take_options(struct options *o, int argc, char **argv, bool *ret_done)
+static int take_options(struct options *o, const struct pw_cli_args *args)
 {
-    static const struct option options[] = {
-        { "kafka", required_argument, NULL, 'k' }, { "events", required_argument, NULL, 'e' },
-        { "bad", required_argument, NULL, 'b' },   { "seed", required_argument, NULL, 's' },
-        { "rate", required_argument, NULL, 'r' },  { "kills", required_argument, NULL, 'x' },
-        { "keep", required_argument, NULL, 'd' },  { "help", no_argument, NULL, 'h' },
-        { NULL, 0, NULL, 0 },
-    };
-    int  opt;
-    bool ok = true;
-
-    *o        = (struct options){ .events = 10000, .bad = 10, .seed = 42, .rate = 2000 };
-    *ret_done = true;
-    optind    = 1;
-    while (ok && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        switch (opt) {
-        case 'k': o->kafka = optarg; break;
-        case 'd': o->keep = optarg; break;
-        case 'e': ok = number(optarg, EVENTS_MAX, &o->events) && o->events > 0; break;
-        case 'b': ok = number(optarg, EVENTS_MAX, &o->bad); break;
-        case 's': ok = number(optarg, INT64_MAX, &o->seed); break;
-        case 'r': ok = number(optarg, 1000000, &o->rate); break;
-        case 'x': ok = number(optarg, KILLS_MAX, &o->kills); break;
-        case 'h': return fputs(usage, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-        default: ok = false;
-        }
-    }
-    if (!ok || optind < argc || o->bad > o->events) {
-        (void)fprintf(stderr, "pawl demo: %s\n\n%s", ok && optind < argc ? "unexpected argument" : "wrong option or value", usage);
-        return EX_USAGE;
-    }
-    if (!o->kafka && o->kills) {
-        (void)fprintf(stderr, "pawl demo: --kills needs a real Kafka (--kafka): the mock broker does not keep a killed member's place\n");
-        return EX_USAGE;
-    }
-    if (!o->kafka && o->events > MOCK_LIMIT) {
-        (void)fprintf(stderr, "pawl demo: the mock broker forgets what is older than 5 MiB in a partition; at most %d events there\n",
-                      MOCK_LIMIT);
-        return EX_USAGE;
-    }
-    *ret_done = false;
+    o->kafka    = pw_cli_opt(args, "--kafka");
+    o->keep     = pw_cli_opt(args, "--keep");
+    o->ev.count = number(args, "--events", 10000, 1, EVENTS_MAX);
+    o->ev.bad   = number(args, "--bad", 10, 0, EVENTS_MAX);
+    o->ev.seed  = number(args, "--seed", 42, 0, INT64_MAX);
+    o->ev.rate  = number(args, "--rate", 2000, 0, 1000000);
+    o->kills    = number(args, "--kills", 0, 0, KILLS_MAX);
+    if (o->ev.count < 0 || o->ev.bad < 0 || o->ev.seed < 0 || o->ev.rate < 0 || o->kills < 0)
+        return -1;
+    if (o->ev.bad > o->ev.count)
+        return pw_cli_fail(-1, "demo: --bad is more than --events");
+    if (!o->kafka && o->kills)
+        return pw_cli_fail(-1,
+                           "demo: --kills needs a real Kafka (--kafka); the mock broker does not keep a killed member's place");
+    if (!o->kafka && o->ev.count > MOCK_LIMIT)
+        return pw_cli_fail(-1, "demo: at most %d events without --kafka; the mock broker keeps 5 MiB of a partition",
+                           MOCK_LIMIT);
     return 0;
 }
 
@@ -145,14 +98,13 @@ static int look(struct demo *d, struct pw_err *err)
     PGresult *res;
     double    claimed;
 
-    if (query(d, "SELECT (SELECT coalesce(sum(next_offset - start_offset), 0) FROM pawl.offsets),"
-                 " (SELECT count(*) FROM underwriting.premium), (SELECT count(*) FROM pawl.dead_letters),"
-                 " (SELECT coalesce(extract(epoch FROM max(claimed_at)), 0) FROM pawl.offsets)", &res, err) < 0)
+    if (pw_world_query(&d->w,
+                       "SELECT coalesce(sum(next_offset - start_offset), 0), coalesce(extract(epoch FROM max(claimed_at)), 0)"
+                       "  FROM pawl.offsets",
+                       &res, err) < 0)
         return -1;
     d->position = cell(res, 0);
-    d->applied  = cell(res, 1);
-    d->dead     = cell(res, 2);
-    claimed     = strtod(PQgetvalue(res, 0, 3), NULL);
+    claimed     = strtod(PQgetvalue(res, 0, 1), NULL);
     PQclear(res);
     if (d->killed_at > 0 && claimed > d->killed_at && d->pauses < KILLS_MAX) {
         d->pause_ms[d->pauses++] = (claimed - d->killed_at) * 1000;
@@ -163,13 +115,30 @@ static int look(struct demo *d, struct pw_err *err)
 
 static void progress(const struct demo *d, int64_t done_before)
 {
-    (void)printf("%3.0f s   sent %6" PRId64 "   applied %6" PRId64 "   rejected %4" PRId64 "   lag %5" PRId64 "   %5" PRId64 "/s",
+    (void)printf("%3.0f s   sent %6" PRId64 "   applied %6" PRId64 "   rejected %4" PRId64 "   lag %5" PRId64 "   %5" PRId64
+                 "/s",
                  (double)(pw_clock_us() - d->began_us) / 1e6, d->sent, d->applied, d->dead, d->sent - d->position,
                  d->position - done_before);
     if (d->o.kills)
         (void)printf("   kills %" PRId64, d->kills);
     (void)printf("\n");
     (void)fflush(stdout);
+}
+
+static int show_progress(struct demo *d, int64_t position_before, struct pw_err *err)
+{
+    PGresult *res;
+
+    if (d->total < 0 && pw_world_sent(&d->w, &d->sent, err) < 0)
+        return -1;
+    if (pw_world_query(&d->w, "SELECT (SELECT count(*) FROM underwriting.premium), (SELECT count(*) FROM pawl.dead_letters)",
+                       &res, err) < 0)
+        return -1;
+    d->applied = cell(res, 0);
+    d->dead    = cell(res, 1);
+    PQclear(res);
+    progress(d, position_before);
+    return 0;
 }
 
 /* ---- killing ---- */
@@ -186,9 +155,9 @@ static uint64_t dice(struct demo *d) /* splitmix64 */
 /* One in each of as many stretches of the time that sending takes. */
 static void plan_kills(struct demo *d)
 {
-    double all_us = d->o.rate ? (double)d->o.events / (double)d->o.rate * 1e6 : 2e6;
+    double all_us = d->o.ev.rate ? (double)d->o.ev.count / (double)d->o.ev.rate * 1e6 : 2e6;
 
-    d->dice = (uint64_t)d->o.seed;
+    d->dice = (uint64_t)d->o.ev.seed;
     for (int64_t i = 0; i < d->o.kills; i++) {
         double u = (double)(dice(d) >> 11) / (double)(UINT64_C(1) << 53);
 
@@ -215,22 +184,22 @@ static bool is_child_of(pid_t pid, pid_t parent)
 /* Kills one of the workers that pawl's status names; none, if none is there at this moment. */
 static int kill_a_worker(struct demo *d, struct pw_err *err)
 {
-    char     *argv[] = { (char *)d->self, "status", "--json", d->topology, NULL };
+    char     *argv[] = { (char *)d->w.self, "status", "--json", d->w.topology, NULL };
     pid_t     pids[WORKERS_SHOWN];
     size_t    n = 0, all;
     char     *json;
     PGresult *res;
 
-    if (pw_child_run("status", argv, START_MS, &json, err) < 0)
+    if (pw_child_run("status", argv, PW_WORLD_START_MS, &json, err) < 0)
         return pw_err_wrap(err, "pawl status");
     all = pw_meter_pids(json, pids, WORKERS_SHOWN);
     free(json);
     for (size_t i = 0; i < all; i++)
-        if (is_child_of(pids[i], d->run.pid))
+        if (is_child_of(pids[i], d->w.run.pid))
             pids[n++] = pids[i];
     if (n == 0)
         return 0;
-    if (query(d, "SELECT extract(epoch FROM clock_timestamp())", &res, err) < 0)
+    if (pw_world_query(&d->w, "SELECT extract(epoch FROM clock_timestamp())", &res, err) < 0)
         return -1;
     d->killed_at = strtod(PQgetvalue(res, 0, 0), NULL);
     PQclear(res);
@@ -245,12 +214,12 @@ static int check_producer(struct demo *d, struct pw_err *err)
 {
     int rc;
 
-    if (d->total >= 0 || pw_child_running(&d->producer))
+    if (d->total >= 0 || pw_child_running(&d->w.producer))
         return 0;
-    rc = pw_child_stop(&d->producer, SIGTERM, 0);
+    rc = pw_child_stop(&d->w.producer, SIGTERM, 0);
     if (rc != 0)
         return pw_err_set(err, PW_D_FATAL, "the producer ended with %d", rc);
-    if (look_topic(d, &d->total, err) < 0)
+    if (pw_world_sent(&d->w, &d->total, err) < 0)
         return -1;
     d->sent = d->total;
     return 0;
@@ -264,24 +233,21 @@ static int watch(struct demo *d, struct pw_err *err)
     for (;;) {
         if (look(d, err) < 0 || check_producer(d, err) < 0)
             return -1;
-        if (!pw_child_running(&d->run))
+        if (!pw_child_running(&d->w.run))
             return pw_err_set(err, PW_D_FATAL, "pawl run ended on the way");
         if (d->position != position)
             moved_us = pw_clock_us();
         position = d->position;
         if (pw_clock_us() - moved_us > (int64_t)STALL_MS * 1000)
-            return pw_err_set(err, PW_D_FATAL, "nothing was applied for %d s, %" PRId64 " of %" PRId64 " are", STALL_MS / 1000, d->position,
-                              d->sent);
-        if (d->total >= 0 && d->position >= d->total) {
-            progress(d, shown);
-            return 0;
-        }
+            return pw_err_set(err, PW_D_FATAL, "nothing was applied for %d s, %" PRId64 " of %" PRId64 " are", STALL_MS / 1000,
+                              d->position, d->sent);
+        if (d->total >= 0 && d->position >= d->total)
+            return show_progress(d, shown, err);
         if (d->kills < d->o.kills && pw_clock_us() - d->began_us > d->kill_at_us[d->kills] && kill_a_worker(d, err) < 0)
             return -1;
         if (pw_clock_us() - shown_us >= 1000000) {
-            if (d->total < 0 && look_topic(d, &d->sent, err) < 0)
+            if (show_progress(d, shown, err) < 0)
                 return -1;
-            progress(d, shown);
             shown = d->position;
             shown_us += 1000000;
         }
@@ -298,7 +264,7 @@ static int measure_p95(struct demo *d, char *ret_text, size_t cap, struct pw_err
     int    code;
     double p95;
 
-    if (pw_meter_get(d->http_port, "/metrics", &code, &body, err) < 0)
+    if (pw_meter_get(d->w.http_port, "/metrics", &code, &body, err) < 0)
         return pw_err_wrap(err, "metrics");
     p95 = pw_meter_quantile(body, LATENCY_METRIC, 0.95);
     free(body);
@@ -310,32 +276,25 @@ static int measure_p95(struct demo *d, char *ret_text, size_t cap, struct pw_err
 
 static int stop_pawl(struct demo *d, struct pw_err *err)
 {
-    int rc = pw_child_stop(&d->run, SIGTERM, DRAIN_MS);
+    int rc = pw_child_stop(&d->w.run, SIGTERM, DRAIN_MS);
 
     return rc == 0 ? 0 : pw_err_set(err, PW_D_FATAL, "pawl run ended with %d when it was asked to stop", rc);
 }
 
-/* Prints the oracle's findings; the last line is the audit. */
+/* The oracle's words stand in its log then; they are printed when everything else is cleaned up. */
 static int audit(struct demo *d, const char *p95, int *ret_code, struct pw_err *err)
 {
-    char  events[200], premium[200], policy[200], dead[200], program[320], script[320], tariff[320];
-    char *read[]   = { program, "read", "--bootstrap", d->bootstrap, "--topic", d->topic, NULL };
-    char *oracle[] = { "python3", script, "--events", events, "--premium", premium, "--policy", policy, "--dead", dead,
-                       "--tariff", tariff, "--p95-ms", (char *)p95, NULL };
-    char  out[200];
-    struct pw_child ch;
+    char  files[4][320], script[320], tariff[340];
+    char *argv[] = { "python3", script,   "--events", files[0], "--premium", files[1],    "--policy", files[2],
+                     "--dead",  files[3], "--tariff", tariff,   "--p95-ms",  (char *)p95, NULL };
+    static const char *const names[] = { "events.tsv", "premium.csv", "policy.csv", "dead.csv" };
+    struct pw_child          ch;
 
-    (void)snprintf(program, sizeof(program), "%s/auto-events", d->bin);
-    (void)snprintf(script, sizeof(script), "%s/tools/oracle.py", d->share);
-    (void)snprintf(tariff, sizeof(tariff), "%s/conf/underwriting.cfg", d->share);
-    (void)snprintf(events, sizeof(events), "%s/events.tsv", d->dir);
-    (void)snprintf(out, sizeof(out), "%s/oracle.log", d->dir);
-    if (pw_child_run_into("reader", read, START_MS, events, err) < 0 ||
-        copy_out(d, "COPY (SELECT * FROM underwriting.premium) TO STDOUT (FORMAT csv, HEADER)", "premium", premium, sizeof(premium), err) < 0 ||
-        copy_out(d, "COPY (SELECT * FROM underwriting.policy) TO STDOUT (FORMAT csv, HEADER)", "policy", policy, sizeof(policy), err) < 0 ||
-        copy_out(d, "COPY (SELECT * FROM pawl.dead_letters) TO STDOUT (FORMAT csv, HEADER)", "dead", dead, sizeof(dead), err) < 0)
-        return -1;
-    if (pw_child_start(&ch, "oracle", oracle, err) < 0)
+    for (size_t i = 0; i < 4; i++)
+        (void)snprintf(files[i], sizeof(files[i]), "%s/%s", d->w.dir, names[i]);
+    (void)snprintf(script, sizeof(script), "%s/tools/oracle.py", d->w.share);
+    (void)snprintf(tariff, sizeof(tariff), "%s/conf/underwriting.cfg", d->w.share);
+    if (pw_world_dump(&d->w, err) < 0 || pw_child_start(&ch, "oracle", argv, err) < 0)
         return -1;
     while (pw_child_running(&ch))
         if (!pw_children_nap(20))
@@ -357,37 +316,45 @@ static void tell_pauses(struct demo *d)
         (void)printf("%" PRId64 " workers were killed (SIGKILL)", d->kills);
     if (d->pauses > 0) {
         qsort(d->pause_ms, (size_t)d->pauses, sizeof(d->pause_ms[0]), by_size);
-        (void)printf("; the next one had claimed the partitions %.0f ms later (median), %.0f ms at most", d->pause_ms[d->pauses / 2],
-                     d->pause_ms[d->pauses - 1]);
+        (void)printf("; the next one had claimed the partitions %.0f ms later (median), %.0f ms at most",
+                     d->pause_ms[d->pauses / 2], d->pause_ms[d->pauses - 1]);
     }
     if (d->o.kills)
         (void)printf("\n");
 }
 
-static int run(struct demo *d, int *ret_code, char *p95, size_t cap, struct pw_err *err)
+static int run(struct demo *d, int *ret_code, struct pw_err *err)
 {
-    (void)printf("starting PostgreSQL, Kafka's topic and pawl in %s\n", d->dir);
+    char p95[32];
+
+    (void)printf("starting PostgreSQL, pawl and %s in %s\n", d->o.kafka ? "its topics" : "a mock broker", d->w.dir);
     (void)fflush(stdout);
-    if (start_postgres(d, err) < 0 || start_kafka(d, err) < 0 || start_pawl(d, err) < 0)
+    if (pw_world_start(&d->w, d->o.kafka, err) < 0)
         return -1;
-    (void)printf("sending %" PRId64 " events (%" PRId64 " of them bad, seed %" PRId64 ") to %d partitions\n", d->o.events, d->o.bad, d->o.seed,
-                 PARTITIONS);
+    if (!d->o.kafka)
+        (void)printf(
+            "This runs on librdkafka's mock broker. It does not show: brokers that crash, workers that are killed,\n"
+            "transactions hidden from readers until they commit, or more than 5 MiB a partition. ./dev demo uses a real one.\n");
+    (void)printf("sending %" PRId64 " events (%" PRId64 " of them bad, seed %" PRId64 ") to %d partitions\n", d->o.ev.count,
+                 d->o.ev.bad, d->o.ev.seed, PW_WORLD_PARTITIONS);
+    (void)fflush(stdout);
     plan_kills(d);
-    if (start_producer(d, err) < 0 || watch(d, err) < 0 || measure_p95(d, p95, cap, err) < 0 || stop_pawl(d, err) < 0)
+    d->began_us = pw_clock_us();
+    if (pw_world_produce(&d->w, &d->o.ev, err) < 0 || watch(d, err) < 0 || measure_p95(d, p95, sizeof(p95), err) < 0 ||
+        stop_pawl(d, err) < 0)
         return -1;
     tell_pauses(d);
     return audit(d, p95, ret_code, err);
 }
 
-/* The oracle's words, kept back until everything else is cleaned up, so that the audit is the last line. */
 static char *read_verdict(const struct demo *d)
 {
-    char   path[200];
+    char   path[320];
     char  *text = NULL;
     size_t n    = 0;
     FILE  *f;
 
-    (void)snprintf(path, sizeof(path), "%s/oracle.log", d->dir);
+    (void)snprintf(path, sizeof(path), "%s/oracle.log", d->w.dir);
     f = fopen(path, "re");
     if (f && getdelim(&text, &n, EOF, f) < 0) {
         free(text);
@@ -398,52 +365,39 @@ static char *read_verdict(const struct demo *d)
     return text;
 }
 
-static void show_logs(const struct demo *d)
+int pw_cmd_demo(const struct pw_cli_args *args)
 {
-    const char *const logs[] = { "postgres", "mock", "kafka-admin", "migrate", "producer", "status", "reader", "run" };
-
-    (void)d;
-    for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++)
-        pw_children_tail(logs[i], strcmp(logs[i], "run") == 0 ? 25 : 5);
-}
-
-int pw_demo_main(const char *self, int argc, char **argv)
-{
-    struct demo   d = { .self = self, .total = -1 };
+    struct demo   d = { .total = -1 };
     struct pw_err err;
-    char          p95[32], *verdict = NULL;
-    bool          done;
-    int           rc = take_options(&d.o, argc, argv, &done);
+    char          self[PATH_MAX], *verdict = NULL;
+    ssize_t       n  = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    int           rc = PW_CLI_EXIT_FAILED;
 
-    if (done)
-        return rc;
-    (void)snprintf(d.topic, sizeof(d.topic), "auto.events-%06x", (unsigned)(pw_clock_wall_us() & 0xffffff));
-    (void)snprintf(d.dlq, sizeof(d.dlq), "%s.dlq", d.topic);
-    if (find_folders(&d, &err) < 0 || make_folder(&d, &err) < 0 || pw_children_begin(d.dir, d.o.keep != NULL, &err) < 0) {
-        (void)fprintf(stderr, "pawl demo: %s\n", err.text);
-        return EXIT_FAILURE;
-    }
-    if (run(&d, &rc, p95, sizeof(p95), &err) == 0) {
+    if (take_options(&d.o, args) < 0)
+        return PW_CLI_EXIT_USAGE;
+    if (n < 0)
+        return pw_cli_fail(PW_CLI_EXIT_FAILED, "cannot find my own program: /proc is not mounted");
+    self[n] = 0;
+    if (pw_world_init(&d.w, self, d.o.keep, &err) < 0 || pw_children_begin(d.w.dir, d.o.keep != NULL, &err) < 0)
+        return pw_cli_fail(PW_CLI_EXIT_FAILED, "demo: %s", err.text);
+    if (run(&d, &rc, &err) == 0) {
         verdict = read_verdict(&d);
     } else if (pw_children_stop) {
-        (void)fprintf(stderr, "pawl demo: interrupted; cleaning up\n");
-        rc = 128 + pw_children_stop;
+        rc = pw_cli_fail(128 + pw_children_stop, "demo: interrupted; cleaning up");
     } else {
-        (void)fprintf(stderr, "pawl demo: %s\n", err.text);
-        show_logs(&d);
-        rc = EXIT_FAILURE;
+        rc = pw_cli_fail(PW_CLI_EXIT_FAILED, "demo: %s", err.text);
+        pw_world_show_logs();
     }
-    (void)pw_child_stop(&d.producer, SIGTERM, 1000);
-    (void)pw_child_stop(&d.run, SIGTERM, 5000);
-    if (d.sql)
-        PQfinish(d.sql);
-    /* The topics go while the brokers are there. */
+    (void)pw_child_stop(&d.w.producer, SIGTERM, 1000);
+    (void)pw_child_stop(&d.w.run, SIGTERM, 5000);
+    if (d.w.sql)
+        PQfinish(d.w.sql);
     pw_children_end();
-    (void)pw_child_stop(&d.mock, SIGKILL, 0);
+    if (d.o.keep)
+        (void)fprintf(stderr, "kept: %s\n", d.w.dir);
+    /* The audit is the last line. */
     if (verdict)
         (void)fputs(verdict, stdout);
     free(verdict);
-    if (d.o.keep)
-        (void)fprintf(stderr, "kept: %s\n", d.dir);
-    return fflush(stdout) == 0 ? rc : EXIT_FAILURE;
+    return fflush(stdout) == 0 ? rc : PW_CLI_EXIT_FAILED;
 }

@@ -51,7 +51,7 @@ static bool parse_bucket(const char *line, const char *name, struct bucket *ret)
 double pw_meter_quantile(const char *metrics, const char *name, double q)
 {
     struct bucket all[BUCKETS_MAX];
-    size_t        n    = 0;
+    size_t        n = 0;
     double        rank, before = 0, from = 0;
 
     for (const char *line = metrics; *line; line += strcspn(line, "\n"), line += *line == '\n') {
@@ -89,7 +89,7 @@ size_t pw_meter_pids(const char *json, pid_t *ret, size_t max)
 {
     size_t n = 0;
 
-    for (const char *at = json; n < max && (at = strstr(at, "\"pid\"")); ) {
+    for (const char *at = json; n < max && (at = strstr(at, "\"pid\""));) {
         char *end;
         long  pid;
 
@@ -106,7 +106,9 @@ size_t pw_meter_pids(const char *json, pid_t *ret, size_t max)
 
 static int open_local(int port)
 {
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port   = htons((uint16_t)port),
+                              .sin_addr   = { htonl(INADDR_LOOPBACK) } };
     struct timeval     tv = { .tv_sec = 3 };
     int                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -171,7 +173,8 @@ int pw_meter_free_port(void)
     int                fd  = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int                rc  = -1;
 
-    if (fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 && getsockname(fd, (struct sockaddr *)&at, &len) == 0)
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 &&
+        getsockname(fd, (struct sockaddr *)&at, &len) == 0)
         rc = ntohs(at.sin_port);
     if (fd >= 0)
         (void)close(fd);

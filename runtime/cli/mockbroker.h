@@ -8,7 +8,7 @@ struct pw_mockbroker_topic {
 };
 
 struct pw_mockbroker_args {
-    int out_fd; /* the bootstrap list and a newline go here, then it is closed */
+    int                               out_fd; /* the bootstrap list and a newline go here, then it is closed */
     const struct pw_mockbroker_topic *topics; /* up to one without a name */
 };
 
