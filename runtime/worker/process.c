@@ -317,7 +317,7 @@ static bool stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum stop
     case STOP_NONE:
     case STOP_SLOW: break; /* never at the front */
     }
-    PW_ASSERT(false);
+    pw_assert_failed(__FILE__, __LINE__, "a slow batch is never stopped at its front");
 }
 
 /* COMMIT was sent and the line is dead: only the offset row knows. Returns true if it was committed. */
