@@ -86,6 +86,8 @@ static void run_command(char *line)
 
     for (char *w = strtok_r(line, "\t", &save); w && n < WORDS_MAX; w = strtok_r(NULL, "\t", &save))
         words[n++] = w;
+    if (n == 0)
+        return;
     pid = fork();
     if (pid == 0) {
         (void)execv(words[0], words);
@@ -231,6 +233,7 @@ static int start(struct pw_child *ch, const char *name, char *const argv[], int 
     char path[256];
     int  log;
 
+    PW_ASSERT(fn || (argv && argv[0]));
     *ch = (struct pw_child){ .name = name };
     log_path(path, sizeof(path), name);
     log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
