@@ -15,6 +15,7 @@ import argparse
 import collections
 import csv
 import datetime
+import functools
 import re
 import sys
 from fractions import Fraction
@@ -180,6 +181,7 @@ def valid_id(text):
     return text is not None and IDENTIFIER.fullmatch(text) is not None
 
 
+@functools.lru_cache(maxsize=100000)
 def day_of(text):
     if text is None or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII) or not "1900" <= text[:4] <= "2199":
         raise Refused("event.invalid")
