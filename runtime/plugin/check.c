@@ -93,19 +93,22 @@ static int check_limits(struct pw_arena *ar, const pawl_option *op, struct pw_er
     return 0;
 }
 
-static int check_option(struct pw_arena *ar, const pawl_option *v, const struct pw_option_path *paths, uint32_t i, struct pw_err *err)
+static int check_option(struct pw_arena *ar, const pawl_option *v, const struct pw_option_path *paths, uint32_t i,
+                        struct pw_err *err)
 {
     for (size_t k = 0; k < paths[i].n; k++)
         if (paths[i].part[k].kind == PW_PART_INDEX)
             return refuse(err, "names one element: declare all of them with []");
     if (!option_type(v[i].type))
-        return refuse(err, "type %u (%s) is none for an option: BOOL, I64, F64, NUMERIC or TEXT", v[i].type, pw_value_type_name(v[i].type));
+        return refuse(err, "type %u (%s) is none for an option: BOOL, I64, F64, NUMERIC or TEXT", v[i].type,
+                      pw_value_type_name(v[i].type));
     if (v[i].flags & ~(PAWL_OPT_REQUIRED | PAWL_OPT_SECRET))
         return refuse(err, "unknown flags 0x%x", v[i].flags & ~(PAWL_OPT_REQUIRED | PAWL_OPT_SECRET));
     for (uint32_t k = 0; k < i; k++)
         switch (pw_option_path_relation(&paths[k], &paths[i])) {
         case PW_PATHS_SAME: return refuse(err, "is declared twice, also as options[%u]", k);
-        case PW_PATHS_NESTED: return refuse(err, "is above or below option '%s': a setting is a value or a group, not both", v[k].path.p);
+        case PW_PATHS_NESTED:
+            return refuse(err, "is above or below option '%s': a setting is a value or a group, not both", v[k].path.p);
         case PW_PATHS_APART: break;
         }
     return check_limits(ar, &v[i], err);
@@ -135,7 +138,8 @@ static int check_columns(const pawl_stmt *st, struct pw_err *err)
         return refuse(err, "has no columns: 1 to %u", PW_COLUMNS_MAX);
     for (uint32_t i = 0; i < st->columns.count; i++) {
         if (!plain_identifier(v[i].name))
-            return refuse(err, "columns[%u]: name '%.*s' must be a plain lower-case identifier", i, (int)v[i].name.n, v[i].name.n ? v[i].name.p : "");
+            return refuse(err, "columns[%u]: name '%.*s' must be a plain lower-case identifier", i, (int)v[i].name.n,
+                          v[i].name.n ? v[i].name.p : "");
         if (is(v[i].name, "i"))
             return refuse(err, "columns[%u]: the name i is the runtime's, for the ordinal", i);
         if (v[i].type == PAWL_V_NULL || v[i].type > PAWL_V_DATE)
@@ -153,9 +157,10 @@ static int check_write(const pawl_stmt *st, struct pw_err *err)
 {
     if (st->expect_rows < -1)
         return refuse(err, "expect_rows is %d: a count of rows, or -1 for any", st->expect_rows);
-    if (st->expect_rows >= 0 && st->on_mismatch != PAWL_RETRY && st->on_mismatch != PAWL_REJECT && st->on_mismatch != PAWL_FATAL)
-        return refuse(err, "expects %d rows, so on_mismatch must be PAWL_RETRY, PAWL_REJECT or PAWL_FATAL, not %d", st->expect_rows,
-                      st->on_mismatch);
+    if (st->expect_rows >= 0 && st->on_mismatch != PAWL_RETRY && st->on_mismatch != PAWL_REJECT &&
+        st->on_mismatch != PAWL_FATAL)
+        return refuse(err, "expects %d rows, so on_mismatch must be PAWL_RETRY, PAWL_REJECT or PAWL_FATAL, not %d",
+                      st->expect_rows, st->on_mismatch);
     if ((st->flags & PAWL_STMT_LAST_WINS) && st->entity_column < 0)
         return refuse(err, "PAWL_STMT_LAST_WINS needs an entity_column: the last row of which key?");
     return 0;
@@ -172,7 +177,8 @@ static int check_statement(const pawl_stmt *st, struct pw_err *err)
     if (st->entity.n == 0)
         return refuse(err, "has no entity: name what it touches, such as the table");
     if (st->entity_column < -1 || st->entity_column >= (int32_t)st->columns.count)
-        return refuse(err, "entity_column is %d: a column from 0 to %u, or -1 for the whole entity", st->entity_column, st->columns.count - 1);
+        return refuse(err, "entity_column is %d: a column from 0 to %u, or -1 for the whole entity", st->entity_column,
+                      st->columns.count - 1);
     if ((st->flags & ~PAWL_STMT_LAST_WINS) || st->reserved)
         return refuse(err, "unknown flags 0x%x, or reserved is not 0", st->flags & ~PAWL_STMT_LAST_WINS);
     if (st->kind == PAWL_STMT_READ && st->flags)
@@ -220,14 +226,16 @@ static int check_schema(const struct pw_plugin *pl, struct pw_err *err)
 
     if ((pl->n_stmts || pl->n_migrations) && d->db_schema.n == 0)
         return refuse(err, "db_schema is missing: the PostgreSQL schema that the plugin's statements and migrations live in");
-    if (d->db_schema.n && (!plain_identifier(d->db_schema) || strncmp(d->db_schema.p, "pg_", 3) == 0 || is(d->db_schema, "pawl") ||
-                           is(d->db_schema, "public") || is(d->db_schema, "information_schema")))
-        return refuse(err, "db_schema '%s' must be a plain lower-case identifier, not pg_..., pawl, public or information_schema",
+    if (d->db_schema.n && (!plain_identifier(d->db_schema) || strncmp(d->db_schema.p, "pg_", 3) == 0 ||
+                           is(d->db_schema, "pawl") || is(d->db_schema, "public") || is(d->db_schema, "information_schema")))
+        return refuse(err,
+                      "db_schema '%s' must be a plain lower-case identifier, not pg_..., pawl, public or information_schema",
                       d->db_schema.p);
     if (d->db_version_min > d->db_version)
         return refuse(err, "db_version_min %u is above db_version %u", d->db_version_min, d->db_version);
     if (pl->n_migrations && d->db_version != pl->migrations[pl->n_migrations - 1].version)
-        return refuse(err, "db_version is %u, but the last migration is %u", d->db_version, pl->migrations[pl->n_migrations - 1].version);
+        return refuse(err, "db_version is %u, but the last migration is %u", d->db_version,
+                      pl->migrations[pl->n_migrations - 1].version);
     return 0;
 }
 
@@ -235,7 +243,8 @@ static int check_metrics(const pawl_metric *v, uint32_t n, struct pw_err *err)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (!plain_identifier(v[i].name))
-            return refuse(err, "metrics[%u]: name '%.*s' must be a plain lower-case identifier", i, (int)v[i].name.n, v[i].name.n ? v[i].name.p : "");
+            return refuse(err, "metrics[%u]: name '%.*s' must be a plain lower-case identifier", i, (int)v[i].name.n,
+                          v[i].name.n ? v[i].name.p : "");
         if (v[i].kind < PAWL_METRIC_COUNTER || v[i].kind > PAWL_METRIC_HISTOGRAM)
             return refuse(err, "metrics[%u] '%s': unknown kind %u", i, v[i].name.p, v[i].kind);
         if (v[i].reserved)
@@ -255,9 +264,10 @@ static int check_tables(struct pw_arena *ar, const struct pw_plugin *pl, struct 
         return refuse(err, "unknown flags 0x%x: must be 0", d->flags);
     if (d->state_version && (!d->save || !d->load))
         return refuse(err, "state_version is %u, so save and load must be there", d->state_version);
-    if (check_ports(pl->inputs, pl->n_inputs, "inputs", err) < 0 || check_ports(pl->outputs, pl->n_outputs, "outputs", err) < 0 ||
-        check_options(ar, pl->options, pl->n_options, err) < 0 || check_statements(pl->stmts, pl->n_stmts, err) < 0 ||
-        check_migrations(pl->migrations, pl->n_migrations, err) < 0 || check_schema(pl, err) < 0)
+    if (check_ports(pl->inputs, pl->n_inputs, "inputs", err) < 0 ||
+        check_ports(pl->outputs, pl->n_outputs, "outputs", err) < 0 || check_options(ar, pl->options, pl->n_options, err) < 0 ||
+        check_statements(pl->stmts, pl->n_stmts, err) < 0 || check_migrations(pl->migrations, pl->n_migrations, err) < 0 ||
+        check_schema(pl, err) < 0)
         return -1;
     return check_metrics(pl->metrics, pl->n_metrics, err);
 }

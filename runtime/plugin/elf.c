@@ -38,11 +38,11 @@ struct bytes {
 struct image {
     struct bytes   file;
     Elf64_Ehdr     head;
-    struct bytes   names;    /* of sections */
+    struct bytes   names; /* of sections */
     struct pw_err *err;
 };
 
-#define refuse(im, ...) pw_err_set((im)->err, PW_D_FATAL, __VA_ARGS__)
+#define refuse(im, ...) (pw_err_set((im)->err, PW_D_FATAL, __VA_ARGS__), -1) /* -1 spelt out for static analysis */
 
 /* off..off+n of the file; false if that is not inside it. */
 static bool slice(struct bytes file, uint64_t off, uint64_t n, struct bytes *ret)
@@ -75,8 +75,9 @@ static int check_head(struct image *im)
         return refuse(im, "not an ELF file: a plugin is a shared library (.so)");
     memcpy(&im->head, im->file.p, sizeof(im->head));
     if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_ident[EI_DATA] != ENCODING || h->e_machine != MACHINE)
-        return refuse(im, "built for another machine (class %u, encoding %u, machine %u; this one is class %u, encoding %u, machine %u)",
-                      h->e_ident[EI_CLASS], h->e_ident[EI_DATA], h->e_machine, ELFCLASS64, ENCODING, MACHINE);
+        return refuse(
+            im, "built for another machine (class %u, encoding %u, machine %u; this one is class %u, encoding %u, machine %u)",
+            h->e_ident[EI_CLASS], h->e_ident[EI_DATA], h->e_machine, ELFCLASS64, ENCODING, MACHINE);
     if (h->e_type != ET_DYN)
         return refuse(im, "not a shared library (ELF type %u): link it with -shared", h->e_type);
     if (h->e_shoff == 0 || h->e_shnum == 0)
@@ -176,7 +177,9 @@ static int check_needed(const struct image *im, const char *name)
         return refuse(im, "the dynamic section names a library outside its string table");
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         if (strncmp(name, owned[i], strlen(owned[i])) == 0)
-            return refuse(im, "is linked with %s: a plugin does not talk to Kafka or PostgreSQL, it declares statements and outputs", name);
+            return refuse(
+                im, "is linked with %s: a plugin does not talk to Kafka or PostgreSQL, it declares statements and outputs",
+                name);
     return 0;
 }
 
@@ -287,8 +290,8 @@ static int read_meta(const struct image *im, struct pw_plugin_meta *ret)
     if (!abi || !*ret->id || !*ret->version)
         return refuse(im, ".pawl.meta lacks %s", !abi ? "abi" : !*ret->id ? "id" : "version");
     if (ret->abi_major != PAWL_ABI_MAJOR)
-        return refuse(im, "%s %s needs plugin ABI %u.x, this pawl offers %u.%u: rebuild the plugin with this pawl's SDK", ret->id,
-                      ret->version, ret->abi_major, PAWL_ABI_MAJOR, PAWL_ABI_MINOR);
+        return refuse(im, "%s %s needs plugin ABI %u.x, this pawl offers %u.%u: rebuild the plugin with this pawl's SDK",
+                      ret->id, ret->version, ret->abi_major, PAWL_ABI_MAJOR, PAWL_ABI_MINOR);
     return 0;
 }
 

@@ -43,7 +43,7 @@ static int add_segments(struct dl_phdr_info *info, size_t size, void *arg)
     (void)size;
     for (ElfW(Half) i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
-        uintptr_t         lo = info->dlpi_addr + ph->p_vaddr;
+        uintptr_t lo         = info->dlpi_addr + ph->p_vaddr;
 
         if (ph->p_type != PT_LOAD)
             continue;
@@ -85,12 +85,14 @@ int pw_load_copy_in(void *to, size_t to_size, const void *from, size_t from_size
     const unsigned char *p = from;
 
     if (from_size < least)
-        return pw_err_set(err, PW_D_FATAL, "has %zu bytes, fewer than the %zu of ABI 1.0: rebuild the plugin with this pawl's SDK",
-                          from_size, least);
+        return pw_err_set(err, PW_D_FATAL,
+                          "has %zu bytes, fewer than the %zu of ABI 1.0: rebuild the plugin with this pawl's SDK", from_size,
+                          least);
     for (size_t i = to_size; i < from_size; i++)
         if (p[i])
-            return pw_err_set(err, PW_D_FATAL, "uses fields that this pawl (ABI %u.%u) does not know, at byte %zu: upgrade pawl",
-                              PAWL_ABI_MAJOR, PAWL_ABI_MINOR, i);
+            return pw_err_set(err, PW_D_FATAL,
+                              "uses fields that this pawl (ABI %u.%u) does not know, at byte %zu: upgrade pawl", PAWL_ABI_MAJOR,
+                              PAWL_ABI_MINOR, i);
     memset(to, 0, to_size);
     memcpy(to, from, from_size < to_size ? from_size : to_size);
     return 0;
@@ -126,7 +128,8 @@ static int take_table(struct load *ld, pawl_span *span, size_t each, size_t leas
     if (span->count > max)
         return pw_err_set(ld->err, PW_D_FATAL, "%s: %u elements, more than the %u allowed", what, span->count, max);
     if (span->stride < least || span->stride > PW_STRIDE_MAX || span->stride % sizeof(void *))
-        return pw_err_set(ld->err, PW_D_FATAL, "%s: a stride of %u bytes; at least %zu, at most %u, a multiple of %zu: use PAWL_SPAN()", what,
+        return pw_err_set(ld->err, PW_D_FATAL,
+                          "%s: a stride of %u bytes; at least %zu, at most %u, a multiple of %zu: use PAWL_SPAN()", what,
                           span->stride, least, PW_STRIDE_MAX, sizeof(void *));
     if ((uintptr_t)from % sizeof(void *) || !inside(ld, from, (size_t)span->count * span->stride, PF_R))
         return pw_err_set(ld->err, PW_D_FATAL, "%s: the table is not inside the library's static data", what);
@@ -148,7 +151,8 @@ static int take_ports(struct load *ld, pawl_span *span, const char *what)
         return -1;
     v = (pawl_port *)(uintptr_t)span->items; /* our copy */
     for (uint32_t i = 0; i < span->count; i++)
-        if (take_str(ld, &v[i].name, PW_NAME_MAX, "name") < 0 || take_str(ld, &v[i].content_type, PW_TEXT_MAX, "content_type") < 0 ||
+        if (take_str(ld, &v[i].name, PW_NAME_MAX, "name") < 0 ||
+            take_str(ld, &v[i].content_type, PW_TEXT_MAX, "content_type") < 0 ||
             take_str(ld, &v[i].doc, PW_TEXT_MAX, "doc") < 0)
             return pw_err_wrap(ld->err, "%s[%u]", what, i);
     return 0;
@@ -231,9 +235,9 @@ static int take_callbacks(struct load *ld, const pawl_plugin *d)
         void (*fn)(void);
         bool required;
     } callbacks[] = {
-        { "create", (void (*)(void))d->create, true },   { "handle", (void (*)(void))d->handle, true },
-        { "destroy", (void (*)(void))d->destroy, false }, { "plan", (void (*)(void))d->plan, false },
-        { "save", (void (*)(void))d->save, false },       { "load", (void (*)(void))d->load, false },
+        { "create", (void (*)(void))d->create, true },        { "handle", (void (*)(void))d->handle, true },
+        { "destroy", (void (*)(void))d->destroy, false },     { "plan", (void (*)(void))d->plan, false },
+        { "save", (void (*)(void))d->save, false },           { "load", (void (*)(void))d->load, false },
         { "extension", (void (*)(void))d->extension, false },
     };
 
@@ -256,11 +260,13 @@ static int take_descriptor(struct load *ld, const pawl_plugin *theirs, pawl_plug
     if (!theirs || (uintptr_t)theirs % sizeof(void *) || !inside(ld, theirs, front, PF_R))
         return pw_err_set(ld->err, PW_D_FATAL, ENTRY "() did not return a static descriptor");
     if (theirs->abi_major != PAWL_ABI_MAJOR || theirs->abi_minor > PAWL_ABI_MINOR)
-        return pw_err_set(ld->err, PW_D_FATAL, "the descriptor needs plugin ABI %u.%u, this pawl offers %u.%u: %s", theirs->abi_major,
-                          theirs->abi_minor, PAWL_ABI_MAJOR, PAWL_ABI_MINOR,
-                          theirs->abi_major < PAWL_ABI_MAJOR ? "rebuild the plugin" : "upgrade pawl, or build the plugin with an older SDK");
+        return pw_err_set(ld->err, PW_D_FATAL, "the descriptor needs plugin ABI %u.%u, this pawl offers %u.%u: %s",
+                          theirs->abi_major, theirs->abi_minor, PAWL_ABI_MAJOR, PAWL_ABI_MINOR,
+                          theirs->abi_major < PAWL_ABI_MAJOR ? "rebuild the plugin" :
+                                                               "upgrade pawl, or build the plugin with an older SDK");
     if (theirs->size > PW_DESC_MAX || !inside(ld, theirs, theirs->size, PF_R))
-        return pw_err_set(ld->err, PW_D_FATAL, "the descriptor says it has %u bytes: set .size = sizeof(pawl_plugin)", theirs->size);
+        return pw_err_set(ld->err, PW_D_FATAL, "the descriptor says it has %u bytes: set .size = sizeof(pawl_plugin)",
+                          theirs->size);
     if (pw_load_copy_in(ours, sizeof(*ours), theirs, theirs->size, PW_ABI10_PLUGIN, ld->err) < 0)
         return pw_err_wrap(ld->err, "the descriptor");
     return 0;
@@ -273,16 +279,17 @@ static bool same(pawl_str s, const char *text)
 
 static int check_meta(struct load *ld, const pawl_plugin *d, const struct pw_plugin_meta *meta)
 {
-    if (d->id.p && d->version.p && same(d->id, meta->id) && same(d->version, meta->version) && d->abi_major == meta->abi_major &&
-        d->abi_minor == meta->abi_minor)
+    if (d->id.p && d->version.p && same(d->id, meta->id) && same(d->version, meta->version) &&
+        d->abi_major == meta->abi_major && d->abi_minor == meta->abi_minor)
         return 0;
-    return pw_err_set(ld->err, PW_D_FATAL, "the descriptor says %s %s (ABI %u.%u), PAWL_PLUGIN() says %s %s (ABI %u.%u): they must be equal",
+    return pw_err_set(ld->err, PW_D_FATAL,
+                      "the descriptor says %s %s (ABI %u.%u), PAWL_PLUGIN() says %s %s (ABI %u.%u): they must be equal",
                       d->id.p ? d->id.p : "nothing", d->version.p ? d->version.p : "", d->abi_major, d->abi_minor, meta->id,
                       meta->version, meta->abi_major, meta->abi_minor);
 }
 
-int pw_load_descriptor(struct pw_arena *ar, const pawl_plugin *theirs, const struct pw_plugin_meta *meta, struct pw_plugin **ret_pl,
-                       struct pw_err *err)
+int pw_load_descriptor(struct pw_arena *ar, const pawl_plugin *theirs, const struct pw_plugin_meta *meta,
+                       struct pw_plugin **ret_pl, struct pw_err *err)
 {
     struct pw_plugin *pl = pw_arena_alloc(ar, sizeof(*pl));
     pawl_plugin      *d  = pw_arena_alloc(ar, sizeof(*d));
@@ -292,18 +299,19 @@ int pw_load_descriptor(struct pw_arena *ar, const pawl_plugin *theirs, const str
     if (take_descriptor(&ld, theirs, d) < 0 || take_str(&ld, &d->id, sizeof(meta->id) - 1, "id") < 0 ||
         take_str(&ld, &d->version, sizeof(meta->version) - 1, "version") < 0 || check_meta(&ld, d, meta) < 0 ||
         take_str(&ld, &d->doc, PW_TEXT_MAX, "doc") < 0 || take_str(&ld, &d->db_schema, PW_NAME_MAX, "db_schema") < 0 ||
-        take_callbacks(&ld, d) < 0 || take_ports(&ld, &d->inputs, "inputs") < 0 || take_ports(&ld, &d->outputs, "outputs") < 0 ||
-        take_options(&ld, &d->options) < 0 || take_statements(&ld, &d->statements) < 0 ||
-        take_migrations(&ld, &d->migrations) < 0 || take_metrics(&ld, &d->metrics) < 0)
+        take_callbacks(&ld, d) < 0 || take_ports(&ld, &d->inputs, "inputs") < 0 ||
+        take_ports(&ld, &d->outputs, "outputs") < 0 || take_options(&ld, &d->options) < 0 ||
+        take_statements(&ld, &d->statements) < 0 || take_migrations(&ld, &d->migrations) < 0 ||
+        take_metrics(&ld, &d->metrics) < 0)
         return -1;
-    pl->desc       = d;
-    pl->meta       = *meta;
-    pl->inputs     = d->inputs.items;
-    pl->outputs    = d->outputs.items;
-    pl->options    = d->options.items;
-    pl->stmts      = d->statements.items;
-    pl->migrations = d->migrations.items;
-    pl->metrics    = d->metrics.items;
+    pl->desc         = d;
+    pl->meta         = *meta;
+    pl->inputs       = d->inputs.items;
+    pl->outputs      = d->outputs.items;
+    pl->options      = d->options.items;
+    pl->stmts        = d->statements.items;
+    pl->migrations   = d->migrations.items;
+    pl->metrics      = d->metrics.items;
     pl->n_inputs     = d->inputs.count;
     pl->n_outputs    = d->outputs.count;
     pl->n_options    = d->options.count;
@@ -322,15 +330,16 @@ int pw_plugin_load(struct pw_arena *ar, const char *path, struct pw_plugin **ret
     const pawl_plugin *(*entry)(void);
     struct pw_plugin_meta meta;
     struct pw_plugin     *pl;
-    const char           *file = strchr(path, '/') ? path : pw_arena_printf(ar, "./%s", path); /* or dlopen would search for it */
-    void                 *lib, *sym;
+    const char *file = strchr(path, '/') ? path : pw_arena_printf(ar, "./%s", path); /* or dlopen would search for it */
+    void       *lib, *sym;
 
     if (pw_plugin_meta(file, &meta, err) < 0)
         return pw_err_wrap(err, "load plugin");
     if (meta.abi_minor > PAWL_ABI_MINOR)
-        return pw_err_set(err, PW_D_FATAL, "load plugin %s: %s/%s needs plugin ABI %u.%u, this pawl offers %u.%u: upgrade pawl, or build "
-                                           "the plugin with an older SDK", path, meta.id, meta.version, meta.abi_major, meta.abi_minor,
-                          PAWL_ABI_MAJOR, PAWL_ABI_MINOR);
+        return pw_err_set(err, PW_D_FATAL,
+                          "load plugin %s: %s/%s needs plugin ABI %u.%u, this pawl offers %u.%u: upgrade pawl, or build "
+                          "the plugin with an older SDK",
+                          path, meta.id, meta.version, meta.abi_major, meta.abi_minor, PAWL_ABI_MAJOR, PAWL_ABI_MINOR);
     lib = dlopen(file, RTLD_NOW | RTLD_LOCAL); /* and never closed: what it left behind in this process stays valid */
     if (!lib)
         return pw_err_set(err, PW_D_FATAL, "load plugin %s/%s: %s", meta.id, meta.version, dlerror());

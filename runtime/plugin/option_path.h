@@ -30,7 +30,7 @@ struct pw_option_path {
 enum pw_paths_relation { PW_PATHS_APART = 0, PW_PATHS_SAME, PW_PATHS_NESTED };
 
 /* -1 if it is none. "[name]" is read as name. */
-int pw_option_path_parse(const char *p, size_t n, struct pw_option_path *ret);
+int  pw_option_path_parse(const char *p, size_t n, struct pw_option_path *ret);
 bool pw_option_part_matches(const struct pw_option_part *declared, const struct pw_option_part *actual);
 /* Of two declared paths. */
 enum pw_paths_relation pw_option_path_relation(const struct pw_option_path *a, const struct pw_option_path *b);

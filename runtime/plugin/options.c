@@ -167,10 +167,13 @@ static const char *wanted(uint32_t type)
 static void mistyped(struct walk *w, const config_setting_t *s, const struct rule *r)
 {
     if (r->option->type == PAWL_V_NUMERIC && config_setting_type(s) == CONFIG_TYPE_FLOAT)
-        pw_settings_fault(w->se, line_of(s), "'%s' must be %s: without quotes it becomes a binary floating-point number, which cannot hold "
-                                             "most decimals exactly", path_text(w->ar, &w->at), wanted(r->option->type));
+        pw_settings_fault(w->se, line_of(s),
+                          "'%s' must be %s: without quotes it becomes a binary floating-point number, which cannot hold "
+                          "most decimals exactly",
+                          path_text(w->ar, &w->at), wanted(r->option->type));
     else
-        pw_settings_fault(w->se, line_of(s), "'%s' must be %s, not %s", path_text(w->ar, &w->at), wanted(r->option->type), shape(s));
+        pw_settings_fault(w->se, line_of(s), "'%s' must be %s, not %s", path_text(w->ar, &w->at), wanted(r->option->type),
+                          shape(s));
 }
 
 /* libconfig's value as the declared type; -1 if it is none. */
@@ -207,8 +210,8 @@ static int convert(struct walk *w, const config_setting_t *s, uint32_t type, paw
 
 static void check_range(struct walk *w, const config_setting_t *s, const struct rule *r, const pawl_value *value)
 {
-    const pawl_option *o = r->option;
-    const pawl_value  *v = value;
+    const pawl_option *o  = r->option;
+    const pawl_value  *v  = value;
     const char        *of = "", *what = "";
     pawl_value         length = { .type = PAWL_V_I64, .i = (int64_t)value->b.n };
 
@@ -296,9 +299,11 @@ static void unknown(struct walk *w, const config_setting_t *s)
     const struct pw_option_part *near = nearest(w->op, &w->at);
 
     if (near)
-        pw_settings_fault(w->se, line_of(s), "unknown setting '%s'; did you mean '%.*s'?", path_text(w->ar, &w->at), (int)near->n, near->name);
+        pw_settings_fault(w->se, line_of(s), "unknown setting '%s'; did you mean '%.*s'?", path_text(w->ar, &w->at),
+                          (int)near->n, near->name);
     else
-        pw_settings_fault(w->se, line_of(s), "unknown setting '%s': the plugin declares no such option", path_text(w->ar, &w->at));
+        pw_settings_fault(w->se, line_of(s), "unknown setting '%s': the plugin declares no such option",
+                          path_text(w->ar, &w->at));
 }
 
 static void check_below(struct walk *w, const config_setting_t *parent);
@@ -369,7 +374,7 @@ static void require(struct walk *w, const struct rule *r, const config_setting_t
         require_each(w, r, s);
         return;
     }
-    m = member(s, next->name, next->n);
+    m                     = member(s, next->name, next->n);
     w->at.part[w->at.n++] = *next;
     if (m) {
         require(w, r, m);
@@ -378,18 +383,18 @@ static void require(struct walk *w, const struct rule *r, const config_setting_t
             w->at.part[w->at.n] = r->path.part[w->at.n];
             w->at.n++;
         }
-        pw_settings_fault(w->se, line_of(s), "required setting '%s' is missing%s%.*s", path_text(w->ar, &w->at), r->option->doc.n ? ": " : "",
-                          (int)r->option->doc.n, r->option->doc.n ? r->option->doc.p : "");
+        pw_settings_fault(w->se, line_of(s), "required setting '%s' is missing%s%.*s", path_text(w->ar, &w->at),
+                          r->option->doc.n ? ": " : "", (int)r->option->doc.n, r->option->doc.n ? r->option->doc.p : "");
     }
     w->at.n = depth;
 }
 
-int pw_options_load(struct pw_arena *ar, const struct pw_plugin *pl, const char *path, struct pw_options **ret, struct pw_buf *report,
-                    struct pw_err *err)
+int pw_options_load(struct pw_arena *ar, const struct pw_plugin *pl, const char *path, struct pw_options **ret,
+                    struct pw_buf *report, struct pw_err *err)
 {
-    struct pw_options  *op = options_new(ar, pl);
-    struct walk         w  = { .ar = ar, .op = op };
-    const char         *label = pw_arena_printf(ar, "%s, which has no config file in the topology", pl->name);
+    struct pw_options *op    = options_new(ar, pl);
+    struct walk        w     = { .ar = ar, .op = op };
+    const char        *label = pw_arena_printf(ar, "%s, which has no config file in the topology", pl->name);
 
     if (pw_settings_read(ar, path, label, report, err, &w.se) < 0)
         goto failed;

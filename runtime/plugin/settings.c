@@ -98,8 +98,8 @@ static void scan_comment(struct scan *sc)
 /* libconfig keeps the low 32 bits of a whole number without L, and the nearest 64 bits of one with it, and says nothing. */
 static void check_whole(struct scan *sc, const char *from, const char *behind)
 {
-    int       n     = (int)(behind - from > 40 ? 40 : behind - from);
-    bool      wide  = peek(sc, 0) == 'L';
+    int       n    = (int)(behind - from > 40 ? 40 : behind - from);
+    bool      wide = peek(sc, 0) == 'L';
     long long value;
 
     errno = 0;
@@ -176,7 +176,7 @@ int pw_settings_parse(struct pw_settings *se, const char *text, size_t n)
     else
         scan_text(se, text, n);
     if (se->errors)
-        return -1; /* what libconfig would make of it is of no use */
+        return -1;                                 /* what libconfig would make of it is of no use */
     config_set_include_dir(&se->cfg, "/dev/null"); /* nothing is below it, should an @include get by */
     if (config_read_string(&se->cfg, text) != CONFIG_TRUE) {
         pw_settings_fault(se, (unsigned)config_error_line(&se->cfg), "%s", config_error_text(&se->cfg));

@@ -309,7 +309,8 @@ static int check_read_word(struct lexer *lx)
     if (!says(&ahead, "no") && !says(&ahead, "key"))
         return 0;
     if (next(&ahead) == T_WORD && (says(&ahead, "key") || says(&ahead, "share")))
-        return refuse_token(lx, "a read must not lock rows (FOR NO KEY UPDATE, FOR KEY SHARE): order per key is kept without it");
+        return refuse_token(lx,
+                            "a read must not lock rows (FOR NO KEY UPDATE, FOR KEY SHARE): order per key is kept without it");
     return 0;
 }
 
@@ -338,7 +339,8 @@ static int check_nesting(struct lexer *lx, struct nesting *ne, int t)
 static int check_token(struct lexer *lx, int t, uint32_t kind, struct nesting *ne)
 {
     switch (t) {
-    case T_PARAM: return refuse_token(lx, "no parameters: a read sees its arguments as relation keys, a write as relation rows");
+    case T_PARAM:
+        return refuse_token(lx, "no parameters: a read sees its arguments as relation keys, a write as relation rows");
     case T_OPEN:
     case T_CLOSE: return check_nesting(lx, ne, t);
     case T_WORD: return kind == PAWL_STMT_READ ? check_read_word(lx) : 0;
@@ -378,7 +380,7 @@ int pw_sql_check(const char *sql, size_t n, uint32_t kind, struct pw_err *err)
     if (ne.n)
         return refuse(&lx, ne.at[ne.n - 1], "is not closed");
     if (!named)
-        return pw_err_set(err, PW_D_FATAL, "relation %s is not used: a %s finds its arguments there, with the declared columns", relation,
-                          kind == PAWL_STMT_READ ? "read" : "write");
+        return pw_err_set(err, PW_D_FATAL, "relation %s is not used: a %s finds its arguments there, with the declared columns",
+                          relation, kind == PAWL_STMT_READ ? "read" : "write");
     return 0;
 }

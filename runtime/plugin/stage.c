@@ -42,8 +42,10 @@ static int open_source(const char *path, uint64_t max_bytes, struct stat *ret_st
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block us */
 
-    if (fd < 0)
-        return pw_err_sys(err, PW_D_FATAL, "open %s", path);
+    if (fd < 0) {
+        (void)pw_err_sys(err, PW_D_FATAL, "open %s", path);
+        return -1;
+    }
     if (fstat(fd, ret_st) < 0)
         (void)pw_err_sys(err, PW_D_FATAL, "stat %s", path);
     else if (!S_ISREG(ret_st->st_mode))
@@ -191,8 +193,10 @@ static int copy_and_name(int in, const struct stat *before, int out, const char 
     if (fstat(in, &after) < 0)
         return pw_err_sys(err, PW_D_FATAL, "stat %s", path);
     if (!same_time(before, &after))
-        return pw_err_set(err, PW_D_RETRY, "%s changed while it was being copied: finish the deployment (rename a complete file into "
-                                           "place), then try again", path);
+        return pw_err_set(err, PW_D_RETRY,
+                          "%s changed while it was being copied: finish the deployment (rename a complete file into "
+                          "place), then try again",
+                          path);
     if (content_name(path, dir, sha, ret_path, ret_cap, err) < 0)
         return -1;
     if (is_same_copy(ret_path, sha, max_bytes)) {

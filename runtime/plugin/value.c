@@ -53,7 +53,7 @@ bool pw_value_utf8(const char *p, size_t n)
 
 const char *pw_value_type_name(uint32_t type)
 {
-    static const char *const names[] = { "NULL", "BOOL",  "I64",     "F64",  "NUMERIC", "TEXT",
+    static const char *const names[] = { "NULL",  "BOOL",    "I64",  "F64",  "NUMERIC", "TEXT",
                                          "BYTES", "TIME_US", "UUID", "JSON", "DATE" };
 
     return type < sizeof(names) / sizeof(names[0]) ? names[type] : "unknown";
@@ -110,8 +110,8 @@ static int parse_i64(const char *p, size_t n, int64_t *ret, struct pw_err *err)
 
 static int parse_f64(const char *p, size_t n, double *ret, struct pw_err *err)
 {
-    char  text[64], *end;
-    bool  plain = n > 0 && n < sizeof(text);
+    char text[64], *end;
+    bool plain = n > 0 && n < sizeof(text);
 
     for (size_t i = 0; plain && i < n; i++)
         plain = digit(p[i]) || strchr("+-.eE", p[i]); /* no hex, inf, nan or spaces */
@@ -162,11 +162,11 @@ static struct decimal split(pawl_bytes text)
     const char    *p = text.p, *dot;
     struct decimal d = { 0 };
 
-    d.negative   = p[0] == '-';
-    d.whole      = p + d.negative;
-    d.n_whole    = text.n - d.negative;
-    dot          = memchr(d.whole, '.', d.n_whole);
-    d.fraction   = d.whole;
+    d.negative = p[0] == '-';
+    d.whole    = p + d.negative;
+    d.n_whole  = text.n - d.negative;
+    dot        = memchr(d.whole, '.', d.n_whole);
+    d.fraction = d.whole;
     if (dot) {
         d.fraction   = dot + 1;
         d.n_fraction = (size_t)(p + text.n - d.fraction);

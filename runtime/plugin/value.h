@@ -10,12 +10,13 @@
 
 #define PW_VALUE_DECIMAL_MAX 128u /* characters of a decimal: more is a mistake, not money */
 
-bool pw_value_utf8(const char *p, size_t n); /* well-formed, without NUL */
-const char *pw_value_type_name(uint32_t type); /* "NUMERIC"; "unknown" */
+bool        pw_value_utf8(const char *p, size_t n); /* well-formed, without NUL */
+const char *pw_value_type_name(uint32_t type);      /* "NUMERIC"; "unknown" */
 
 /* BOOL, I64, F64, NUMERIC or TEXT. Text and decimals are copied into the arena, NUL-terminated.
  * The error does not repeat the text: it may be a secret. */
-int pw_value_parse(struct pw_arena *ar, uint32_t type, const char *p, size_t n, pawl_value *ret, struct pw_err *err) PW_MUST_CHECK;
+int pw_value_parse(struct pw_arena *ar, uint32_t type, const char *p, size_t n, pawl_value *ret,
+                   struct pw_err *err) PW_MUST_CHECK;
 
 /* Below 0, 0 or above 0; both of the same type: I64, F64 or NUMERIC. */
 int pw_value_cmp(const pawl_value *a, const pawl_value *b);

@@ -20,7 +20,7 @@ static pawl_rc test_handle(void *inst, pawl_ctx *c, const pawl_msg *m)
 }
 
 /* .size to .version */
-#define TEST_HEAD(name)                                                                           \
+#define TEST_HEAD(name)                                                                              \
     .size = (uint32_t)sizeof(pawl_plugin), .abi_major = PAWL_ABI_MAJOR, .abi_minor = PAWL_ABI_MINOR, \
     .id = PAWL_STR("org.example.test." name), .version = PAWL_STR("1.0.0")
 #define TEST_CALLS  .create = test_create, .handle = test_handle

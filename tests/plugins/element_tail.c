@@ -1,7 +1,10 @@
 /* element_tail: one table element uses a field that this host does not know. */
 #include "common.h"
 
-struct later_option { pawl_option now; uint64_t added; };
+struct later_option {
+    pawl_option now;
+    uint64_t    added;
+};
 
 static const struct later_option options[] = {
     { { PAWL_STR("a"), PAWL_V_I64, 0, { 0, 0 }, { 0, 0 }, { 0, 0 }, { 0, 0 } }, 0 },

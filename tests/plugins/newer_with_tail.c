@@ -1,7 +1,10 @@
 /* newer_with_tail: uses a field that this host does not know. */
 #include "common.h"
 
-struct later_plugin { pawl_plugin now; uint64_t added[2]; };
+struct later_plugin {
+    pawl_plugin now;
+    uint64_t    added[2];
+};
 
 static const struct later_plugin later = { .now = {
     .size = (uint32_t)sizeof(later), .abi_major = 1, .abi_minor = 0,

@@ -8,5 +8,6 @@ static const pawl_stmt statements[] = {
                "DELETE FROM test_plugin.policy USING rows WHERE policy.policy_id = rows.policy_id; COMMIT"),
 };
 
-static const pawl_plugin plugin = { TEST_HEAD("sql_two_statements"), TEST_CALLS, TEST_SCHEMA, .statements = PAWL_SPAN(statements) };
+static const pawl_plugin plugin = { TEST_HEAD("sql_two_statements"), TEST_CALLS, TEST_SCHEMA,
+                                    .statements = PAWL_SPAN(statements) };
 TEST_PLUGIN(plugin, "sql_two_statements");

@@ -2,6 +2,8 @@
 #include "common.h"
 
 static const pawl_plugin plugin = {
-    TEST_HEAD("wild_pointer"), TEST_CALLS, .doc = { (const char *)8, 16 },
+    TEST_HEAD("wild_pointer"),
+    TEST_CALLS,
+    .doc = { (const char *)8, 16 },
 };
 TEST_PLUGIN(plugin, "wild_pointer");

@@ -15,7 +15,7 @@ static struct pw_err         err;
 
 enum { S_NULL = 0, S_META, S_DYNSYM, S_DYNSTR, S_DYNAMIC, S_NOTE, S_NAMES, S_N };
 
-static const char names[]  = "\0.pawl.meta\0.dynsym\0.dynstr\0.dynamic\0.note\0.shstrtab";
+static const char names[]   = "\0.pawl.meta\0.dynsym\0.dynstr\0.dynamic\0.note\0.shstrtab";
 static const char strings[] = "\0pawl_plugin_entry_v1\0libpq.so.5\0librdkafka.so.1\0libm.so.6";
 
 struct library {
@@ -149,8 +149,8 @@ Test(elf, a_file_that_is_no_usable_plugin_is_refused_with_the_reason)
 
 Test(elf, a_cut_file_is_refused_wherever_it_is_cut)
 {
-    FILE *f = fopen(TEST_PLUGINS "/good.so", "rb");
-    char *p = malloc(1 << 20);
+    FILE  *f = fopen(TEST_PLUGINS "/good.so", "rb");
+    char  *p = malloc(1 << 20);
     size_t n;
 
     cr_assert_not_null(f);
@@ -212,11 +212,11 @@ Test(elf, offsets_and_sizes_that_lie_are_refused)
     static const struct {
         uint32_t    section;
         const char *why;
-    } cases[] = { { S_META, ".pawl.meta ends behind the file" },
-                  { S_DYNSYM, "the dynamic symbol table ends behind the file" },
-                  { S_DYNSTR, "the dynamic string table ends behind the file" },
-                  { S_DYNAMIC, "the dynamic section ends behind the file" },
-                  { S_NAMES, "the section name table ends behind the file" } };
+    } cases[]                   = { { S_META, ".pawl.meta ends behind the file" },
+                                    { S_DYNSYM, "the dynamic symbol table ends behind the file" },
+                                    { S_DYNSTR, "the dynamic string table ends behind the file" },
+                                    { S_DYNAMIC, "the dynamic section ends behind the file" },
+                                    { S_NAMES, "the section name table ends behind the file" } };
     static const uint64_t far[] = { UINT64_MAX, UINT64_MAX - 8, (uint64_t)1 << 63, sizeof(struct library) + 1 };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -246,22 +246,22 @@ Test(elf, malformed_tables_are_refused)
     li                 = right();
     li.head.e_shstrndx = S_N;
     refused(&li, "section headers are malformed");
-    li                            = right();
+    li                           = right();
     li.section[S_DYNSYM].sh_link = S_N;
     refused(&li, "refers to section 7 of 7");
-    li                               = right();
+    li                              = right();
     li.section[S_DYNSYM].sh_entsize = 8;
     refused(&li, "the dynamic symbol table is malformed");
-    li                             = right();
+    li = right();
     li.section[S_DYNAMIC].sh_size -= 1;
     refused(&li, "the dynamic section is malformed");
-    li                           = right();
+    li                         = right();
     li.section[S_META].sh_type = SHT_NOBITS;
     refused(&li, ".pawl.meta has no contents");
-    li                             = right();
+    li                           = right();
     li.section[S_DYNSYM].sh_type = SHT_NULL;
     refused(&li, "has no dynamic symbols");
-    li                              = right();
+    li                            = right();
     li.section[S_DYNAMIC].sh_type = SHT_NULL;
     refused(&li, "has no dynamic section");
 }
@@ -275,16 +275,16 @@ Test(elf, names_outside_their_table_are_not_followed)
     li                   = right();
     li.symbol[1].st_name = UINT32_MAX;
     refused(&li, "does not export");
-    li                         = right();
+    li                       = right();
     li.dynamic[0].d_un.d_val = UINT64_MAX;
     refused(&li, "names a library outside its string table");
 }
 
 Test(elf, the_number_of_sections_has_a_limit)
 {
-    size_t          n    = sizeof(struct library) + 4097 * sizeof(Elf64_Shdr);
-    unsigned char  *file = calloc(1, n);
-    struct library  li   = right();
+    size_t         n    = sizeof(struct library) + 4097 * sizeof(Elf64_Shdr);
+    unsigned char *file = calloc(1, n);
+    struct library li   = right();
 
     cr_assert_not_null(file);
     memcpy(file + sizeof(li), li.section, sizeof(li.section));

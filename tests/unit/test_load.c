@@ -219,13 +219,26 @@ static pawl_str letters(size_t n)
 static void describe(void)
 {
     desc = (pawl_plugin){
-        .size = sizeof(desc), .abi_major = 1, .abi_minor = 0, .id = PAWL_STR("org.example.a"), .version = PAWL_STR("1"),
-        .db_schema = PAWL_STR("a"), .create = create, .handle = handle,
+        .size      = sizeof(desc),
+        .abi_major = 1,
+        .abi_minor = 0,
+        .id        = PAWL_STR("org.example.a"),
+        .version   = PAWL_STR("1"),
+        .db_schema = PAWL_STR("a"),
+        .create    = create,
+        .handle    = handle,
     };
-    columns[0]    = (pawl_column)PAWL_COL("k", TEXT);
-    statements[0] = (pawl_stmt){
-        PAWL_STR("w"), PAWL_STR("DELETE FROM t USING rows"), { columns, 1, sizeof(columns[0]) }, PAWL_STR("t"), PAWL_STMT_WRITE, 0, -1, 0, 0, 0
-    };
+    columns[0]      = (pawl_column)PAWL_COL("k", TEXT);
+    statements[0]   = (pawl_stmt){ PAWL_STR("w"),
+                                   PAWL_STR("DELETE FROM t USING rows"),
+                                   { columns, 1, sizeof(columns[0]) },
+                                   PAWL_STR("t"),
+                                   PAWL_STMT_WRITE,
+                                   0,
+                                   -1,
+                                   0,
+                                   0,
+                                   0 };
     options[0]      = (pawl_option){ PAWL_STR("a.b"), PAWL_V_I64, 0, { 0, 0 }, { 0, 0 }, { 0, 0 }, { 0, 0 } };
     ports[0]        = (pawl_port){ PAWL_STR("p"), { 0, 0 }, { 0, 0 }, 0, 0 };
     migrations[0]   = (pawl_migration){ 1, 0, PAWL_STR("m"), PAWL_STR("SELECT"), { 0, 0 } };
@@ -266,10 +279,10 @@ Test(descriptor, a_table_of_the_largest_size_is_taken_and_one_more_element_is_no
 {
     describe();
     for (uint32_t i = 0; i <= PW_TABLE_MAX; i++) {
-        ports[i]      = (pawl_port){ nth(i), { 0, 0 }, { 0, 0 }, 0, 0 };
-        options[i]    = (pawl_option){ nth(i), PAWL_V_TEXT, 0, { 0, 0 }, { 0, 0 }, { 0, 0 }, { 0, 0 } };
-        metrics[i]    = (pawl_metric){ nth(i), { 0, 0 }, { 0, 0 }, PAWL_METRIC_GAUGE, 0 };
-        migrations[i] = (pawl_migration){ i + 1, 0, nth(i), PAWL_STR("SELECT"), { 0, 0 } };
+        ports[i]           = (pawl_port){ nth(i), { 0, 0 }, { 0, 0 }, 0, 0 };
+        options[i]         = (pawl_option){ nth(i), PAWL_V_TEXT, 0, { 0, 0 }, { 0, 0 }, { 0, 0 }, { 0, 0 } };
+        metrics[i]         = (pawl_metric){ nth(i), { 0, 0 }, { 0, 0 }, PAWL_METRIC_GAUGE, 0 };
+        migrations[i]      = (pawl_migration){ i + 1, 0, nth(i), PAWL_STR("SELECT"), { 0, 0 } };
         statements[i]      = statements[0];
         statements[i].name = nth(i);
     }
@@ -313,7 +326,7 @@ Test(descriptor, names_of_the_largest_length_are_taken_and_one_more_letter_is_no
 {
     describe();
     ports[0].name = statements[0].name = migrations[0].name = metrics[0].name = columns[0].name = letters(63);
-    desc.db_schema                                                           = letters(63);
+    desc.db_schema                                                                              = letters(63);
     accepted();
     describe();
     ports[0].name = letters(64);
@@ -535,7 +548,9 @@ Test(descriptor, a_missed_expectation_needs_a_verdict)
 
 Test(descriptor, option_paths_are_paths_and_do_not_collide)
 {
-    static const char *const wrong[] = { "", ".", "a.", ".a", "a..b", "a b", "1a", "a.[", "a.[]b", "a.[x", "tariff.tarif\xc3\xa9" };
+    static const char *const wrong[] = {
+        "", ".", "a.", ".a", "a..b", "a b", "1a", "a.[", "a.[]b", "a.[x", "tariff.tarif\xc3\xa9"
+    };
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         describe();

@@ -7,11 +7,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NONE { NULL, 0 }
+#define NONE    \
+    {           \
+        NULL, 0 \
+    }
 
 static const pawl_option declared[] = {
-    { PAWL_STR("tariff.base"), PAWL_V_NUMERIC, PAWL_OPT_REQUIRED, NONE, PAWL_STR("0.01"), PAWL_STR("99999.99"), PAWL_STR("base rate in roubles") },
-    { PAWL_STR("tariff.territory.[].code"), PAWL_V_I64, PAWL_OPT_REQUIRED, NONE, PAWL_STR("1"), PAWL_STR("99"), PAWL_STR("region") },
+    { PAWL_STR("tariff.base"), PAWL_V_NUMERIC, PAWL_OPT_REQUIRED, NONE, PAWL_STR("0.01"), PAWL_STR("99999.99"),
+      PAWL_STR("base rate in roubles") },
+    { PAWL_STR("tariff.territory.[].code"), PAWL_V_I64, PAWL_OPT_REQUIRED, NONE, PAWL_STR("1"), PAWL_STR("99"),
+      PAWL_STR("region") },
     { PAWL_STR("tariff.territory.[].factor"), PAWL_V_NUMERIC, 0, PAWL_STR("1.00"), NONE, NONE, NONE },
     { PAWL_STR("tariff.class.[].factor"), PAWL_V_NUMERIC, 0, NONE, NONE, NONE, NONE },
     { PAWL_STR("limits.[]"), PAWL_V_I64, 0, NONE, PAWL_STR("0"), NONE, NONE },
@@ -35,7 +40,9 @@ static char               path[64];
 static void up(void)
 {
     ar = pw_arena_new(4096);
-    pl = (struct pw_plugin){ .name = "org.example.a/1.0.0", .options = declared, .n_options = sizeof(declared) / sizeof(declared[0]) };
+    pl = (struct pw_plugin){ .name      = "org.example.a/1.0.0",
+                             .options   = declared,
+                             .n_options = sizeof(declared) / sizeof(declared[0]) };
     (void)strcpy(path, "/tmp/pawl-options-XXXXXX");
     cr_assert_geq(close(mkstemp(path)), 0);
 }
@@ -203,8 +210,11 @@ Test(options, without_a_file_everything_required_is_missing)
     pw_buf_reset(&report);
     cr_assert_eq(pw_options_load(ar, &pl, NULL, &op, &report, &err), -1);
     cr_assert_eq(lines(), 2);
-    cr_assert_not_null(strstr(report.p, "org.example.a/1.0.0, which has no config file in the topology: required setting 'tariff.base' is missing: base rate in roubles"),
-                       "%s", report.p);
+    cr_assert_not_null(
+        strstr(
+            report.p,
+            "org.example.a/1.0.0, which has no config file in the topology: required setting 'tariff.base' is missing: base rate in roubles"),
+        "%s", report.p);
     pl.options += 2;
     pl.n_options -= 2;
     pw_buf_reset(&report);
@@ -230,8 +240,10 @@ Test(options, all_errors_come_in_one_go_with_their_lines)
     cr_assert_eq(load_bytes(text, strlen(text)), -1);
     reported(2, "'tariff.base' must be at least 0.01");
     reported(3, "unknown setting 'tariff.teritory'; did you mean 'territory'?");
-    reported(5, "'tariff.territory.[0].factor' must be a decimal in quotes, like \"1.35\": without quotes it becomes a binary floating-point "
-                "number, which cannot hold most decimals exactly");
+    reported(
+        5,
+        "'tariff.territory.[0].factor' must be a decimal in quotes, like \"1.35\": without quotes it becomes a binary floating-point "
+        "number, which cannot hold most decimals exactly");
     reported(6, "required setting 'tariff.territory.[1].code' is missing: region");
     reported(9, "'strict' must be true or false, not a whole number");
     cr_assert_eq(lines(), 5, "%s", report.p);
@@ -244,9 +256,11 @@ Test(options, limits_are_inclusive_and_exact)
     load("tariff = { base = \"0.01\"; territory = ( { code = 1; }, { code = 99; } ); };");
     load("tariff = { base = \"99999.990\"; territory = (); };");
     refused("tariff = { base = \"0.0099999999999999999999999\"; territory = (); };", 1, "'tariff.base' must be at least 0.01");
-    refused("tariff = { base = \"99999.9900000000000000000001\"; territory = (); };", 1, "'tariff.base' must be at most 99999.99");
+    refused("tariff = { base = \"99999.9900000000000000000001\"; territory = (); };", 1,
+            "'tariff.base' must be at most 99999.99");
     refused("tariff = { base = \"1\"; territory = ( { code = 0; } ); };", 1, "'tariff.territory.[0].code' must be at least 1");
-    refused("tariff = { base = \"1\"; territory = ( { code = 100; } ); };", 1, "'tariff.territory.[0].code' must be at most 99");
+    refused("tariff = { base = \"1\"; territory = ( { code = 100; } ); };", 1,
+            "'tariff.territory.[0].code' must be at most 99");
     load(BASE "rate = 1.0;");
     refused(BASE "rate = 1.5;", 2, "'rate' must be at most 1");
     refused(BASE "limits = [ 1, -1 ];", 2, "'limits.[1]' must be at least 0");
@@ -316,7 +330,9 @@ Test(options, other_files_are_not_included)
     (void)snprintf(text, sizeof(text), BASE "@include \"%s\"\n", other);
     refused(text, 2, "@include is not allowed");
     refused(BASE "  \t@include \"x\"\n", 2, "@include is not allowed");
-    load(BASE "# @include \"x\"\n// @include \"x\"\n/*\n@include \"x\"\n*/\ntoken = \"\n@include \\\"x\\\"\n\";"); /* a text about it is fine */
+    load(
+        BASE
+        "# @include \"x\"\n// @include \"x\"\n/*\n@include \"x\"\n*/\ntoken = \"\n@include \\\"x\\\"\n\";"); /* a text about it is fine */
 }
 
 Test(options, whole_numbers_that_would_be_cut_are_errors)

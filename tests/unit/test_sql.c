@@ -25,8 +25,8 @@ static void refuses(uint32_t kind, const char *sql, const char *why)
     free(text);
 }
 
-#define READ(sql)       accepts(PAWL_STMT_READ, sql)
-#define WRITE(sql)      accepts(PAWL_STMT_WRITE, sql)
+#define READ(sql)           accepts(PAWL_STMT_READ, sql)
+#define WRITE(sql)          accepts(PAWL_STMT_WRITE, sql)
 #define NOT_READ(sql, why)  refuses(PAWL_STMT_READ, sql, why)
 #define NOT_WRITE(sql, why) refuses(PAWL_STMT_WRITE, sql, why)
 
@@ -61,7 +61,8 @@ Test(sql, anything_else_is_not)
 
 Test(sql, with_in_front_is_refused_and_the_reason_is_given)
 {
-    NOT_READ("WITH x AS (SELECT 1) SELECT i FROM keys", "at position 1 ('WITH'): must not begin with WITH: the runtime puts its own in front");
+    NOT_READ("WITH x AS (SELECT 1) SELECT i FROM keys",
+             "at position 1 ('WITH'): must not begin with WITH: the runtime puts its own in front");
     NOT_WRITE("/* c */ with x AS (SELECT 1) INSERT INTO t SELECT a FROM rows", "at position 9 ('with')");
     READ("SELECT i FROM keys WHERE a IN (WITH x AS (SELECT 1 AS a) SELECT a FROM x)"); /* below it is nobody's business */
 }

@@ -1,0 +1,21 @@
+/* Any bytes as a plugin's file: the reader answers, and stays inside them. */
+#include "plugin/elf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
+{
+    struct pw_plugin_meta meta;
+    struct pw_err         err;
+
+    if (pw_elf_meta(p, n, &meta, &err) < 0) {
+        if (!err.text[0] || err.disp != PW_D_FATAL)
+            abort(); /* refused without a reason */
+    } else if (meta.abi_major != PAWL_ABI_MAJOR || !strchr(meta.id, '.') || !meta.version[0]) {
+        abort(); /* taken without an identity */
+    }
+    return 0;
+}
