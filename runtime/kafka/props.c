@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEXT             PW_KAFKA_ALLOWED, PW_KAFKA_TEXT, false, false, 0, 0, NULL
-#define SECRET           PW_KAFKA_ALLOWED, PW_KAFKA_TEXT, true, false, 0, 0, NULL
-#define SERVERS          PW_KAFKA_ALLOWED, PW_KAFKA_SERVERS, false, true, 0, 0, NULL
-#define INT(min, max)    PW_KAFKA_ALLOWED, PW_KAFKA_INT, false, false, min, max, NULL
-#define BOOL             PW_KAFKA_ALLOWED, PW_KAFKA_BOOL, false, false, 0, 0, NULL
-#define CHOICE(choices)  PW_KAFKA_ALLOWED, PW_KAFKA_CHOICE, false, false, 0, 0, choices
-#define OWNED            PW_KAFKA_OWNED, PW_KAFKA_TEXT, false, false, 0, 0, NULL
-#define UNSAFE           PW_KAFKA_UNSAFE, PW_KAFKA_TEXT, false, false, 0, 0, NULL
+#define TEXT            PW_KAFKA_ALLOWED, PW_KAFKA_TEXT, false, false, 0, 0, NULL
+#define SECRET          PW_KAFKA_ALLOWED, PW_KAFKA_TEXT, true, false, 0, 0, NULL
+#define SERVERS         PW_KAFKA_ALLOWED, PW_KAFKA_SERVERS, false, true, 0, 0, NULL
+#define INT(min, max)   PW_KAFKA_ALLOWED, PW_KAFKA_INT, false, false, min, max, NULL
+#define BOOL            PW_KAFKA_ALLOWED, PW_KAFKA_BOOL, false, false, 0, 0, NULL
+#define CHOICE(choices) PW_KAFKA_ALLOWED, PW_KAFKA_CHOICE, false, false, 0, 0, choices
+#define OWNED           PW_KAFKA_OWNED, PW_KAFKA_TEXT, false, false, 0, 0, NULL
+#define UNSAFE          PW_KAFKA_UNSAFE, PW_KAFKA_TEXT, false, false, 0, 0, NULL
 
 /* Ranges are librdkafka's own, or narrower where the protocol or common sense wants it; a test compares. */
 static const struct pw_kafka_prop table[] = {
@@ -124,9 +124,9 @@ const struct pw_kafka_prop *pw_kafka_props(size_t *ret_n)
 
 static bool is_callback(const char *name)
 {
-    static const char *const others[] = { "opaque", "default_topic_conf", "msg_order_cmp",  "ssl_key",
+    static const char *const others[] = { "opaque", "default_topic_conf", "msg_order_cmp",           "ssl_key",
                                           "ssl_ca", "ssl_certificate",    "ssl_engine_callback_data" };
-    size_t n = strlen(name);
+    size_t                   n        = strlen(name);
 
     if (n > 3 && strcmp(name + n - 3, "_cb") == 0)
         return true;
@@ -172,7 +172,7 @@ static int check_choice(const char *choices, const char *value, char *why, size_
         c = c[len] ? c + len + 1 : NULL;
     }
     used = (size_t)snprintf(why, why_cap, "must be ");
-    for (const char *c = choices; *c && used + 5 < why_cap; c++) { /* "a|b" reads "a or b" */
+    for (const char *c = choices; c && *c && used + 5 < why_cap; c++) { /* "a|b" reads "a or b" */
         if (*c == '|')
             used += (size_t)snprintf(why + used, why_cap - used, " or ");
         else

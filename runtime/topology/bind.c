@@ -19,7 +19,7 @@ struct binder {
     struct pw_arena    *ar, *scratch;
     struct pw_report   *rp;
     struct pw_topology *tp;
-    struct pw_pipeline *pl; /* the one that is being filled; NULL outside */
+    struct pw_pipeline *pl;     /* the one that is being filled; NULL outside */
     bool                secret; /* inside a mapping of secrets */
 };
 
@@ -40,7 +40,7 @@ static const char *where(struct binder *bd, const char *parent)
 {
     if (!*parent)
         return "at the top level";
-    if (strcmp(parent, PIPELINE) == 0)
+    if (bd->pl && strcmp(parent, PIPELINE) == 0)
         return pw_arena_printf(bd->scratch, "in pipeline %s", quote(bd, bd->pl->name));
     if (bd->pl)
         return pw_arena_printf(bd->scratch, "in '%s' of pipeline %s", parent + sizeof(PIPELINE), quote(bd, bd->pl->name));
@@ -76,8 +76,7 @@ static void wrong(struct binder *bd, const struct pw_key *k, const struct pw_ite
     if (is_empty(item->value))
         pw_report_add(bd->rp, item->key_at, "'%s' has no value; it must be %s", short_path(k), expect);
     else
-        pw_report_add(bd->rp, item->at, "'%s' must be %s%s%s", short_path(k), expect,
-                      got(bd, item->value, k->secret), hint);
+        pw_report_add(bd->rp, item->at, "'%s' must be %s%s%s", short_path(k), expect, got(bd, item->value, k->secret), hint);
 }
 
 /* A list or mapping of the right kind with too few or too many in it? Reported then. */
@@ -190,18 +189,18 @@ static void store_text(struct binder *bd, const struct pw_key *k, const char *v)
 
 static bool parse_number(const struct pw_key *k, const char *text, int64_t *ret)
 {
-    bool ok = k->type == PW_KEY_INT        ? pw_value_int(text, ret)
-              : k->type == PW_KEY_DURATION ? pw_value_duration(text, ret)
-                                           : pw_value_size(text, ret);
+    bool ok = k->type == PW_KEY_INT      ? pw_value_int(text, ret) :
+              k->type == PW_KEY_DURATION ? pw_value_duration(text, ret) :
+                                           pw_value_size(text, ret);
 
     return ok && *ret >= k->min && *ret <= k->max;
 }
 
 static void bind_number(struct binder *bd, const struct pw_key *k, const struct pw_item *item)
 {
-    const char *hint = k->type == PW_KEY_DURATION ? "; units are ms, s, m, h and d"
-                       : k->type == PW_KEY_SIZE   ? "; units are B, KiB, MiB and GiB"
-                                                  : "";
+    const char           *hint = k->type == PW_KEY_DURATION ? "; units are ms, s, m, h and d" :
+                                 k->type == PW_KEY_SIZE     ? "; units are B, KiB, MiB and GiB" :
+                                                              "";
     const struct pw_node *node = item->value;
     struct pw_value       v;
     int64_t               number;
@@ -262,6 +261,7 @@ static void bind_topics(struct binder *bd, const struct pw_key *k, const struct 
     const struct pw_node *list = item->value;
     struct pw_pipeline   *pl   = bd->pl;
 
+    PW_ASSERT(pl != NULL);
     if (list->kind != PW_NODE_LIST)
         wrong(bd, k, item, "; write [name, name]");
     if (list->kind != PW_NODE_LIST || wrong_count(bd, k, item))
@@ -291,6 +291,7 @@ static void bind_outputs(struct binder *bd, const struct pw_key *k, const struct
     const struct pw_node *map = item->value;
     struct pw_pipeline   *pl  = bd->pl;
 
+    PW_ASSERT(pl != NULL);
     if (map->kind != PW_NODE_MAP)
         wrong(bd, k, item, "");
     if (map->kind != PW_NODE_MAP || wrong_count(bd, k, item))
@@ -433,8 +434,7 @@ static void bind_pipelines(struct binder *bd, const struct pw_key *k, const stru
         else if (is_empty(one->value))
             pw_report_add(bd->rp, one->key_at, "pipeline %s is empty", quote(bd, one->key));
         else if (one->value->kind != PW_NODE_BROKEN)
-            pw_report_add(bd->rp, one->at, "pipeline %s must be a mapping%s", quote(bd, one->key),
-                          got(bd, one->value, false));
+            pw_report_add(bd->rp, one->at, "pipeline %s must be a mapping%s", quote(bd, one->key), got(bd, one->value, false));
         bd->pl = NULL;
     }
 }
@@ -512,8 +512,8 @@ static void unknown(struct binder *bd, const char *parent, const struct pw_item 
     if (bd->secret || (meant && meant->secret))
         pw_yaml_mask(bd->rp, item->value, item->at);
     if (suggest)
-        pw_report_add(bd->rp, item->key_at, "unknown key %s %s; did you mean '%s'?", quote(bd, item->key),
-                      where(bd, parent), suggest);
+        pw_report_add(bd->rp, item->key_at, "unknown key %s %s; did you mean '%s'?", quote(bd, item->key), where(bd, parent),
+                      suggest);
     else
         pw_report_add(bd->rp, item->key_at, "unknown key %s %s", quote(bd, item->key), where(bd, parent));
 }
@@ -582,6 +582,5 @@ void pw_bind_topology(struct pw_arena *ar, struct pw_arena *scratch, struct pw_r
     else if (is_empty(root))
         pw_report_add_bare(rp, root_at, "the file is empty");
     else if (root->kind != PW_NODE_BROKEN)
-        pw_report_add(rp, root_at, "a topology must be a mapping that begins with 'version: 1'%s",
-                      got(&bd, root, false));
+        pw_report_add(rp, root_at, "a topology must be a mapping that begins with 'version: 1'%s", got(&bd, root, false));
 }

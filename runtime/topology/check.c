@@ -38,8 +38,8 @@ static void check_pipeline(struct pw_report *rp, const struct pw_item *item, con
         bool                  max   = retry && pw_yaml_get(retry->value, "max_backoff");
 
         pw_report_add(rp, place(item, "retry", max ? "max_backoff" : "backoff"),
-                      "'retry.max_backoff' (%" PRIu32 "ms) is below 'retry.backoff' (%" PRIu32 "ms)",
-                      pl->retry_max_backoff_ms, pl->retry_backoff_ms);
+                      "'retry.max_backoff' (%" PRIu32 "ms) is below 'retry.backoff' (%" PRIu32 "ms)", pl->retry_max_backoff_ms,
+                      pl->retry_backoff_ms);
     }
 }
 

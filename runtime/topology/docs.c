@@ -321,7 +321,6 @@ static void manual_default(struct pw_buf *out, const struct pw_key *k)
         pw_buf_puts(out, k->dflt_text ? k->dflt_text : "");
 }
 
-
 static void manual_table(struct pw_buf *out, const char *parent)
 {
     size_t               n;
@@ -370,11 +369,12 @@ static void manual_kafka(struct pw_buf *out)
     size_t                      n;
     const struct pw_kafka_prop *p = pw_kafka_props(&n);
 
-    pw_buf_printf(out,
-                  "## kafka\n\nlibrdkafka properties by their own names. Only these may be set; `bootstrap.servers` is "
-                  "required. `heartbeat.interval.ms` must be\nbelow a third of `session.timeout.ms` (when not set: %d and %d).\n\n"
-                  "| Property | Takes | |\n|---|---|---|\n",
-                  PW_KAFKA_HEARTBEAT_INTERVAL_MS, PW_KAFKA_SESSION_TIMEOUT_MS);
+    pw_buf_printf(
+        out,
+        "## kafka\n\nlibrdkafka properties by their own names. Only these may be set; `bootstrap.servers` is "
+        "required. `heartbeat.interval.ms` must be\nbelow a third of `session.timeout.ms` (when not set: %d and %d).\n\n"
+        "| Property | Takes | |\n|---|---|---|\n",
+        PW_KAFKA_HEARTBEAT_INTERVAL_MS, PW_KAFKA_SESSION_TIMEOUT_MS);
     for (size_t i = 0; i < n; i++) {
         if (p[i].rule != PW_KAFKA_ALLOWED)
             continue;
@@ -393,9 +393,11 @@ void pw_topology_manual(struct pw_buf *out)
     manual_intro(out);
     pw_buf_puts(out, "## Top level\n\n");
     manual_table(out, "");
-    pw_buf_puts(out, "## pipelines\n\nUnder `pipelines`, each key is the name of a pipeline: 1 to 63 of a-z, 0-9 and '-', "
-                     "beginning with a\nletter or digit. Output ports may have '_' too. Topics and groups have 1 to 249 of a-z, A-Z, 0-9, '.', '_' and "
-                     "'-'.\n\n");
+    pw_buf_puts(
+        out,
+        "## pipelines\n\nUnder `pipelines`, each key is the name of a pipeline: 1 to 63 of a-z, 0-9 and '-', "
+        "beginning with a\nletter or digit. Output ports may have '_' too. Topics and groups have 1 to 249 of a-z, A-Z, 0-9, '.', '_' and "
+        "'-'.\n\n");
     manual_table(out, "pipelines.*");
     manual_kafka(out);
 }

@@ -7,38 +7,45 @@
 #include <stdio.h>
 #include <string.h>
 
-#define IN_TOPOLOGY(f) .home = PW_KEY_IN_TOPOLOGY, .offset = offsetof(struct pw_topology, f), .width = sizeof(((struct pw_topology *)0)->f)
-#define IN_PIPELINE(f) .home = PW_KEY_IN_PIPELINE, .offset = offsetof(struct pw_pipeline, f), .width = sizeof(((struct pw_pipeline *)0)->f)
-#define KIB            INT64_C(1024)
-#define MIB            (INT64_C(1024) * KIB)
-#define SECOND         INT64_C(1000)
-#define HOUR           (3600 * SECOND)
+#define IN_TOPOLOGY(f) \
+    .home = PW_KEY_IN_TOPOLOGY, .offset = offsetof(struct pw_topology, f), .width = sizeof(((struct pw_topology *)0)->f)
+#define IN_PIPELINE(f) \
+    .home = PW_KEY_IN_PIPELINE, .offset = offsetof(struct pw_pipeline, f), .width = sizeof(((struct pw_pipeline *)0)->f)
+#define KIB    INT64_C(1024)
+#define MIB    (INT64_C(1024) * KIB)
+#define SECOND INT64_C(1000)
+#define HOUR   (3600 * SECOND)
 
 static const struct pw_key table[] = {
     { "version", PW_KEY_INT, .required = true, .min = 1, .max = 1, .doc = "Version of this format." },
     { "instance", PW_KEY_NAME, IN_TOPOLOGY(instance), .dflt_text = "the host name",
-      .doc = "Name of this runtime; it begins the group.instance.id of its workers, so no two that share a group may have the same." },
+      .doc =
+          "Name of this runtime; it begins the group.instance.id of its workers, so no two that share a group may have the same." },
     { "run_dir", PW_KEY_FOLDER, .min = 1, .max = 80, IN_TOPOLOGY(run_dir), .dflt = "/run/pawl",
       .doc = "Folder for the control socket, staged plugins and the lock." },
-    { "plugin_dir", PW_KEY_FOLDER, .min = 1, .max = 4000, IN_TOPOLOGY(plugin_dir), .dflt_text = "the environment variable PAWL_PLUGIN_DIR, else the folder of the installation",
-      .doc = "Folder that relative plugin paths count from." },
+    { "plugin_dir", PW_KEY_FOLDER, .min = 1, .max = 4000, IN_TOPOLOGY(plugin_dir),
+      .dflt_text = "the environment variable PAWL_PLUGIN_DIR, else the folder of the installation",
+      .doc       = "Folder that relative plugin paths count from." },
     { "drain_timeout", PW_KEY_DURATION, .min = 1 * SECOND, .max = HOUR, IN_TOPOLOGY(drain_timeout_ms), .dflt = "10s",
       .doc = "How long workers may finish what they have begun when the runtime stops." },
 
-    { "kafka", PW_KEY_KAFKA, .required = true, .doc = "librdkafka properties, by their own names; values are text, whole numbers, true or false." },
+    { "kafka", PW_KEY_KAFKA, .required = true,
+      .doc = "librdkafka properties, by their own names; values are text, whole numbers, true or false." },
 
     { "postgres", PW_KEY_MAP, .required = true, .secret = true, .doc = "Where positions, writes and outputs go." },
-    { "postgres.dsn", PW_KEY_TEXT, .required = true, .secret = true, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_TOPOLOGY(postgres_dsn),
+    { "postgres.dsn", PW_KEY_TEXT, .required = true, .secret = true, .min = 1, .max = PW_KEYS_MAX_TEXT,
+      IN_TOPOLOGY(postgres_dsn),
       .doc = "Connection string of libpq. Never shown; keep it in a file: ${file:/run/secrets/dsn}." },
 
     { "http", PW_KEY_MAP, .doc = "Metrics and health; without it nothing listens." },
     { "http.listen", PW_KEY_LISTEN, .required = true, .min = 1, .max = 260, IN_TOPOLOGY(http_listen),
       .doc = "Address and port, such as 127.0.0.1:9464 or [::1]:9464; port 0 takes a free one." },
 
-    { "pipelines", PW_KEY_PIPELINES, .required = true, .min = 1, .max = PW_KEYS_MAX_PIPELINES, .doc = "Each has a plugin and the topics that feed it." },
+    { "pipelines", PW_KEY_PIPELINES, .required = true, .min = 1, .max = PW_KEYS_MAX_PIPELINES,
+      .doc = "Each has a plugin and the topics that feed it." },
 
     { "pipelines.*.source", PW_KEY_MAP, .required = true, .doc = "What is read." },
-    { "pipelines.*.source.topics", PW_KEY_TOPICS, .required = true, .min = 1, .max = 16, IN_PIPELINE(topics), .doc = "Topics; they must exist." },
+    { "pipelines.*.source.topics", PW_KEY_TOPICS, .required = true, .min = 1, .max = 16, .doc = "Topics; they must exist." },
     { "pipelines.*.source.group", PW_KEY_GROUP, .required = true, IN_PIPELINE(group),
       .doc = "Consumer group; it names the pipeline's positions in PostgreSQL, so no two pipelines may share it." },
     { "pipelines.*.source.start", PW_KEY_CHOICE, .choices = "earliest|latest", .dflt = "earliest", IN_PIPELINE(start),
@@ -47,23 +54,27 @@ static const struct pw_key table[] = {
     { "pipelines.*.plugin", PW_KEY_MAP, .required = true, .doc = "What handles the messages." },
     { "pipelines.*.plugin.path", PW_KEY_TEXT, .required = true, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(plugin_path),
       .doc = "The plugin's file; a relative path counts from plugin_dir." },
-    { "pipelines.*.plugin.config", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(plugin_config), .dflt_text = "none",
-      .doc = "The plugin's own configuration (libconfig); a relative path counts from the folder of this file." },
+    { "pipelines.*.plugin.config", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(plugin_config),
+      .dflt_text = "none",
+      .doc       = "The plugin's own configuration (libconfig); a relative path counts from the folder of this file." },
 
-    { "pipelines.*.outputs", PW_KEY_OUTPUTS, .max = PW_KEYS_MAX_OUTPUTS, IN_PIPELINE(outputs),
+    { "pipelines.*.outputs", PW_KEY_OUTPUTS, .max = PW_KEYS_MAX_OUTPUTS,
       .doc = "Topic of each output that the plugin declares; none may be a topic of the same pipeline's source." },
 
     { "pipelines.*.workers", PW_KEY_INT, .min = 1, .max = 64, .dflt = "2", IN_PIPELINE(workers),
       .doc = "Worker processes; more than partitions are idle." },
 
     { "pipelines.*.batch", PW_KEY_MAP, .doc = "What one transaction holds. A batch ends at the first limit it meets." },
-    { "pipelines.*.batch.max_messages", PW_KEY_INT, .min = 1, .max = 10000, .dflt = "2000", IN_PIPELINE(batch_max_messages), .doc = "Most messages." },
-    { "pipelines.*.batch.max_bytes", PW_KEY_SIZE, .min = 64 * KIB, .max = 256 * MIB, .dflt = "8MiB", IN_PIPELINE(batch_max_bytes),
+    { "pipelines.*.batch.max_messages", PW_KEY_INT, .min = 1, .max = 10000, .dflt = "2000", IN_PIPELINE(batch_max_messages),
+      .doc = "Most messages." },
+    { "pipelines.*.batch.max_bytes", PW_KEY_SIZE, .min = 64 * KIB, .max = 256 * MIB, .dflt = "8MiB",
+      IN_PIPELINE(batch_max_bytes),
       .doc = "Most bytes of keys, values and headers; one message larger than that is a batch of its own." },
     { "pipelines.*.batch.linger", PW_KEY_DURATION, .min = 0, .max = 10 * SECOND, .dflt = "0ms", IN_PIPELINE(batch_linger_ms),
       .doc = "How long to wait for more messages when there are few." },
 
-    { "pipelines.*.retry", PW_KEY_MAP, .doc = "A message that the plugin answers with RETRY. Outages of Kafka or PostgreSQL are waited for without counting." },
+    { "pipelines.*.retry", PW_KEY_MAP,
+      .doc = "A message that the plugin answers with RETRY. Outages of Kafka or PostgreSQL are waited for without counting." },
     { "pipelines.*.retry.attempts", PW_KEY_INT, .min = 1, .max = 1000, .dflt = "5", IN_PIPELINE(retry_attempts),
       .doc = "Attempts in all, before the message counts as rejected." },
     { "pipelines.*.retry.backoff", PW_KEY_DURATION, .min = 1, .max = HOUR, .dflt = "100ms", IN_PIPELINE(retry_backoff_ms),
@@ -72,10 +83,13 @@ static const struct pw_key table[] = {
       .doc = "Longest wait; not below backoff." },
 
     { "pipelines.*.dlq", PW_KEY_MAP, .doc = "Where rejected messages go. Without it a rejected message stops its partition." },
-    { "pipelines.*.dlq.topic", PW_KEY_TOPIC, .required = true, IN_PIPELINE(dlq_topic), .doc = "Dead-letter topic; not a topic of the same pipeline's source." },
+    { "pipelines.*.dlq.topic", PW_KEY_TOPIC, .required = true, IN_PIPELINE(dlq_topic),
+      .doc = "Dead-letter topic; not a topic of the same pipeline's source." },
 
-    { "pipelines.*.handler_timeout", PW_KEY_DURATION, .min = 100, .max = 45 * SECOND, .dflt = "10s", IN_PIPELINE(handler_timeout_ms),
-      .doc = "A call into the plugin that takes longer counts as a crash. It ends well before the 60 s after which Kafka takes the partitions away." },
+    { "pipelines.*.handler_timeout", PW_KEY_DURATION, .min = 100, .max = 45 * SECOND, .dflt = "10s",
+      IN_PIPELINE(handler_timeout_ms),
+      .doc =
+          "A call into the plugin that takes longer counts as a crash. It ends well before the 60 s after which Kafka takes the partitions away." },
     { "pipelines.*.crash_limit", PW_KEY_INT, .min = 1, .max = 100, .dflt = "3", IN_PIPELINE(crash_limit),
       .doc = "Crashes with the same message in hand before it counts as rejected." },
 };
@@ -164,20 +178,14 @@ const char *pw_key_expect(const struct pw_key *k, char *buf, size_t cap)
         (void)snprintf(buf, cap, "a mapping of %" PRId64 " to %" PRId64 " pipelines", k->min, k->max);
         return buf;
     case PW_KEY_KAFKA: return "a mapping of librdkafka properties";
-    case PW_KEY_OUTPUTS:
-        (void)snprintf(buf, cap, "a mapping of at most %" PRId64 " ports to topics", k->max);
-        return buf;
-    case PW_KEY_TOPICS:
-        (void)snprintf(buf, cap, "a list of %" PRId64 " to %" PRId64 " topics", k->min, k->max);
-        return buf;
+    case PW_KEY_OUTPUTS: (void)snprintf(buf, cap, "a mapping of at most %" PRId64 " ports to topics", k->max); return buf;
+    case PW_KEY_TOPICS: (void)snprintf(buf, cap, "a list of %" PRId64 " to %" PRId64 " topics", k->min, k->max); return buf;
     case PW_KEY_TEXT:
     case PW_KEY_BESIDE:
-        (void)snprintf(buf, cap, "%s of %" PRId64 " to %" PRId64 " bytes", k->type == PW_KEY_TEXT ? "text" : "a path",
-                       k->min, k->max);
+        (void)snprintf(buf, cap, "%s of %" PRId64 " to %" PRId64 " bytes", k->type == PW_KEY_TEXT ? "text" : "a path", k->min,
+                       k->max);
         return buf;
-    case PW_KEY_FOLDER:
-        (void)snprintf(buf, cap, "an absolute path of at most %" PRId64 " bytes", k->max);
-        return buf;
+    case PW_KEY_FOLDER: (void)snprintf(buf, cap, "an absolute path of at most %" PRId64 " bytes", k->max); return buf;
     case PW_KEY_NAME: return "a name";
     case PW_KEY_TOPIC: return "the name of a topic";
     case PW_KEY_GROUP: return "the name of a consumer group";

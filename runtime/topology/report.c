@@ -136,8 +136,8 @@ static size_t secret_comment(const char *p, size_t n)
 /* A line as it is shown: one slot per character, "***" for a masked run. */
 struct shown {
     struct pw_buf text;
-    size_t       *starts; /* byte offset of each shown character in text */
-    size_t        n;      /* shown characters */
+    size_t       *starts;   /* byte offset of each shown character in text */
+    size_t        n;        /* shown characters */
     size_t        from, to; /* the caret, in shown characters */
 };
 
@@ -156,7 +156,7 @@ static void show_line(const struct pw_report *rp, struct pw_span at, const char 
     *sh = (struct shown){ .starts = pw_arena_array(rp->ar, 3 * n + 1, sizeof(size_t)), .from = SIZE_MAX };
     hide_masked(rp, at.line, masked, n);
     for (size_t i = 0; i < n; col++) {
-        size_t len = 1;
+        size_t len  = 1;
         bool   hide = i >= comment || masked[col];
 
         while (i + len < n && continues(p[i + len]))
@@ -183,7 +183,7 @@ static void print_excerpt(const struct pw_report *rp, struct pw_span at, struct 
 {
     struct pw_arena_mark mark  = pw_arena_mark(rp->ar);
     size_t               begin = pw_report_offset(rp, at.line, 0), n, first = 0, last;
-    const char          *nl    = memchr(rp->text + begin, '\n', rp->n - begin);
+    const char          *nl = memchr(rp->text + begin, '\n', rp->n - begin);
     struct shown         sh;
 
     n = nl ? (size_t)(nl - rp->text) - begin : rp->n - begin;
@@ -266,8 +266,8 @@ size_t pw_report_char(const unsigned char *p, size_t n, uint32_t *ret_code)
     *ret_code = c;
     if (c < 0x20)
         return c == '\t' || c == '\n' || (c == '\r' && n > 1 && p[1] == '\n');
-    if ((c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || (c >= 0x200b && c <= 0x200f) ||
-        (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0xfffe || c == 0xffff)
+    if ((c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
+        (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || c == 0xfffe || c == 0xffff)
         return 0;
     return len;
 }

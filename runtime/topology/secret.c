@@ -21,7 +21,7 @@ static bool secret_word(const char *p, size_t n)
         const char *word;
         unsigned    most;
     } words[] = {
-        { "dsn", 1 },    { "password", 2 }, { "passwd", 1 },     { "passphrase", 2 }, { "pass", 0 }, { "pwd", 0 },
+        { "dsn", 1 },    { "password", 2 }, { "passwd", 1 },     { "passphrase", 2 },  { "pass", 0 }, { "pwd", 0 },
         { "secret", 1 }, { "pem", 0 },      { "credential", 2 }, { "credentials", 2 }, { "jaas", 0 },
     };
     char low[PW_SUGGEST_MAX];

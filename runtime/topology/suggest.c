@@ -11,7 +11,7 @@ static unsigned min3(unsigned a, unsigned b, unsigned c)
 
 unsigned pw_suggest_distance(const char *a, size_t an, const char *b, size_t bn, unsigned most)
 {
-    unsigned rows[3][PW_SUGGEST_MAX + 1]; /* before last, last, this */
+    unsigned  rows[3][PW_SUGGEST_MAX + 1]; /* before last, last, this */
     unsigned *before = rows[0], *last = rows[1], *row = rows[2];
 
     if (an > PW_SUGGEST_MAX || bn > PW_SUGGEST_MAX || (an > bn ? an - bn : bn - an) > most)

@@ -19,25 +19,25 @@ struct pw_property {
 enum pw_start { PW_START_EARLIEST = 0, PW_START_LATEST };
 
 struct pw_pipeline {
-    const char  *name;
-    const char **topics;
-    size_t       topics_n;
-    const char  *group;
-    enum pw_start start; /* where a partition begins that has no stored offset */
-    const char  *plugin_path;   /* absolute, or relative to pw_topology.plugin_dir */
-    const char  *plugin_config; /* resolved against the topology's folder; NULL: none */
-    struct pw_property *outputs; /* port name -> topic */
-    size_t       outputs_n;
-    uint32_t     workers;
-    uint32_t     batch_max_messages;
-    uint64_t     batch_max_bytes;
-    uint32_t     batch_linger_ms;
-    uint32_t     retry_attempts;
-    uint32_t     retry_backoff_ms, retry_max_backoff_ms;
-    const char  *dlq_topic; /* NULL: rejected messages stop the partition */
-    uint32_t     handler_timeout_ms;
-    uint32_t     crash_limit;
-    int          line; /* of its key, for later errors */
+    const char         *name;
+    const char        **topics;
+    size_t              topics_n;
+    const char         *group;
+    enum pw_start       start;         /* where a partition begins that has no stored offset */
+    const char         *plugin_path;   /* absolute, or relative to pw_topology.plugin_dir */
+    const char         *plugin_config; /* resolved against the topology's folder; NULL: none */
+    struct pw_property *outputs;       /* port name -> topic */
+    size_t              outputs_n;
+    uint32_t            workers;
+    uint32_t            batch_max_messages;
+    uint64_t            batch_max_bytes;
+    uint32_t            batch_linger_ms;
+    uint32_t            retry_attempts;
+    uint32_t            retry_backoff_ms, retry_max_backoff_ms;
+    const char         *dlq_topic; /* NULL: rejected messages stop the partition */
+    uint32_t            handler_timeout_ms;
+    uint32_t            crash_limit;
+    int                 line; /* of its key, for later errors */
 };
 
 struct pw_topology {
@@ -48,7 +48,7 @@ struct pw_topology {
     const char         *http_listen; /* "127.0.0.1:9464"; NULL: no HTTP */
     const char         *run_dir;     /* sockets, staged plugins, lock */
     const char         *plugin_dir;
-    const char         *instance;    /* prefix of group.instance.id; default: host name */
+    const char         *instance; /* prefix of group.instance.id; default: host name */
     uint32_t            drain_timeout_ms;
     struct pw_pipeline *pipelines;
     size_t              pipelines_n;

@@ -23,8 +23,8 @@ static int check_rights(const char *path, const struct stat *st, struct pw_err *
     if (!S_ISREG(st->st_mode))
         return pw_err_set(err, PW_D_FATAL, "%s is not a regular file", path);
     if (st->st_uid != 0 && st->st_uid != geteuid())
-        return pw_err_set(err, PW_D_FATAL, "%s belongs to user %u; it must belong to root or to user %u, which runs this",
-                          path, (unsigned)st->st_uid, (unsigned)geteuid());
+        return pw_err_set(err, PW_D_FATAL, "%s belongs to user %u; it must belong to root or to user %u, which runs this", path,
+                          (unsigned)st->st_uid, (unsigned)geteuid());
     if (mode & 07u)
         return pw_err_set(err, PW_D_FATAL, "%s is open to everybody (mode %04o); run: chmod 0400 %s", path, mode, path);
     if (st->st_uid == 0 ? mode & 030u : mode & 070u)

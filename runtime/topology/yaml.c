@@ -18,9 +18,9 @@ struct reader {
     yaml_parser_t     yp;
     struct anchor    *anchors;
     size_t            nodes;
-    unsigned          secrets; /* > 0: inside the value of a key that holds a credential */
+    unsigned          secrets;      /* > 0: inside the value of a key that holds a credential */
     bool              after_secret; /* the last scalar was one: what cannot be read may be its rest */
-    struct pw_span    done;    /* its end: what the parser has understood so far */
+    struct pw_span    done;         /* its end: what the parser has understood so far */
 };
 
 static struct pw_node *node_read(struct reader *rd, yaml_event_t *ev, unsigned depth, struct pw_span *ret_at);
@@ -117,8 +117,8 @@ static int next_event(struct reader *rd, yaml_event_t *ev)
     at.end_col++;
     hint = syntax_hint(rd->rp, pw_report_offset(rd->rp, at.line, at.col));
     if (yp->context && yp->context_mark.line != yp->problem_mark.line)
-        pw_report_add(rd->rp, at, "%s (%s that begins in line %zu)%s", yp->problem, yp->context,
-                      yp->context_mark.line + 1, hint);
+        pw_report_add(rd->rp, at, "%s (%s that begins in line %zu)%s", yp->problem, yp->context, yp->context_mark.line + 1,
+                      hint);
     else
         pw_report_add(rd->rp, at, "%s%s", yp->problem, hint);
     return -1;
@@ -212,8 +212,9 @@ static enum pw_scalar classify(const char *p, size_t n)
     for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++)
         if (strcmp(p, words[w]) == 0)
             return PW_SCALAR_BOOL;
-    if (n > 2 && p[0] == '0' && ((p[1] == 'x' && digits_only(p + 2, n - 2, "0123456789abcdefABCDEF")) ||
-                                 (p[1] == 'o' && digits_only(p + 2, n - 2, "01234567"))))
+    if (n > 2 && p[0] == '0' &&
+        ((p[1] == 'x' && digits_only(p + 2, n - 2, "0123456789abcdefABCDEF")) ||
+         (p[1] == 'o' && digits_only(p + 2, n - 2, "01234567"))))
         return PW_SCALAR_INT;
     i = *p == '-' || *p == '+';
     for (size_t w = 0; w < sizeof(reals) / sizeof(reals[0]); w++)
@@ -311,8 +312,7 @@ static bool key_take(struct reader *rd, const struct pw_node *map, struct pw_ite
         if (strcmp(other->key, item->key) != 0)
             continue;
         quoted = pw_report_quote(rd->ar, item->key, item->key_n);
-        pw_report_add(rd->rp, item->key_at, "key %s is there twice; the first is in line %u", quoted,
-                      other->key_at.line + 1);
+        pw_report_add(rd->rp, item->key_at, "key %s is there twice; the first is in line %u", quoted, other->key_at.line + 1);
         return false;
     }
     return true;

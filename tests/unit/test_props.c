@@ -74,7 +74,9 @@ Test(props, librdkafka_takes_every_choice_that_is_offered)
     char buf[64], errstr[256];
 
     for (size_t i = 0; i < props_n; i++) {
-        const char *c = props[i].type == PW_KAFKA_CHOICE ? props[i].choices : props[i].type == PW_KAFKA_BOOL ? "true|false" : NULL;
+        const char *c = props[i].type == PW_KAFKA_CHOICE ? props[i].choices :
+                        props[i].type == PW_KAFKA_BOOL   ? "true|false" :
+                                                           NULL;
 
         while (c) {
             rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -109,14 +111,27 @@ Test(props, every_property_of_a_consumer_that_is_not_in_the_table_is_refused)
 Test(props, what_the_protocol_owns_or_what_is_unsafe_cannot_be_set)
 {
     static const char *const owned[] = {
-        "allow.auto.create.topics", "auto.offset.reset",  "check.crcs",           "enable.auto.commit",   "enable.auto.offset.store",
-        "enable.idempotence",       "enable.partition.eof", "group.id",           "group.instance.id",    "group.protocol",
-        "isolation.level",          "max.poll.interval.ms", "transactional.id",   "statistics.interval.ms",
+        "allow.auto.create.topics", "auto.offset.reset",      "check.crcs",           "enable.auto.commit",
+        "enable.auto.offset.store", "enable.idempotence",     "enable.partition.eof", "group.id",
+        "group.instance.id",        "group.protocol",         "isolation.level",      "max.poll.interval.ms",
+        "transactional.id",         "statistics.interval.ms",
     };
     static const char *const unsafe[] = {
-        "plugin.library.paths", "ssl.engine.location", "ssl.providers",  "debug",     "interceptors",      "sasl.kerberos.kinit.cmd",
-        "rebalance_cb",         "log_cb",              "open_cb",        "opaque",    "ssl_key",           "default_topic_conf",
-        "sasl.kerberos.keytab", "enable.ssl.certificate.verification",   "oauthbearer_token_refresh_cb",
+        "plugin.library.paths",
+        "ssl.engine.location",
+        "ssl.providers",
+        "debug",
+        "interceptors",
+        "sasl.kerberos.kinit.cmd",
+        "rebalance_cb",
+        "log_cb",
+        "open_cb",
+        "opaque",
+        "ssl_key",
+        "default_topic_conf",
+        "sasl.kerberos.keytab",
+        "enable.ssl.certificate.verification",
+        "oauthbearer_token_refresh_cb",
     };
 
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) {
@@ -165,10 +180,11 @@ Test(props, whole_numbers_are_taken_within_their_range_only)
 
 Test(props, servers_are_hosts_with_ports)
 {
-    static const char *const good[] = { "localhost", "localhost:9092", "a:1,b:65535", "a:1, b:2", "10.0.0.1:9092", "[::1]:9092", "[fe80::1]",
-                                        "kafka-0.kafka_hl.ns.svc:9092" };
-    static const char *const bad[]  = { "",      ",",     "a,",  ",a",   "a,,b",   "a:",       "a:0",      "a:65536", "a:x",  "a b",
-                                        "::1:9", "[::1",  "[]:1", "a/b", "a:1 ,b", "PLAINTEXT://a:1", "u:p@h:1", "a:123456", "a;b" };
+    static const char *const good[] = { "localhost",     "localhost:9092", "a:1,b:65535", "a:1, b:2",
+                                        "10.0.0.1:9092", "[::1]:9092",     "[fe80::1]",   "kafka-0.kafka_hl.ns.svc:9092" };
+    static const char *const bad[]  = { "",        ",",        "a,",    ",a",   "a,,b", "a:",  "a:0",    "a:65536",
+                                        "a:x",     "a b",      "::1:9", "[::1", "[]:1", "a/b", "a:1 ,b", "PLAINTEXT://a:1",
+                                        "u:p@h:1", "a:123456", "a;b" };
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         cr_expect(takes("bootstrap.servers", good[i]), "%s", good[i]);

@@ -52,31 +52,30 @@ Test(topology, what_is_not_said_has_its_default)
 
 Test(topology, what_is_said_is_taken)
 {
-    static const char text[] =
-        "version: 1\n"
-        "instance: host-1\n"
-        "run_dir: /tmp/run\n"
-        "plugin_dir: /opt/plugins\n"
-        "drain_timeout: 1m\n"
-        "kafka:\n"
-        "  bootstrap.servers: a:9092,b:9093\n"
-        "  socket.keepalive.enable: true\n"
-        "  fetch.min.bytes: 1\n"
-        "postgres: { dsn: 'host=db user=x' }\n"
-        "http: { listen: '[::1]:0' }\n"
-        "pipelines:\n"
-        "  one:\n"
-        "    source: { topics: [b.in, a_in], group: G.1, start: latest }\n"
-        "    plugin: { path: /x/one.so, config: /etc/one.cfg }\n"
-        "    outputs: { premiums: p.out, acts_2: a.out }\n"
-        "    workers: 64\n"
-        "    batch: { max_messages: 1, max_bytes: 64KiB, linger: 5ms }\n"
-        "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h }\n"
-        "    dlq: { topic: dead }\n"
-        "    handler_timeout: 45s\n"
-        "    crash_limit: 1\n"
-        "  two: { source: { topics: [c], group: two }, plugin: { path: two.so } }\n";
-    struct parsed             pd = parse_text(text, sizeof(text) - 1);
+    static const char         text[] = "version: 1\n"
+                                       "instance: host-1\n"
+                                       "run_dir: /tmp/run\n"
+                                       "plugin_dir: /opt/plugins\n"
+                                       "drain_timeout: 1m\n"
+                                       "kafka:\n"
+                                       "  bootstrap.servers: a:9092,b:9093\n"
+                                       "  socket.keepalive.enable: true\n"
+                                       "  fetch.min.bytes: 1\n"
+                                       "postgres: { dsn: 'host=db user=x' }\n"
+                                       "http: { listen: '[::1]:0' }\n"
+                                       "pipelines:\n"
+                                       "  one:\n"
+                                       "    source: { topics: [b.in, a_in], group: G.1, start: latest }\n"
+                                       "    plugin: { path: /x/one.so, config: /etc/one.cfg }\n"
+                                       "    outputs: { premiums: p.out, acts_2: a.out }\n"
+                                       "    workers: 64\n"
+                                       "    batch: { max_messages: 1, max_bytes: 64KiB, linger: 5ms }\n"
+                                       "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h }\n"
+                                       "    dlq: { topic: dead }\n"
+                                       "    handler_timeout: 45s\n"
+                                       "    crash_limit: 1\n"
+                                       "  two: { source: { topics: [c], group: two }, plugin: { path: two.so } }\n";
+    struct parsed             pd     = parse_text(text, sizeof(text) - 1);
     const struct pw_pipeline *pl;
 
     assert_good(pd);
@@ -120,7 +119,7 @@ Test(topology, what_is_said_is_taken)
 
 Test(topology, what_it_gives_does_not_hang_on_the_text_it_came_from)
 {
-    struct pw_arena    *ar = pw_arena_new(0);
+    struct pw_arena    *ar   = pw_arena_new(0);
     struct pw_buf       text = { 0 }, report = { 0 };
     struct pw_topology *tp;
     struct pw_err       err;
@@ -180,7 +179,7 @@ Test(topology, a_relative_config_is_beside_the_file)
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct pw_arena    *ar = pw_arena_new(0);
+        struct pw_arena    *ar   = pw_arena_new(0);
         struct pw_buf       text = { 0 }, report = { 0 };
         struct pw_topology *tp;
         struct pw_err       err;
@@ -237,7 +236,7 @@ Test(topology, a_byte_order_mark_and_windows_line_ends_are_no_fault)
                                "  uw:\r\n"
                                "    source: { topics: [in], group: g }\r\n"
                                "    plugin: { path: uw.so }\r\n";
-    struct parsed pd = parse_text(text, sizeof(text) - 1);
+    struct parsed     pd     = parse_text(text, sizeof(text) - 1);
 
     assert_good(pd);
     cr_assert_str_eq(pd.tp->pipelines[0].plugin_path, "uw.so");
@@ -246,9 +245,10 @@ Test(topology, a_byte_order_mark_and_windows_line_ends_are_no_fault)
 
 Test(topology, json_is_yaml)
 {
-    static const char text[] = "{\"version\":1,\"kafka\":{\"bootstrap.servers\":\"b:1\"},\"postgres\":{\"dsn\":\"dbname=x\"},"
-                               "\"pipelines\":{\"uw\":{\"source\":{\"topics\":[\"in\"],\"group\":\"g\"},\"plugin\":{\"path\":\"uw.so\"},"
-                               "\"workers\":3}}}";
+    static const char text[] =
+        "{\"version\":1,\"kafka\":{\"bootstrap.servers\":\"b:1\"},\"postgres\":{\"dsn\":\"dbname=x\"},"
+        "\"pipelines\":{\"uw\":{\"source\":{\"topics\":[\"in\"],\"group\":\"g\"},\"plugin\":{\"path\":\"uw.so\"},"
+        "\"workers\":3}}}";
     struct parsed pd = parse_text(text, sizeof(text) - 1);
 
     assert_good(pd);

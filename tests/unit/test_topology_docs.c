@@ -8,11 +8,11 @@
 
 static const struct pw_node *schema_root(struct pw_arena *ar)
 {
-    struct pw_buf        out = { 0 };
-    struct pw_report     rp;
-    struct pw_span       at;
-    struct pw_err        err;
-    struct pw_buf        report = { 0 };
+    struct pw_buf         out = { 0 };
+    struct pw_report      rp;
+    struct pw_span        at;
+    struct pw_err         err;
+    struct pw_buf         report = { 0 };
     const struct pw_node *root;
 
     pw_topology_schema(&out);
@@ -112,7 +112,8 @@ Test(topology_docs, defaults_are_values_that_the_loader_takes)
     const struct pw_key *keys = pw_keys(&n);
 
     for (size_t i = 0; i < n; i++) {
-        const char   *last = strrchr(keys[i].path, '.'), *in = strncmp(keys[i].path, "pipelines.*.", 12) == 0 ? keys[i].path + 12 : NULL;
+        const char *last = strrchr(keys[i].path, '.'),
+                   *in   = strncmp(keys[i].path, "pipelines.*.", 12) == 0 ? keys[i].path + 12 : NULL;
         char          line[160];
         struct parsed pd;
 

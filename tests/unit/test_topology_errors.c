@@ -411,8 +411,7 @@ static const struct {
       "t.yaml:7:37: did not find expected ',' or '}'; in { } a value with ${...} needs quotes\n"
       "    7 |     plugin: { path: uw.so, config: ${CFG} }\n"
       "      |                                     ^\n" },
-    { 8, "    workers: 3 \xc2\x85",
-      "t.yaml:8:16: U+0085 is a control character or is invisible; remove it\n" },
+    { 8, "    workers: 3 \xc2\x85", "t.yaml:8:16: U+0085 is a control character or is invisible; remove it\n" },
     { 1, "%TAG ! tag:x,2000:\n---\nversion: 1",
       "t.yaml:1:1: tags are not supported; remove the %TAG directive\n"
       "    1 | %TAG ! tag:x,2000:\n"
@@ -470,16 +469,16 @@ Test(topology_errors, each_says_where_and_what_to_do)
 
 Test(topology_errors, all_of_a_file_come_in_one_report_in_the_order_of_the_lines)
 {
-    static const char text[] = "version: 2\n"
-                               "kafka: { debug: all }\n"
-                               "pipelines:\n"
-                               "  a:\n"
-                               "    workers: 0\n"
-                               "    source: { topics: [], group: g }\n"
-                               "    plugni: { path: x.so }\n"
-                               "  a: {}\n";
-    struct parsed pd = parse_text(text, sizeof(text) - 1);
-    const char   *at = pd.report.p;
+    static const char        text[]  = "version: 2\n"
+                                       "kafka: { debug: all }\n"
+                                       "pipelines:\n"
+                                       "  a:\n"
+                                       "    workers: 0\n"
+                                       "    source: { topics: [], group: g }\n"
+                                       "    plugni: { path: x.so }\n"
+                                       "  a: {}\n";
+    struct parsed            pd      = parse_text(text, sizeof(text) - 1);
+    const char              *at      = pd.report.p;
     static const char *const wants[] = {
         "t.yaml:1:1: required key 'postgres' is missing at the top level\n",
         "t.yaml:1:10: 'version' must be 1, not '2'\n",
@@ -625,7 +624,9 @@ Test(topology_errors, bytes_that_are_no_text_are_refused_by_place)
         { "version: 1\rx: y\n", 16, "t.yaml:1:11: U+000D is a control character or is invisible; remove it\n" },
         { "version: 1 # \xe2\x80\xa8\n", 17, "t.yaml:1:14: U+2028 is a control character or is invisible; remove it\n" },
         { "version: 1 # \xe2\x80\xae\n", 17, "t.yaml:1:14: U+202E is a control character or is invisible; remove it\n" },
-        { "\xff\xfe" "v\0", 4, "t.yaml:1:1: byte 0xff is not UTF-8\n" }, /* UTF-16 */
+        { "\xff\xfe"
+          "v\0",
+          4, "t.yaml:1:1: byte 0xff is not UTF-8\n" }, /* UTF-16 */
     };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -8,13 +8,8 @@
 #include <string.h>
 
 static const char *const good_lines[] = {
-    "version: 1",
-    "kafka: { bootstrap.servers: localhost:9092 }",
-    "postgres: { dsn: dbname=pawl }",
-    "pipelines:",
-    "  uw:",
-    "    source: { topics: [in], group: g }",
-    "    plugin: { path: uw.so }",
+    "version: 1", "kafka: { bootstrap.servers: localhost:9092 }", "postgres: { dsn: dbname=pawl }", "pipelines:",
+    "  uw:",      "    source: { topics: [in], group: g }",       "    plugin: { path: uw.so }",
 };
 #define GOOD_LINES 7
 

@@ -30,7 +30,9 @@ static struct parsed parse_key(const struct pw_key *k, const char *text)
         (void)snprintf(line, sizeof(line), "    %s: %s", in, text);
     else
         (void)snprintf(line, sizeof(line), "    %.*s: { %s: %s%s }", (int)strcspn(in, "."), in, last, text,
-                       strcmp(last, "backoff") == 0 ? ", max_backoff: 1h" : strcmp(last, "max_backoff") == 0 ? ", backoff: 1ms" : "");
+                       strcmp(last, "backoff") == 0     ? ", max_backoff: 1h" :
+                       strcmp(last, "max_backoff") == 0 ? ", backoff: 1ms" :
+                                                          "");
     return parse_with(strcmp(k->path, "version") == 0 ? 1 : 8, line);
 }
 
@@ -74,9 +76,9 @@ Test(topology_limits, numbers_reach_their_field_whole)
 /* fmt has one %s, which becomes n times 'a'. */
 static struct parsed parse_a(int line, const char *fmt, size_t n)
 {
-    char          *as = calloc(n + 1, 1);
-    struct pw_buf  b  = { 0 };
-    struct parsed  pd;
+    char         *as = calloc(n + 1, 1);
+    struct pw_buf b  = { 0 };
+    struct parsed pd;
 
     memset(as, 'a', n);
     pw_buf_add(&b, fmt, (size_t)(strstr(fmt, "%s") - fmt));
@@ -146,7 +148,7 @@ static struct parsed parse_many(int line, const char *before, const char *each, 
 Test(topology_limits, lists_are_taken_at_their_longest_and_refused_beyond)
 {
     static const char pipeline[] = "  p#: { source: { topics: [in], group: g# }, plugin: { path: x.so } }\n";
-    static const char none[] = "version: 1\nkafka: { bootstrap.servers: b }\npostgres: { dsn: x }\npipelines: {}\n";
+    static const char none[]     = "version: 1\nkafka: { bootstrap.servers: b }\npostgres: { dsn: x }\npipelines: {}\n";
     struct parsed     pd;
 
     pd = parse_many(6, "    source: { group: g, topics: [", "t#, ", 16, "] }");

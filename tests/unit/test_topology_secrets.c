@@ -17,7 +17,8 @@ static const struct {
     { 3, "postgres: { dsn: 'user=x password=CANARY', oops: 1 }", "postgres: { dsn: ***, oops: *** }" },
     { 3, "postgres: { oops: 1, dsn: dbname=CANARY }", "postgres: { oops: ***, dsn: *** }" },
     { 2, "kafka: { bootstrap.servers: b, sasl.password: CANARY, debug: all }", "sasl.password: ***, debug: all }" },
-    { 2, "kafka: { bootstrap.servers: b, ssl.key.pem: CANARY, ssl.key.password: CANARY, debug: all }", "ssl.key.password: ***" },
+    { 2, "kafka: { bootstrap.servers: b, ssl.key.pem: CANARY, ssl.key.password: CANARY, debug: all }",
+      "ssl.key.password: ***" },
     { 2, "kafka: { bootstrap.servers: b, ssl.keystore.password: CANARY, debug: all }", "ssl.keystore.password: ***" },
     /* the value itself is wrong */
     { 3, "postgres: { dsn: [CANARY] }", "dsn: [***]" },
@@ -29,7 +30,8 @@ static const struct {
     { 3, "postgres: { dsn: \"CANARY${PAWL_TEST_UNSET}\" }", "dsn: *** }" },
     { 3, "postgres: { dsn: \"${PAWL_TEST_UNSET\" , password: CANARY }", "password: *** }" },
     { 2, "kafka: { bootstrap.servers: b, sasl.password: [CANARY, CANARY] }", "sasl.password: [***, ***] }" },
-    { 2, "kafka: { bootstrap.servers: b, sasl.password: 1.5, ssl.key.pem: [CANARY] }", "sasl.password: ***, ssl.key.pem: [***] }" },
+    { 2, "kafka: { bootstrap.servers: b, sasl.password: 1.5, ssl.key.pem: [CANARY] }",
+      "sasl.password: ***, ssl.key.pem: [***] }" },
     { 2, "kafka: { bootstrap.servers: 'user:CANARY@b://', sasl.password: CANARY }", NULL },
     { 2, "kafka: { bootstrap.servers: 'kafka://user:CANARY@b' }", "bootstrap.servers: *** }" },
     /* the key is misspelt, unknown, twice or in the wrong place */
@@ -52,7 +54,8 @@ static const struct {
     { 8, "    workers: 0 # password: CANARY", "workers: 0 #***" },
     { 8, "    workers: 0 # was postgres://u:CANARY@h/db", "workers: 0 #***" },
     /* by an alias, before and behind */
-    { 2, "kafka: { bootstrap.servers: b, client.id: &p CANARY, sasl.password: *p, debug: all }", "client.id: ***, sasl.password: ***" },
+    { 2, "kafka: { bootstrap.servers: b, client.id: &p CANARY, sasl.password: *p, debug: all }",
+      "client.id: ***, sasl.password: ***" },
     { 8, "    x: &p [CANARY]\n    y: { password: *p }", "x: &p [***]" },
     /* over lines */
     { 3, "postgres:\n  dsn: >\n    dbname=x\n    password=CANARY\n  x: 1", NULL },
@@ -126,8 +129,9 @@ Test(topology_secrets, credentials_of_kafka_and_values_from_files_are_marked)
 
     cr_assert_geq(fd, 0);
     cr_assert_eq(write(fd, "id-from-file\n", 13), 13);
-    (void)snprintf(text, sizeof(text),
-                   "kafka: { bootstrap.servers: b, sasl.username: u, sasl.password: p, client.id: '${file:%s}', ssl.key.pem: k }", path);
+    (void)snprintf(
+        text, sizeof(text),
+        "kafka: { bootstrap.servers: b, sasl.username: u, sasl.password: p, client.id: '${file:%s}', ssl.key.pem: k }", path);
     pd = parse_with(2, text);
     cr_assert_eq(unlink(path), 0);
     assert_good(pd);
@@ -174,11 +178,39 @@ Test(topology_secrets, what_the_environment_gives_is_not_shown_when_it_is_wrong)
 
 Test(topology_secrets, names_are_judged_generously)
 {
-    static const char *const secret[] = { "dsn",         "DSN",           "dns",        "dsnn",   "password",        "sasl.password", "pasword",
-                                          "passwrod",    "db_passwd",     "PGPASSWORD", "secret", "client.secret",   "secrets",       "ssl.key.pem",
-                                          "credentials", "aws-credential", "passphrase", "pwd",    "sasl.jaas.config" };
-    static const char *const open[]   = { "source", "topics", "group", "path", "plugin", "ssl.key.location", "version", "listen",
-                                          "start",  "topic",  "token.endpoint.url", "batch", "passes", "" };
+    static const char *const secret[] = { "dsn",
+                                          "DSN",
+                                          "dns",
+                                          "dsnn",
+                                          "password",
+                                          "sasl.password",
+                                          "pasword",
+                                          "passwrod",
+                                          "db_passwd",
+                                          "PGPASSWORD",
+                                          "secret",
+                                          "client.secret",
+                                          "secrets",
+                                          "ssl.key.pem",
+                                          "credentials",
+                                          "aws-credential",
+                                          "passphrase",
+                                          "pwd",
+                                          "sasl.jaas.config" };
+    static const char *const open[]   = { "source",
+                                          "topics",
+                                          "group",
+                                          "path",
+                                          "plugin",
+                                          "ssl.key.location",
+                                          "version",
+                                          "listen",
+                                          "start",
+                                          "topic",
+                                          "token.endpoint.url",
+                                          "batch",
+                                          "passes",
+                                          "" };
 
     for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++)
         cr_expect(pw_secret_name(secret[i], strlen(secret[i])), "%s", secret[i]);
@@ -188,8 +220,14 @@ Test(topology_secrets, names_are_judged_generously)
 
 Test(topology_secrets, shapes_are_judged_by_their_text)
 {
-    static const char *const secret[] = { "postgres://u:p@h/db", "host=h password=p", "host=h password = p", "http://u:p/q@h", "u:p@h", "a -----BEGIN PRIVATE KEY-----" };
-    static const char *const open[]   = { "postgres://h/db", "postgres://u@h/db", "host=h user=u", "localhost:9092", "password", "a@b", ":a@b", "mail: a@b.c", "http://h/x@y" };
+    static const char *const secret[] = {
+        "postgres://u:p@h/db",          "host=h password=p", "host=h password = p", "http://u:p/q@h", "u:p@h",
+        "a -----BEGIN PRIVATE KEY-----"
+    };
+    static const char *const open[] = {
+        "postgres://h/db", "postgres://u@h/db", "host=h user=u", "localhost:9092", "password", "a@b", ":a@b",
+        "mail: a@b.c",     "http://h/x@y"
+    };
 
     for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++)
         cr_expect(pw_secret_text(secret[i], strlen(secret[i])), "%s", secret[i]);

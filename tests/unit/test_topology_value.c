@@ -14,8 +14,10 @@
 
 Test(topology_value, whole_numbers_are_decimal_without_ornaments)
 {
-    static const char *const bad[] = { "", "-", "+1", "01", "00", "1 ", " 1", "0x10", "1_000", "1e3", "1.0", "one", "--1", "-01" };
-    int64_t                  v;
+    static const char *const bad[] = {
+        "", "-", "+1", "01", "00", "1 ", " 1", "0x10", "1_000", "1e3", "1.0", "one", "--1", "-01"
+    };
+    int64_t v;
 
     cr_assert(pw_value_int("0", &v) && v == 0);
     cr_assert(pw_value_int("42", &v) && v == 42);
@@ -49,7 +51,9 @@ Test(topology_value, durations_have_a_unit)
         const char *text;
         int64_t     ms;
     } good[] = { { "0ms", 0 }, { "100ms", 100 }, { "10s", 10000 }, { "5m", 300000 }, { "2h", 7200000 }, { "7d", 604800000 } };
-    static const char *const bad[] = { "", "10", "ms", "10 s", "10S", "10sec", "1.5s", "-1s", "01s", "1s1s", "8MiB", "1us", "1w" };
+    static const char *const bad[] = {
+        "", "10", "ms", "10 s", "10S", "10sec", "1.5s", "-1s", "01s", "1s1s", "8MiB", "1us", "1w"
+    };
     char    text[32];
     int64_t v;
 
@@ -70,8 +74,8 @@ Test(topology_value, sizes_have_a_unit)
         int64_t     bytes;
     } good[] = { { "0B", 0 }, { "512B", 512 }, { "64KiB", 65536 }, { "8MiB", 8388608 }, { "3GiB", INT64_C(3221225472) } };
     static const char *const bad[] = { "", "8", "8MB", "8mib", "8 MiB", "8M", "8k", "1.5GiB", "10s", "8TiB" };
-    char    text[32];
-    int64_t v;
+    char                     text[32];
+    int64_t                  v;
 
     for (size_t i = 0; i < N(good); i++) {
         cr_expect(pw_value_size(good[i].text, &v) && v == good[i].bytes, "%s", good[i].text);
@@ -225,8 +229,9 @@ Test(topology_expand, a_file_that_others_may_open_is_refused_with_the_cure)
     expect_file_error("x", 1, 0644, "FILE is open to everybody (mode 0644); run: chmod 0400 FILE");
     expect_file_error("x", 1, 0401, "FILE is open to everybody (mode 0401); run: chmod 0400 FILE");
     expect_file_error("x", 1, 0602, "FILE is open to everybody (mode 0602); run: chmod 0400 FILE");
-    expect_file_error("x", 1, 0460, root ? "FILE is open to its group (mode 0460); run: chmod 0440 FILE"
-                                         : "FILE is open to its group (mode 0460); run: chmod 0400 FILE");
+    expect_file_error("x", 1, 0460,
+                      root ? "FILE is open to its group (mode 0460); run: chmod 0440 FILE" :
+                             "FILE is open to its group (mode 0460); run: chmod 0400 FILE");
     if (!root)
         expect_file_error("x", 1, 0440, "FILE is open to its group (mode 0440); run: chmod 0400 FILE");
 }
