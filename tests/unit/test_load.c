@@ -188,8 +188,8 @@ static pawl_port      ports[PW_TABLE_MAX + 1];
 static pawl_migration migrations[PW_TABLE_MAX + 1];
 static pawl_metric    metrics[PW_TABLE_MAX + 1];
 static char           texts[PW_TABLE_MAX + 1][16];
-static char           large[PW_MIGRATION_MAX + 1];
-static pawl_plugin    desc;
+static _Alignas(16) char large[PW_MIGRATION_MAX + 1];
+static pawl_plugin desc;
 
 static pawl_span span(const void *items, uint32_t count, size_t stride)
 {
@@ -386,7 +386,7 @@ Test(descriptor, pointers_must_lead_into_static_data_and_code)
     desc.options.items = (const char *)options + 4;
     refused("options: the table is not inside");
     describe();
-    desc.options = span(metrics + PW_TABLE_MAX, 256, 4096);
+    desc.options = span(large + PW_MIGRATION_MAX / 2, 256, 4096); /* a MiB, which ends behind all our data */
     refused("options: the table is not inside");
     describe();
     desc.plan = (pawl_rc(*)(void *, pawl_ctx *, const pawl_msg *))(uintptr_t)texts;
