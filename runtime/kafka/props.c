@@ -80,7 +80,7 @@ static const struct pw_kafka_prop table[] = {
     { "enable.gapless.guarantee", OWNED, "the runtime configures its producers" },
     { "enable.idempotence", OWNED, "the runtime configures its producers" },
     { "enable.metrics.push", OWNED, "it is always off; metrics are served under http.listen" },
-    { "enable.partition.eof", OWNED, "the worker does not use it" },
+    { "enable.partition.eof", OWNED, "the worker needs the end of a partition to measure its lag" },
     { "enabled_events", OWNED, "the worker chooses the events it serves" },
     { "group.id", OWNED, "use source.group of the pipeline" },
     { "group.instance.id", OWNED, "it is made of instance, pipeline and slot, so that a restart does not rebalance" },
@@ -94,7 +94,7 @@ static const struct pw_kafka_prop table[] = {
     { "offset.store.method", OWNED, "PostgreSQL holds the position; nothing else may store it" },
     { "offset.store.path", OWNED, "PostgreSQL holds the position; nothing else may store it" },
     { "offset.store.sync.interval.ms", OWNED, "PostgreSQL holds the position; nothing else may store it" },
-    { "statistics.interval.ms", OWNED, "the worker needs the statistics at its own interval" },
+    { "statistics.interval.ms", OWNED, "the worker measures by itself; see http.listen" },
     { "transaction.timeout.ms", OWNED, "the runtime configures its producers" },
     { "transactional.id", OWNED, "it is made of group and partition, so that a zombie is fenced" },
 

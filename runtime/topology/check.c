@@ -84,8 +84,8 @@ static void check_kafka(struct pw_report *rp, const struct pw_node *kafka, const
         { "session.timeout.ms", "heartbeat.interval.ms", PW_KAFKA_SESSION_TIMEOUT_MS, PW_KAFKA_HEARTBEAT_INTERVAL_MS, 3, 1,
           "more than three times" },
         { "receive.message.max.bytes", "fetch.max.bytes", 100000000, 52428800, 1, 512, "at least 512 more than" },
-        { "socket.timeout.ms", "fetch.wait.max.ms", 60000, 500, 1, 1000, "at least 1000 more than" },
-        { "reconnect.backoff.max.ms", "reconnect.backoff.ms", 10000, 100, 1, 0, "at least" },
+        { "socket.timeout.ms", "fetch.wait.max.ms", 60000, PW_KAFKA_FETCH_WAIT_MAX_MS, 1, 1000, "at least 1000 more than" },
+        { "reconnect.backoff.max.ms", "reconnect.backoff.ms", PW_KAFKA_RECONNECT_BACKOFF_MAX_MS, 100, 1, 0, "at least" },
     };
 
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {

@@ -285,3 +285,13 @@ Test(topology_limits, an_alias_bomb_is_refused_before_it_grows)
     assert_says(pd, "t.yaml:11:36: the file has more than 10000 keys and values, aliases expanded");
     parsed_done(&pd);
 }
+
+Test(topology_limits, kafka_properties_that_just_fit_each_other_are_taken)
+{
+    struct parsed pd = parse_with(2, "kafka: { bootstrap.servers: b, session.timeout.ms: 6000, heartbeat.interval.ms: 1999, "
+                                     "fetch.max.bytes: 99999488, socket.timeout.ms: 1100, reconnect.backoff.ms: 1000 }");
+
+    assert_good(pd);
+    cr_assert_eq(pd.tp->kafka_n, 6);
+    parsed_done(&pd);
+}
