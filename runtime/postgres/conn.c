@@ -154,14 +154,14 @@ static int check_server(struct pw_conn *co, struct pw_err *err)
 
 int pw_conn_open(struct pw_conn *co, const struct pw_conn_settings *se, struct pw_err *err)
 {
-    char        options[320];
+    char        options[400];
     const char *keys[]   = { "dbname", "application_name", "options", "target_session_attrs", "tcp_user_timeout", "keepalives_idle",
                              "keepalives_interval", "keepalives_count", "client_encoding", NULL };
     const char *values[] = { se->dsn, se->application_name, options, "read-write", TCP_USER_TIMEOUT, "5", "3", "3", "UTF8", NULL };
 
     (void)snprintf(options, sizeof(options),
                    "-c statement_timeout=%u -c idle_in_transaction_session_timeout=%u -c lock_timeout=%u -c DateStyle=ISO "
-                   "-c default_transaction_isolation=read\\ committed -c search_path=pg_catalog",
+                   "-c standard_conforming_strings=on -c default_transaction_isolation=read\\ committed -c search_path=pg_catalog",
                    se->statement_timeout_ms, se->idle_in_transaction_timeout_ms, se->lock_timeout_ms);
     pw_conn_close(co);
     co->answer_timeout_us = (int64_t)(se->statement_timeout_ms + ANSWER_GRACE_MS) * 1000;

@@ -1,11 +1,15 @@
 #include "worker/tx.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "worker/tx_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PLANS_FIRST_US 1000000
+#define PLANS_MAX_US   60000000
 
 enum { KIND_OUTPUT = 1, KIND_DEAD = 2 };
 
@@ -213,6 +217,8 @@ int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err
     if (tx->inst->pl->n_migrations &&
         check_version(tx, scratch, pw_arena_strndup(scratch, desc->id.p, desc->id.n), desc->db_version_min, desc->db_version, err) < 0)
         return -1;
+    tx->plans_for_us   = PLANS_FIRST_US;
+    tx->plans_until_us = pw_clock_us() + tx->plans_for_us;
     if (prepare_ours(tx, scratch, err) < 0 || pw_tx_prepare_claim(tx, err) < 0)
         return -1;
     return prepare_plugin(tx, scratch, err);
@@ -613,15 +619,31 @@ static int read_fence(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
     return missing ? -1 : 0;
 }
 
+/* A plan that was made while a table was small goes on scanning it when it is large, until the next ANALYZE. So plans are
+ * forgotten, often at first and then once a minute; it travels with the first trip. */
+static int queue_discard(struct pw_tx *tx, bool *ret_queued, struct pw_err *err)
+{
+    int64_t now = pw_clock_us();
+
+    *ret_queued = now >= tx->plans_until_us;
+    if (!*ret_queued)
+        return 0;
+    tx->plans_for_us   = tx->plans_for_us * 2 < PLANS_MAX_US ? tx->plans_for_us * 2 : PLANS_MAX_US;
+    tx->plans_until_us = now + tx->plans_for_us;
+    return pw_conn_queue_sql(tx->co, "DISCARD PLANS", err);
+}
+
 int pw_tx_open(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
 {
+    bool discarded = false;
+
     tx->commit_sent        = false;
     ba->calls.cell         = decode_cell;
     ba->calls.cell_arg     = ba->ar;
-    if (pw_conn_queue_prepared(tx->co, "pawl_begin", 0, NULL, NULL, err) < 0 || queue_fence(tx, ba, err) < 0 || queue_reads(tx, ba, err) < 0 ||
-        pw_conn_sync(tx->co, err) < 0)
+    if (pw_conn_queue_prepared(tx->co, "pawl_begin", 0, NULL, NULL, err) < 0 || queue_discard(tx, &discarded, err) < 0 ||
+        queue_fence(tx, ba, err) < 0 || queue_reads(tx, ba, err) < 0 || pw_conn_sync(tx->co, err) < 0)
         return pw_err_wrap(err, "send the first trip");
-    if (pw_conn_done(tx->co, NULL, err) < 0 || read_fence(tx, ba, err) < 0 || read_reads(tx, ba, err) < 0)
+    if (pw_conn_done(tx->co, NULL, err) < 0 || (discarded && pw_conn_done(tx->co, NULL, err) < 0) || read_fence(tx, ba, err) < 0 || read_reads(tx, ba, err) < 0)
         return -1;
     return pw_conn_synced(tx->co, err);
 }

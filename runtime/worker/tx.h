@@ -22,6 +22,7 @@ struct pw_tx {
     struct pw_array fence[7], outbox[13], grown[3], claim[3];
     bool (*lost)(void *arg); /* asked right before COMMIT: has the group taken the partitions away? */
     void *lost_arg;
+    int64_t plans_until_us, plans_for_us; /* PostgreSQL plans its prepared statements anew then; how long they are kept */
     bool  commit_sent; /* and its answer not read: in doubt if the connection dies now */
 };
 
