@@ -357,11 +357,11 @@ static const struct {
       "    2 | kafka: { bootstrap.servers: localhost:9092, fetch.max.bytes: 100000000 }\n"
       "      |                                                              ^~~~~~~~~\n" },
     { 2, "kafka: { bootstrap.servers: b, reconnect.backoff.ms: 1001 }",
-      "t.yaml:2:55: 'reconnect.backoff.max.ms' (1000) must be at least 'reconnect.backoff.ms' (1001)\n"
+      "t.yaml:2:54: 'reconnect.backoff.max.ms' (1000) must be at least 'reconnect.backoff.ms' (1001)\n"
       "    2 | kafka: { bootstrap.servers: b, reconnect.backoff.ms: 1001 }\n"
       "      |                                                      ^~~~\n" },
     { 2, "kafka: { bootstrap.servers: b, socket.timeout.ms: 1099 }",
-      "t.yaml:2:52: 'socket.timeout.ms' (1099) must be at least 1000 more than 'fetch.wait.max.ms' (100)\n"
+      "t.yaml:2:51: 'socket.timeout.ms' (1099) must be at least 1000 more than 'fetch.wait.max.ms' (100)\n"
       "    2 | kafka: { bootstrap.servers: b, socket.timeout.ms: 1099 }\n"
       "      |                                                   ^~~~\n" },
     { 2, "kafka: { bootstrap.servers: localhost:9092, client.id: }",
