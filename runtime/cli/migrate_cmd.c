@@ -23,7 +23,8 @@ static PGconn *open_database(const char *dsn, struct pw_err *err)
 
     if (PQstatus(conn) == CONNECTION_OK)
         return conn;
-    (void)pw_err_set(err, PW_D_RETRY, "connect to PostgreSQL: %.*s", (int)strcspn(PQerrorMessage(conn), "\n"), PQerrorMessage(conn));
+    (void)pw_err_set(err, PW_D_RETRY, "connect to PostgreSQL: %.*s", (int)strcspn(PQerrorMessage(conn), "\n"),
+                     PQerrorMessage(conn));
     PQfinish(conn);
     return NULL;
 }
@@ -46,7 +47,8 @@ static int migrate(const struct job *job, const char *owner, const struct pw_mig
         first = first >= applied ? first - applied : 0;
     }
     for (size_t i = first; i < first + applied; i++)
-        (void)printf("%s: %s step %" PRIu32 " '%s'\n", owner, job->dry_run ? "would apply" : "applied", steps[i].version, steps[i].name);
+        (void)printf("%s: %s step %" PRIu32 " '%s'\n", owner, job->dry_run ? "would apply" : "applied", steps[i].version,
+                     steps[i].name);
     if (applied == 0)
         (void)printf("%s: up to date at step %" PRIu32 "\n", owner, n ? steps[n - 1].version : 0);
     (void)fflush(stdout); /* before an error goes to stderr */
@@ -86,7 +88,8 @@ static int load_plugins(struct pw_arena *ar, const struct pw_topology *tp, struc
     return 0;
 }
 
-static int migrate_all(const struct job *job, const struct pw_topology *tp, struct pw_plugin *const *plugins, struct pw_err *err)
+static int migrate_all(const struct job *job, const struct pw_topology *tp, struct pw_plugin *const *plugins,
+                       struct pw_err *err)
 {
     if (migrate(job, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, err) < 0)
         return -1;
@@ -103,7 +106,7 @@ static int run(struct pw_arena *ar, const struct pw_topology *tp, int dry_run)
 {
     struct pw_plugin **plugins = pw_arena_array(ar, tp->pipelines_n, sizeof(struct pw_plugin *));
     struct job         job     = { .ar = ar, .dry_run = dry_run };
-    struct pw_err      err;
+    struct pw_err      err     = { 0 };
     int                rc;
 
     if (load_plugins(ar, tp, plugins, &err) < 0)

@@ -65,13 +65,13 @@ static int verdict(const struct pw_topology *tp, const struct pw_pipeline *pl, i
     if (n == sizeof(answer) && answer == 0)
         return -1; /* it has printed why */
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        return pw_cli_fail(-1, "%s:%d: pipeline '%s': plugin %s did not load within %d s", tp->file, pl->line, pl->name, pl->plugin_path,
-                           LOAD_SECONDS);
+        return pw_cli_fail(-1, "%s:%d: pipeline '%s': plugin %s did not load within %d s", tp->file, pl->line, pl->name,
+                           pl->plugin_path, LOAD_SECONDS);
     if (WIFSIGNALED(status))
-        return pw_cli_fail(-1, "%s:%d: pipeline '%s': plugin %s crashed while it was loaded: SIG%s", tp->file, pl->line, pl->name, pl->plugin_path,
-                           sigabbrev_np(WTERMSIG(status)));
-    return pw_cli_fail(-1, "%s:%d: pipeline '%s': plugin %s ended the process with exit code %d while it was loaded", tp->file, pl->line, pl->name,
-                       pl->plugin_path, WEXITSTATUS(status));
+        return pw_cli_fail(-1, "%s:%d: pipeline '%s': plugin %s crashed while it was loaded: SIG%s", tp->file, pl->line,
+                           pl->name, pl->plugin_path, sigabbrev_np(WTERMSIG(status)));
+    return pw_cli_fail(-1, "%s:%d: pipeline '%s': plugin %s ended the process with exit code %d while it was loaded", tp->file,
+                       pl->line, pl->name, pl->plugin_path, WEXITSTATUS(status));
 }
 
 static int check_apart(const struct pw_topology *tp, const struct pw_pipeline *pl)
@@ -90,15 +90,16 @@ static int check_apart(const struct pw_topology *tp, const struct pw_pipeline *p
         child(tp, pl, fds[1], nonce);
     }
     (void)close(fds[1]);
-    rc = pid < 0 ? pw_cli_fail(-1, "no process to check a plugin in: %s", strerror(errno)) : verdict(tp, pl, fds[0], pid, nonce);
+    rc = pid < 0 ? pw_cli_fail(-1, "no process to check a plugin in: %s", strerror(errno)) :
+                   verdict(tp, pl, fds[0], pid, nonce);
     (void)close(fds[0]);
     return rc;
 }
 
 int pw_cmd_validate(const struct pw_cli_args *args)
 {
-    struct pw_arena    *ar = pw_arena_new(0);
-    struct pw_topology *tp = pw_cli_topology(ar, args->arg);
+    struct pw_arena    *ar  = pw_arena_new(0);
+    struct pw_topology *tp  = pw_cli_topology(ar, args->arg);
     size_t              bad = 0;
 
     if (tp && pw_cli_opt(args, "--plugins"))

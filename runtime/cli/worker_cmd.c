@@ -66,7 +66,7 @@ static int load(struct pw_arena *ar, const struct pw_cli_args *args, int fd, str
     const char         *file = pw_cli_opt(args, PW_WORKER_OPT_TOPOLOGY), *name = pw_cli_opt(args, PW_WORKER_OPT_PIPELINE);
     struct pw_topology *tp   = NULL;
     struct pw_buf       text = { 0 }, report = { 0 };
-    int                 rc   = read_all(fd, &text, err);
+    int                 rc = read_all(fd, &text, err);
 
     (void)close(fd);
     if (rc == 0)
@@ -90,18 +90,19 @@ static int config_error(struct pw_blackbox *bb, const char *text)
 
 int pw_cmd_worker(const struct pw_cli_args *args)
 {
-    struct pw_worker_args w     = { .control_fd = descriptor(args, PW_WORKER_OPT_CONTROL_FD) };
-    int64_t          slot       = number(args, PW_WORKER_OPT_SLOT, UINT32_MAX);
-    int64_t          generation = number(args, PW_WORKER_OPT_GENERATION, UINT32_MAX);
-    int              topology   = descriptor(args, PW_WORKER_OPT_TOPOLOGY_FD), box = descriptor(args, PW_WORKER_OPT_BLACKBOX_FD);
-    const char      *pipeline   = pw_cli_opt(args, PW_WORKER_OPT_PIPELINE);
+    struct pw_worker_args w          = { .control_fd = descriptor(args, PW_WORKER_OPT_CONTROL_FD) };
+    int64_t               slot       = number(args, PW_WORKER_OPT_SLOT, UINT32_MAX);
+    int64_t               generation = number(args, PW_WORKER_OPT_GENERATION, UINT32_MAX);
+    int              topology = descriptor(args, PW_WORKER_OPT_TOPOLOGY_FD), box = descriptor(args, PW_WORKER_OPT_BLACKBOX_FD);
+    const char      *pipeline = pw_cli_opt(args, PW_WORKER_OPT_PIPELINE);
     struct pw_arena *ar;
     struct pw_err    err;
     int              code;
 
-    if (w.control_fd < 0 || topology < 0 || box < 0 || slot < 0 || generation < 1 || !pipeline || !pw_cli_opt(args, PW_WORKER_OPT_TOPOLOGY) ||
-        !pw_cli_opt(args, PW_WORKER_OPT_PLUGIN))
-        return pw_cli_fail(PW_CLI_EXIT_USAGE, "worker: started by hand, or by another version; `pawl run TOPOLOGY` starts workers");
+    if (w.control_fd < 0 || topology < 0 || box < 0 || slot < 0 || generation < 1 || !pipeline ||
+        !pw_cli_opt(args, PW_WORKER_OPT_TOPOLOGY) || !pw_cli_opt(args, PW_WORKER_OPT_PLUGIN))
+        return pw_cli_fail(PW_CLI_EXIT_USAGE,
+                           "worker: started by hand, or by another version; `pawl run TOPOLOGY` starts workers");
     w.slot        = (uint32_t)slot;
     w.generation  = (uint32_t)generation;
     w.plugin_path = pw_cli_opt(args, PW_WORKER_OPT_PLUGIN);

@@ -43,8 +43,8 @@ static char *room(struct pw_array *arr, size_t n, struct pw_err *err)
         return NULL;
     }
     if (at + 4 + n > arr->max_bytes) {
-        (void)pw_err_set(err, PW_D_ISOLATE, "%u values make more than %zu bytes of one parameter: the batch is too large", arr->n + 1,
-                         arr->max_bytes);
+        (void)pw_err_set(err, PW_D_ISOLATE, "%u values make more than %zu bytes of one parameter: the batch is too large",
+                         arr->n + 1, arr->max_bytes);
         return NULL;
     }
     if (at + 4 + n + 1 > arr->buf.cap)
@@ -137,7 +137,7 @@ static int text_check(const char *s, size_t n, struct pw_err *err)
 {
     const unsigned char *p    = (const unsigned char *)s;
     const uint64_t       ones = UINT64_C(0x0101010101010101), tops = UINT64_C(0x8080808080808080);
-    size_t               i    = 0;
+    size_t               i = 0;
 
     while (i < n) {
         uint64_t word;
@@ -152,7 +152,8 @@ static int text_check(const char *s, size_t n, struct pw_err *err)
         for (size_t stop = n - i < 8 ? n : i + 8; i < stop; i += len) {
             len = sequence(p + i, n - i);
             if (len == 0 && p[i] == 0)
-                return pw_err_set(err, PW_D_REJECT, "text of %zu bytes has a NUL byte at %zu, which PostgreSQL can't store", n, i);
+                return pw_err_set(err, PW_D_REJECT, "text of %zu bytes has a NUL byte at %zu, which PostgreSQL can't store", n,
+                                  i);
             if (len == 0)
                 return pw_err_set(err, PW_D_REJECT, "text of %zu bytes is not UTF-8: byte %#x at %zu", n, p[i], i);
         }
@@ -162,17 +163,20 @@ static int text_check(const char *s, size_t n, struct pw_err *err)
 
 static int put_text(struct pw_array *arr, const char *p, size_t n, struct pw_err *err)
 {
-    return text_check(p, n, err) < 0 ? -1 : put_raw(arr, p, n, err);
+    char *to = room(arr, n, err); /* before the text is looked at: a size may lie */
+
+    if (!to || text_check(p, n, err) < 0)
+        return -1;
+    if (n)
+        memcpy(to + 4, p, n);
+    return add(arr, to, n);
 }
 
 static int put_json(struct pw_array *arr, const char *p, size_t n, struct pw_err *err)
 {
-    char *to;
+    char *to = room(arr, n < SIZE_MAX ? n + 1 : n, err);
 
-    if (text_check(p, n, err) < 0)
-        return -1;
-    to = room(arr, n + 1, err);
-    if (!to)
+    if (!to || text_check(p, n, err) < 0)
         return -1;
     to[4] = 1; /* version of jsonb's wire form */
     if (n)
@@ -182,7 +186,7 @@ static int put_json(struct pw_array *arr, const char *p, size_t n, struct pw_err
 
 static int put_numeric(struct pw_array *arr, const char *p, size_t n, struct pw_err *err)
 {
-    char  *to = room(arr, pw_numeric_room(n), err);
+    char  *to = room(arr, n < arr->max_bytes ? pw_numeric_room(n) : n, err);
     size_t len;
 
     if (!to || pw_numeric_encode(p, n, to + 4, &len, err) < 0)
@@ -194,7 +198,8 @@ static int put_time(struct pw_array *arr, int64_t us, struct pw_err *err)
 {
     if (us != INT64_MAX && us != INT64_MIN) {
         if (us < TIME_MIN + PW_PG_EPOCH_US)
-            return pw_err_set(err, PW_D_REJECT, "time of %lld microseconds since 1970 is outside what PostgreSQL holds", (long long)us);
+            return pw_err_set(err, PW_D_REJECT, "time of %lld microseconds since 1970 is outside what PostgreSQL holds",
+                              (long long)us);
         us -= PW_PG_EPOCH_US;
     }
     return put64(arr, (uint64_t)us, err);

@@ -28,20 +28,17 @@ static const struct {
 /* How a result type is read. */
 enum form { BOOL, INT2, INT4, INT8, FLOAT4, FLOAT8, NUMERIC, PLAIN, STAMP, DATE, UUID, JSONB };
 static const struct {
-    Oid         oid;
-    enum form   form;
-    int32_t     type;
-    int         bytes; /* exactly; -1: any */
+    Oid       oid;
+    enum form form;
+    int32_t   type;
+    int       bytes; /* exactly; -1: any */
 } cells[] = {
-    { 16, BOOL, PAWL_V_BOOL, 1 },        { 20, INT8, PAWL_V_I64, 8 },
-    { 25, PLAIN, PAWL_V_TEXT, -1 },      { 23, INT4, PAWL_V_I64, 4 },
-    { 1700, NUMERIC, PAWL_V_NUMERIC, -1 }, { 1184, STAMP, PAWL_V_TIME_US, 8 },
-    { 1082, DATE, PAWL_V_DATE, 4 },      { 17, PLAIN, PAWL_V_BYTES, -1 },
-    { 2950, UUID, PAWL_V_UUID, 16 },     { 3802, JSONB, PAWL_V_JSON, -1 },
-    { 701, FLOAT8, PAWL_V_F64, 8 },      { 21, INT2, PAWL_V_I64, 2 },
-    { 700, FLOAT4, PAWL_V_F64, 4 },      { 1043, PLAIN, PAWL_V_TEXT, -1 },
-    { 1042, PLAIN, PAWL_V_TEXT, -1 },    { 19, PLAIN, PAWL_V_TEXT, -1 },
-    { 114, PLAIN, PAWL_V_JSON, -1 },     { 1114, STAMP, PAWL_V_TIME_US, 8 },
+    { 16, BOOL, PAWL_V_BOOL, 1 },     { 20, INT8, PAWL_V_I64, 8 },           { 25, PLAIN, PAWL_V_TEXT, -1 },
+    { 23, INT4, PAWL_V_I64, 4 },      { 1700, NUMERIC, PAWL_V_NUMERIC, -1 }, { 1184, STAMP, PAWL_V_TIME_US, 8 },
+    { 1082, DATE, PAWL_V_DATE, 4 },   { 17, PLAIN, PAWL_V_BYTES, -1 },       { 2950, UUID, PAWL_V_UUID, 16 },
+    { 3802, JSONB, PAWL_V_JSON, -1 }, { 701, FLOAT8, PAWL_V_F64, 8 },        { 21, INT2, PAWL_V_I64, 2 },
+    { 700, FLOAT4, PAWL_V_F64, 4 },   { 1043, PLAIN, PAWL_V_TEXT, -1 },      { 1042, PLAIN, PAWL_V_TEXT, -1 },
+    { 19, PLAIN, PAWL_V_TEXT, -1 },   { 114, PLAIN, PAWL_V_JSON, -1 },       { 1114, STAMP, PAWL_V_TIME_US, 8 },
 };
 #define CELLS_N (sizeof(cells) / sizeof(cells[0]))
 
@@ -50,21 +47,16 @@ static const struct {
     Oid         oid;
     const char *name, *cast;
 } strangers[] = {
-    { 18, "\"char\"", "text" },          { 26, "oid", "bigint" },
-    { 28, "xid", "text::bigint" },       { 142, "xml", "text" },
-    { 600, "point", "text" },            { 650, "cidr", "text" },
-    { 705, "unknown", "text" },          { 790, "money", "numeric" },
-    { 829, "macaddr", "text" },          { 869, "inet", "text" },
-    { 1000, "boolean[]", "text" },       { 1005, "smallint[]", "text" },
-    { 1007, "integer[]", "text" },       { 1009, "text[]", "text" },
-    { 1015, "varchar[]", "text" },       { 1016, "bigint[]", "text" },
-    { 1083, "time", "text" },            { 1186, "interval", "text" },
-    { 1231, "numeric[]", "text" },       { 1266, "timetz", "text" },
-    { 1560, "bit", "text" },             { 1562, "bit varying", "text" },
-    { 2249, "record", "text" },          { 2278, "void", "text" },
-    { 3904, "int4range", "text" },       { 3906, "numrange", "text" },
-    { 3908, "tsrange", "text" },         { 3910, "tstzrange", "text" },
-    { 3912, "daterange", "text" },       { 3926, "int8range", "text" },
+    { 18, "\"char\"", "text" },      { 26, "oid", "bigint" },       { 28, "xid", "text::bigint" },
+    { 142, "xml", "text" },          { 600, "point", "text" },      { 650, "cidr", "text" },
+    { 705, "unknown", "text" },      { 790, "money", "numeric" },   { 829, "macaddr", "text" },
+    { 869, "inet", "text" },         { 1000, "boolean[]", "text" }, { 1005, "smallint[]", "text" },
+    { 1007, "integer[]", "text" },   { 1009, "text[]", "text" },    { 1015, "varchar[]", "text" },
+    { 1016, "bigint[]", "text" },    { 1083, "time", "text" },      { 1186, "interval", "text" },
+    { 1231, "numeric[]", "text" },   { 1266, "timetz", "text" },    { 1560, "bit", "text" },
+    { 1562, "bit varying", "text" }, { 2249, "record", "text" },    { 2278, "void", "text" },
+    { 3904, "int4range", "text" },   { 3906, "numrange", "text" },  { 3908, "tsrange", "text" },
+    { 3910, "tstzrange", "text" },   { 3912, "daterange", "text" }, { 3926, "int8range", "text" },
 };
 
 static int known(int32_t type)
@@ -113,12 +105,14 @@ int pw_cell_check(Oid oid, const char *column, struct pw_err *err)
         return 0;
     for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++)
         if (strangers[i].oid == oid)
-            return pw_err_set(err, PW_D_FATAL, "column '%s' is of type %s, which the plugin ABI does not have; cast it in the statement: %s::%s",
+            return pw_err_set(err, PW_D_FATAL,
+                              "column '%s' is of type %s, which the plugin ABI does not have; cast it in the statement: %s::%s",
                               column, strangers[i].name, column, strangers[i].cast);
-    return pw_err_set(err, PW_D_FATAL,
-                      "column '%s' is of the type with oid %u (select %u::regtype), which the plugin ABI does not have; cast it in the "
-                      "statement, most likely %s::text",
-                      column, oid, oid, column);
+    return pw_err_set(
+        err, PW_D_FATAL,
+        "column '%s' is of the type with oid %u (select %u::regtype), which the plugin ABI does not have; cast it in the "
+        "statement, most likely %s::text",
+        column, oid, oid, column);
 }
 
 static int stamp(int64_t us, pawl_value *out, struct pw_err *err)

@@ -14,8 +14,8 @@
 #define PW_PG_EPOCH_DAYS INT64_C(10957)
 
 /* What a PAWL_V_* is in PostgreSQL. 0 and NULL for a type that is none, PAWL_V_NULL too. */
-Oid pw_type_oid(int32_t pawl_type);
-Oid pw_type_array_oid(int32_t pawl_type);
+Oid         pw_type_oid(int32_t pawl_type);
+Oid         pw_type_array_oid(int32_t pawl_type);
 const char *pw_type_sql(int32_t pawl_type); /* "bigint" */
 /* For messages: "I64"; "unknown" for a type that is none. */
 const char *pw_type_name(int32_t pawl_type);

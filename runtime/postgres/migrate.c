@@ -15,10 +15,10 @@
 #define HEX         65
 
 struct run {
-    PGconn     *conn;
-    const char *owner;
+    PGconn                       *conn;
+    const char                   *owner;
     const struct pw_migrate_step *steps;
-    size_t      n;
+    size_t                        n;
 };
 
 /* ---- Errors ---- */
@@ -39,10 +39,10 @@ static int line_of(const char *sql, long position)
 /* What of a failed result a person needs: severity is known, so message, code, detail and hint. where: "" or " at line 3". */
 static int result_error(PGconn *conn, const PGresult *res, const char *sql, const char *what, struct pw_err *err)
 {
-    const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
-    const char *text  = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-    const char *more  = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL) : NULL;
-    const char *at    = res ? PQresultErrorField(res, PG_DIAG_STATEMENT_POSITION) : NULL;
+    const char *state     = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+    const char *text      = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    const char *more      = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL) : NULL;
+    const char *at        = res ? PQresultErrorField(res, PG_DIAG_STATEMENT_POSITION) : NULL;
     char        where[32] = "";
 
     if (!more && res)
@@ -55,7 +55,8 @@ static int result_error(PGconn *conn, const PGresult *res, const char *sql, cons
 
         return pw_err_set(err, PW_D_RETRY, "%s: %.*s", what, len, said);
     }
-    (void)pw_err_set(err, pw_sqlstate_disp(state), "%s%s: %s (SQLSTATE %s)%s%s", what, where, text, state, more ? ": " : "", more ? more : "");
+    (void)pw_err_set(err, pw_sqlstate_disp(state), "%s%s: %s (SQLSTATE %s)%s%s", what, where, text, state, more ? ": " : "",
+                     more ? more : "");
     memcpy(err->sqlstate, state, strnlen(state, 5) + 1);
     err->sqlstate[5] = 0;
     return -1;
@@ -136,9 +137,9 @@ static int64_t wait_ms(void)
  * that has the lock would wait for that one in turn. */
 static int lock(PGconn *conn, struct pw_err *err)
 {
-    int64_t     until = pw_clock_us() + wait_ms() * 1000;
-    char        key[32];
-    int         got = 0;
+    int64_t until = pw_clock_us() + wait_ms() * 1000;
+    char    key[32];
+    int     got = 0;
 
     (void)snprintf(key, sizeof(key), "%lld", (long long)PW_MIGRATE_LOCK_KEY);
     for (;;) {
@@ -147,9 +148,10 @@ static int lock(PGconn *conn, struct pw_err *err)
         if (got)
             return 0;
         if (pw_clock_us() >= until)
-            return pw_err_set(err, PW_D_RETRY,
-                              "another migration of this database holds advisory lock %s for longer than %lld ms; see pg_locks for its process",
-                              key, (long long)wait_ms());
+            return pw_err_set(
+                err, PW_D_RETRY,
+                "another migration of this database holds advisory lock %s for longer than %lld ms; see pg_locks for its process",
+                key, (long long)wait_ms());
         (void)nanosleep(&(struct timespec){ 0, POLL_MS * 1000000L }, NULL); /* cut short is fine */
     }
 }
@@ -158,7 +160,8 @@ static void unlock(PGconn *conn)
 {
     struct pw_err ignored;
 
-    (void)exec_number(conn, "SELECT pg_advisory_unlock($1::bigint)", PW_MIGRATE_LOCK_KEY, &ignored); /* the end of the session does it too */
+    (void)exec_number(conn, "SELECT pg_advisory_unlock($1::bigint)", PW_MIGRATE_LOCK_KEY,
+                      &ignored); /* the end of the session does it too */
 }
 
 /* ---- pawl.migrations ---- */
@@ -177,8 +180,9 @@ static const char table_sql[] =
 
 static int have_table(PGconn *conn, int *ret, struct pw_err *err)
 {
-    return ask(conn, "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-                     " WHERE n.nspname = 'pawl' AND c.relname = 'migrations')",
+    return ask(conn,
+               "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+               " WHERE n.nspname = 'pawl' AND c.relname = 'migrations')",
                NULL, ret, err);
 }
 
@@ -225,21 +229,26 @@ static int compare(const struct run *r, const PGresult *rows, struct pw_err *err
         char        hex[HEX];
 
         if (i >= r->n)
-            return pw_err_set(err, PW_D_FATAL, "the database has step %ld '%s', which is newer than what is being migrated; use the version that brought it",
-                              version, name);
+            return pw_err_set(
+                err, PW_D_FATAL,
+                "the database has step %ld '%s', which is newer than what is being migrated; use the version that brought it",
+                version, name);
         if (version > (long)r->steps[i].version)
-            return pw_err_set(err, PW_D_FATAL,
-                              "step %u '%s' is missing in the database, though the later step %ld '%s' was applied; a step was slipped in before "
-                              "one that is in use: give it a higher number",
-                              r->steps[i].version, r->steps[i].name, version, name);
+            return pw_err_set(
+                err, PW_D_FATAL,
+                "step %u '%s' is missing in the database, though the later step %ld '%s' was applied; a step was slipped in before "
+                "one that is in use: give it a higher number",
+                r->steps[i].version, r->steps[i].name, version, name);
         if (version < (long)r->steps[i].version)
-            return pw_err_set(err, PW_D_FATAL, "the database has step %ld '%s', which is not among the steps; it was removed or renumbered",
+            return pw_err_set(err, PW_D_FATAL,
+                              "the database has step %ld '%s', which is not among the steps; it was removed or renumbered",
                               version, name);
         checksum(r->steps[i].sql, hex);
         if (strcmp(hex, PQgetvalue(rows, (int)i, 2)) != 0)
-            return pw_err_set(err, PW_D_FATAL,
-                              "step %ld '%s' was applied with other SQL (sha256 %.12s..., now %.12s...); restore it, and put the change into a new step",
-                              version, name, PQgetvalue(rows, (int)i, 2), hex);
+            return pw_err_set(
+                err, PW_D_FATAL,
+                "step %ld '%s' was applied with other SQL (sha256 %.12s..., now %.12s...); restore it, and put the change into a new step",
+                version, name, PQgetvalue(rows, (int)i, 2), hex);
     }
     return 0;
 }
@@ -256,7 +265,8 @@ static int applied_n(const struct run *r, size_t *ret_n, struct pw_err *err)
         return -1;
     if (!table)
         return 0;
-    rows = query(r->conn, "SELECT version, name, checksum FROM pawl.migrations WHERE owner = $1 ORDER BY version", 1, args, err);
+    rows =
+        query(r->conn, "SELECT version, name, checksum FROM pawl.migrations WHERE owner = $1 ORDER BY version", 1, args, err);
     if (!rows)
         return -1;
     rc = compare(r, rows, err);
@@ -274,7 +284,8 @@ static int record(const struct run *r, const struct pw_migrate_step *st, struct 
 
     (void)snprintf(version, sizeof(version), "%u", st->version);
     checksum(st->sql, hex);
-    res = query(r->conn, "INSERT INTO pawl.migrations (owner, version, name, checksum) VALUES ($1, $2::integer, $3, $4)", 4, args, err);
+    res = query(r->conn, "INSERT INTO pawl.migrations (owner, version, name, checksum) VALUES ($1, $2::integer, $3, $4)", 4,
+                args, err);
     PQclear(res);
     return res ? 0 : -1;
 }
@@ -312,7 +323,8 @@ static int read_results(PGconn *conn, const char *sql, int in_tx, struct pw_err 
             if (rc == 0)
                 rc = result_error(conn, res, sql, "SQL", err);
         } else if (rc == 0 && in_tx && is_transaction_control(PQcmdStatus(res))) {
-            rc = pw_err_set(err, PW_D_FATAL, "%s has no place in a step, which is one transaction with its row in pawl.migrations",
+            rc = pw_err_set(err, PW_D_FATAL,
+                            "%s has no place in a step, which is one transaction with its row in pawl.migrations",
                             PQcmdStatus(res));
         }
         PQclear(res);
@@ -324,7 +336,7 @@ static int run_sql(PGconn *conn, const struct pw_migrate_step *st, struct pw_err
 {
     int no_tx = (st->flags & PAWL_MIG_NO_TX) != 0;
     /* The extended protocol takes one statement only; the simple one would make several into a transaction. */
-    int sent  = no_tx ? PQsendQueryParams(conn, st->sql, 0, NULL, NULL, NULL, NULL, 0) : PQsendQuery(conn, st->sql);
+    int sent = no_tx ? PQsendQueryParams(conn, st->sql, 0, NULL, NULL, NULL, NULL, 0) : PQsendQuery(conn, st->sql);
 
     if (!sent)
         return result_error(conn, NULL, NULL, "send", err);
@@ -343,7 +355,9 @@ static int step_in_tx(const struct run *r, const struct pw_migrate_step *st, str
         if (PQstatus(r->conn) != CONNECTION_OK)
             add_advice(err, "run `pawl migrate` again: it finds out whether the step was committed");
         else if (strcmp(err->sqlstate, "55P03") == 0)
-            add_advice(err, "somebody held the table for longer than 10 s; nothing of the step was applied, run `pawl migrate` again at a quieter time");
+            add_advice(
+                err,
+                "somebody held the table for longer than 10 s; nothing of the step was applied, run `pawl migrate` again at a quieter time");
         else
             add_advice(err, "the step was rolled back; correct the cause and run `pawl migrate` again");
         return -1;
@@ -354,7 +368,9 @@ static int step_in_tx(const struct run *r, const struct pw_migrate_step *st, str
 static int step_no_tx(const struct run *r, const struct pw_migrate_step *st, struct pw_err *err)
 {
     if (run_sql(r->conn, st, err) < 0 || record(r, st, err) < 0) {
-        add_advice(err, "this step runs outside a transaction: look at what it left behind (an invalid index?), then run `pawl migrate` again");
+        add_advice(
+            err,
+            "this step runs outside a transaction: look at what it left behind (an invalid index?), then run `pawl migrate` again");
         return -1;
     }
     return 0;
@@ -365,7 +381,7 @@ static int apply_from(const struct run *r, size_t from, size_t *ret_applied, str
     for (size_t i = from; i < r->n; i++) {
         const struct pw_migrate_step *st = &r->steps[i];
         struct pw_err                 ignored;
-        int rc = st->flags & PAWL_MIG_NO_TX ? step_no_tx(r, st, err) : step_in_tx(r, st, err);
+        int                           rc = st->flags & PAWL_MIG_NO_TX ? step_no_tx(r, st, err) : step_in_tx(r, st, err);
 
         (void)exec(r->conn, "RESET ALL", &ignored); /* what the step SET; a dead connection shows in the next step */
         if (rc < 0)
@@ -385,10 +401,11 @@ static int check_steps(const struct run *r, struct pw_err *err)
         const struct pw_migrate_step *st = &r->steps[i];
 
         if (st->version <= last || st->version > VERSION_MAX)
-            return pw_err_set(err, PW_D_FATAL, "step %u '%s' after step %u: versions ascend from 1", st->version, st->name, last);
+            return pw_err_set(err, PW_D_FATAL, "step %u '%s' after step %u: versions ascend from 1", st->version, st->name,
+                              last);
         if (strlen(st->sql) > PW_MIGRATE_STEP_BYTES)
-            return pw_err_set(err, PW_D_FATAL, "step %u '%s' has %zu bytes of SQL, at most %u", st->version, st->name, strlen(st->sql),
-                              PW_MIGRATE_STEP_BYTES);
+            return pw_err_set(err, PW_D_FATAL, "step %u '%s' has %zu bytes of SQL, at most %u", st->version, st->name,
+                              strlen(st->sql), PW_MIGRATE_STEP_BYTES);
         if (st->flags & ~PAWL_MIG_NO_TX)
             return pw_err_set(err, PW_D_FATAL, "step %u '%s' has unknown flags %#x", st->version, st->name, st->flags);
         last = st->version;
@@ -433,8 +450,8 @@ static int apply(const struct run *r, int dry_run, size_t *ret_applied, struct p
     return rc;
 }
 
-int pw_migrate_apply(PGconn *conn, const char *owner, const struct pw_migrate_step *steps, size_t n, int dry_run, size_t *ret_applied,
-                     struct pw_err *err)
+int pw_migrate_apply(PGconn *conn, const char *owner, const struct pw_migrate_step *steps, size_t n, int dry_run,
+                     size_t *ret_applied, struct pw_err *err)
 {
     struct run r = { conn, owner, steps, n };
 

@@ -31,13 +31,13 @@ struct pw_migrate_step {
  * A step's SQL may be several statements, but no BEGIN, COMMIT or COPY. With PAWL_MIG_NO_TX it is one statement, run outside
  * a transaction and without lock_timeout (CREATE INDEX CONCURRENTLY waits for others by design); its row is written after
  * it, so it must be repeatable: a process that dies between the two runs it again. Settings a step made end with it. */
-int pw_migrate_apply(PGconn *conn, const char *owner, const struct pw_migrate_step *steps, size_t n, int dry_run, size_t *ret_applied,
-                     struct pw_err *err) PW_MUST_CHECK;
+int pw_migrate_apply(PGconn *conn, const char *owner, const struct pw_migrate_step *steps, size_t n, int dry_run,
+                     size_t *ret_applied, struct pw_err *err) PW_MUST_CHECK;
 /* The version the database has for owner, 0 if none. The schema pawl need not exist. */
 int pw_migrate_version(PGconn *conn, const char *owner, uint32_t *ret_version, struct pw_err *err) PW_MUST_CHECK;
 
 /* The runtime's own steps, from runtime/postgres/schema/NNN_*.sql embedded at build time. */
 extern const struct pw_migrate_step pw_migrate_runtime[];
-extern const size_t pw_migrate_runtime_n;
+extern const size_t                 pw_migrate_runtime_n;
 
 #endif

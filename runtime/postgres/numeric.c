@@ -77,7 +77,7 @@ static int scan_exponent(const char *p, const char *end, int64_t *ret_exponent)
 /* Returns 0 if the text is no decimal. */
 static int scan(const char *p, size_t n, struct decimal *d)
 {
-    const char *end = p + n, *last;
+    const char *end    = p + n, *last;
     int64_t     before = 0, after = 0, exponent = 0;
     int         seen_point = 0;
 
@@ -122,7 +122,7 @@ static int64_t put_digits(const struct decimal *d, int64_t weight, char *to)
 {
     const char *p       = d->p;
     int64_t     missing = 4 * (weight + 1) - d->point; /* zeros in front of the first group, 0 to 3 */
-    int64_t     left    = d->digits, n = 0;
+    int64_t     left = d->digits, n = 0;
 
     while (left > 0) {
         unsigned group = 0;

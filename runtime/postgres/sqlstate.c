@@ -5,7 +5,7 @@
 
 /* The first row whose prefix matches decides, so single codes stand before their class. */
 static const struct {
-    const char *prefix;
+    const char  *prefix;
     enum pw_disp disp;
 } table[] = {
     { "40", PW_D_RETRY },      /* serialization failure, deadlock */

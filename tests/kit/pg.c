@@ -45,7 +45,8 @@ static int usable(const char *dir)
 static const char *bindir(void)
 {
     static char        found[400];
-    static const char *patterns[] = { "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/usr/bin", "/usr/local/bin" };
+    static const char *patterns[] = { "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/usr/bin",
+                                      "/usr/local/bin" };
     const char        *env        = getenv("PAWL_PG_BINDIR");
 
     if (found[0])
@@ -173,8 +174,8 @@ static int failed(const struct pw_kit_pg *pg, const char *what, struct pw_err *e
 
 static int init_data(const struct pw_kit_pg *pg, struct pw_err *err)
 {
-    char *argv[] = { "initdb", "-D", (char *)pg->data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
-                     NULL };
+    char *argv[] = { "initdb", "-D", (char *)pg->data, "-U",         "postgres",  "-A",
+                     "trust",  "-E", "UTF8",           "--locale=C", "--no-sync", NULL };
     pid_t pid    = spawn(pg, "initdb", argv);
     int   status = -1;
 
@@ -196,10 +197,11 @@ static int write_settings(const struct pw_kit_pg *pg, const char *const *extra, 
     f = fopen(path, "ae");
     if (!f)
         return pw_err_sys(err, PW_D_FATAL, "open %s", path);
-    (void)fprintf(f,
-                  "listen_addresses = ''\nunix_socket_directories = '%s'\nport = %d\nfsync = off\nsynchronous_commit = off\n"
-                  "full_page_writes = off\nshared_buffers = '32MB'\nmax_connections = 60\nmax_wal_size = '256MB'\nlog_line_prefix = '%%m [%%p] '\n",
-                  pg->dir, PW_KIT_PG_PORT);
+    (void)fprintf(
+        f,
+        "listen_addresses = ''\nunix_socket_directories = '%s'\nport = %d\nfsync = off\nsynchronous_commit = off\n"
+        "full_page_writes = off\nshared_buffers = '32MB'\nmax_connections = 60\nmax_wal_size = '256MB'\nlog_line_prefix = '%%m [%%p] '\n",
+        pg->dir, PW_KIT_PG_PORT);
     for (int i = 0; extra && extra[i] && i < EXTRA; i++)
         (void)fprintf(f, "%s\n", extra[i]);
     bad = ferror(f);
@@ -257,7 +259,7 @@ int pw_kit_pg_start(struct pw_kit_pg *pg, const char *const *extra, struct pw_er
     memset(pg, 0, sizeof(*pg));
     if (missing)
         return pw_err_set(err, PW_D_FATAL, "%s", missing);
-    (void)pick_user(&pg->uid, &pg->gid); /* asked just before */
+    (void)pick_user(&pg->uid, &pg->gid);                             /* asked just before */
     (void)snprintf(pg->dir, sizeof(pg->dir), "/tmp/pawl-pg-XXXXXX"); /* short: a socket's path has 107 bytes */
     if (!mkdtemp(pg->dir)) {
         pg->dir[0] = 0;
@@ -269,7 +271,8 @@ int pw_kit_pg_start(struct pw_kit_pg *pg, const char *const *extra, struct pw_er
     (void)snprintf(pg->log, sizeof(pg->log), "%s/log", pg->dir);
     (void)snprintf(pg->dsn, sizeof(pg->dsn), "host=%s port=%d user=postgres dbname=postgres", pg->dir, PW_KIT_PG_PORT);
     fd = open(pg->log, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0 || fchown(fd, pg->uid, pg->gid) < 0 || chown(pg->dir, pg->uid, pg->gid) < 0 || chmod(pg->dir, 0755) < 0 || close(fd) < 0)
+    if (fd < 0 || fchown(fd, pg->uid, pg->gid) < 0 || chown(pg->dir, pg->uid, pg->gid) < 0 || chmod(pg->dir, 0755) < 0 ||
+        close(fd) < 0)
         return pw_err_sys(err, PW_D_FATAL, "prepare %s", pg->dir);
     if (init_data(pg, err) < 0 || write_settings(pg, extra, err) < 0)
         return -1;

@@ -13,13 +13,13 @@
 enum pw_kit_pg_stop { PW_KIT_PG_SMART, PW_KIT_PG_FAST, PW_KIT_PG_IMMEDIATE /* as after a crash */ };
 
 struct pw_kit_pg {
-    char  dir[64];      /* holds data/, the socket and the log; removed by stop */
+    char  dir[64]; /* holds data/, the socket and the log; removed by stop */
     char  data[80], log[80];
-    char  dsn[160];     /* superuser postgres, database postgres */
-    pid_t pid;          /* of the postmaster, 0: not running */
+    char  dsn[160]; /* superuser postgres, database postgres */
+    pid_t pid;      /* of the postmaster, 0: not running */
     uid_t uid;
     gid_t gid;
-    pid_t owner;        /* the process that started it, and ends it at its exit */
+    pid_t owner; /* the process that started it, and ends it at its exit */
 };
 
 /* Why there is no PostgreSQL to start, or NULL. A test that needs one says so and skips. */

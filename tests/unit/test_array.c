@@ -10,20 +10,35 @@
 
 /* Every allocation of the code under test is counted, by the linker's --wrap. */
 static unsigned allocations;
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t each);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t each);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n) { allocations++; return __real_malloc(n); }
-void *__wrap_calloc(size_t n, size_t each) { allocations++; return __real_calloc(n, each); }
-void *__wrap_realloc(void *p, size_t n) { allocations++; return __real_realloc(p, n); }
+void           *__real_malloc(size_t n);
+void           *__real_calloc(size_t n, size_t each);
+void           *__real_realloc(void *p, size_t n);
+void           *__wrap_malloc(size_t n);
+void           *__wrap_calloc(size_t n, size_t each);
+void           *__wrap_realloc(void *p, size_t n);
+void           *__wrap_malloc(size_t n)
+{
+    allocations++;
+    return __real_malloc(n);
+}
+void *__wrap_calloc(size_t n, size_t each)
+{
+    allocations++;
+    return __real_calloc(n, each);
+}
+void *__wrap_realloc(void *p, size_t n)
+{
+    allocations++;
+    return __real_realloc(p, n);
+}
 
 static struct pw_array arr;
 static struct pw_err   err;
 
-static void teardown(void) { pw_array_done(&arr); }
+static void teardown(void)
+{
+    pw_array_done(&arr);
+}
 
 TestSuite(array, .fini = teardown);
 
@@ -34,7 +49,7 @@ static void put(pawl_value v)
 
 static void refuse(pawl_value v, enum pw_disp disp, const char *why)
 {
-    uint32_t n = arr.n;
+    uint32_t n     = arr.n;
     size_t   bytes = n ? arr.buf.n : 0;
 
     cr_assert_eq(pw_array_put(&arr, &v, &err), -1, "was taken: %s", why);
@@ -76,7 +91,10 @@ static void expect_one(int32_t type, pawl_value v, const char *element, size_t n
     pw_array_done(&arr);
 }
 
-static pawl_bytes bytes(const char *p, size_t n) { return (pawl_bytes){ p, n }; }
+static pawl_bytes bytes(const char *p, size_t n)
+{
+    return (pawl_bytes){ p, n };
+}
 
 Test(array, the_wire_form_is_a_header_and_length_prefixed_elements)
 {
@@ -87,7 +105,8 @@ Test(array, the_wire_form_is_a_header_and_length_prefixed_elements)
     expect("\0\0\0\1\0\0\0\1\0\0\0\x14\0\0\0\3\0\0\0\1"
            "\0\0\0\x08\0\0\0\0\0\0\0\1"
            "\xff\xff\xff\xff"
-           "\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xff", 48);
+           "\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xff",
+           48);
 }
 
 Test(array, an_empty_array_has_no_dimension)
@@ -95,7 +114,9 @@ Test(array, an_empty_array_has_no_dimension)
     pw_array_init(&arr, PAWL_V_TEXT);
     expect("\0\0\0\0\0\0\0\0\0\0\0\x19", 12);
     put(pawl_text(pawl_cstr("a")));
-    expect("\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0\1\0\0\0\1" "a", 25);
+    expect("\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0\1\0\0\0\1"
+           "a",
+           25);
 }
 
 Test(array, each_type_has_its_element)
@@ -144,24 +165,36 @@ Test(array, text_must_be_utf8_without_nul)
         { "\0", 1, "NUL byte at 0" },
         { "abc\0def", 7, "NUL byte at 3" },
         { "12345678\0", 9, "NUL byte at 8" },
-        { "1234567\0" "9", 9, "NUL byte at 7" },
+        { "1234567\0"
+          "9",
+          9, "NUL byte at 7" },
         { "0123456789abcde\0", 16, "NUL byte at 15" },
         { "\x80", 1, "byte 0x80 at 0" },
         { "abcdefgh\xff", 9, "byte 0xff at 8" },
-        { "\xc0\x80", 2, "0xc0" },              /* overlong NUL */
+        { "\xc0\x80", 2, "0xc0" }, /* overlong NUL */
         { "\xc1\xbf", 2, "0xc1" },
-        { "\xe0\x9f\xbf", 3, "0xe0" },          /* overlong */
-        { "\xed\xa0\x80", 3, "0xed" },          /* surrogate */
-        { "\xf0\x8f\xbf\xbf", 4, "0xf0" },      /* overlong */
-        { "\xf4\x90\x80\x80", 4, "0xf4" },      /* above U+10FFFF */
+        { "\xe0\x9f\xbf", 3, "0xe0" },     /* overlong */
+        { "\xed\xa0\x80", 3, "0xed" },     /* surrogate */
+        { "\xf0\x8f\xbf\xbf", 4, "0xf0" }, /* overlong */
+        { "\xf4\x90\x80\x80", 4, "0xf4" }, /* above U+10FFFF */
         { "\xf5\x80\x80\x80", 4, "0xf5" },
-        { "\xc3", 1, "0xc3 at 0" },             /* cut off */
+        { "\xc3", 1, "0xc3 at 0" }, /* cut off */
         { "1234567\xe2\x82", 9, "0xe2 at 7" },
         { "1234567\xe2\x82\x41", 10, "0xe2 at 7" },
         { "\xf0\x9f\x98", 3, "0xf0" },
     };
-    static const char *const good[] = { "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
-                                        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "1234567\xe2\x82\xac" "abcdefgh\xf0\x9f\x98\x80", "\1" };
+    static const char *const good[] = { "\x7f",
+                                        "\xc2\x80",
+                                        "\xdf\xbf",
+                                        "\xe0\xa0\x80",
+                                        "\xed\x9f\xbf",
+                                        "\xee\x80\x80",
+                                        "\xef\xbf\xbf",
+                                        "\xf0\x90\x80\x80",
+                                        "\xf4\x8f\xbf\xbf",
+                                        "1234567\xe2\x82\xac"
+                                        "abcdefgh\xf0\x9f\x98\x80",
+                                        "\1" };
 
     pw_array_init(&arr, PAWL_V_TEXT);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -256,7 +289,17 @@ Test(array, holds_as_much_as_its_limit_and_not_a_byte_more)
     pw_array_reset(&arr);
     put(pawl_text(bytes(value, 30)));
     refuse(pawl_text(bytes(value, 27)), PW_D_ISOLATE, "the batch is too large");
-    refuse(pawl_text(bytes(value, SIZE_MAX / 2)), PW_D_REJECT, "");
+    refuse(pawl_text(bytes(value, SIZE_MAX)), PW_D_REJECT, "at most 60");
+    pw_array_done(&arr);
+    for (size_t i = 0; i < 4; i++) { /* a size that lies is refused before a byte is read */
+        int32_t t = (int32_t[]){ PAWL_V_BYTES, PAWL_V_JSON, PAWL_V_NUMERIC, PAWL_V_TEXT }[i];
+
+        pw_array_init(&arr, t);
+        refuse((pawl_value){ .type = t, .b = bytes(value, SIZE_MAX) }, PW_D_REJECT, "at most");
+        refuse((pawl_value){ .type = t, .b = bytes(value, SIZE_MAX - 1) }, PW_D_REJECT, "at most");
+        refuse((pawl_value){ .type = t, .b = bytes(value, PW_ARRAY_MAX_BYTES) }, PW_D_REJECT, "at most");
+        pw_array_done(&arr);
+    }
 }
 
 Test(array, a_refused_first_value_leaves_an_empty_array)
@@ -279,10 +322,14 @@ Test(array, a_rewind_drops_what_came_after_the_mark)
     put(pawl_null());
     put(pawl_text(pawl_cstr("bcd")));
     pw_array_rewind(&arr, one);
-    expect("\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0\1\0\0\0\1" "a", 25);
+    expect("\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0\1\0\0\0\1"
+           "a",
+           25);
     pw_array_rewind(&arr, empty);
     put(pawl_text(pawl_cstr("z")));
-    expect("\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0\1\0\0\0\1" "z", 25);
+    expect("\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\1\0\0\0\1\0\0\0\1"
+           "z",
+           25);
 }
 
 Test(array, the_typed_forms_write_what_the_general_one_writes)
@@ -291,16 +338,16 @@ Test(array, the_typed_forms_write_what_the_general_one_writes)
     int         n;
     char        copy[256];
 
-#define SAME(type, typed, general)                                  \
-    do {                                                            \
-        pw_array_init(&arr, type);                                  \
-        cr_assert_eq(typed, 0);                                     \
-        pw_array_finish(&arr, &p, &n);                              \
-        memcpy(copy, p, (size_t)n);                                 \
-        pw_array_reset(&arr);                                       \
-        put(general);                                               \
-        expect(copy, (size_t)n);                                    \
-        pw_array_done(&arr);                                        \
+#define SAME(type, typed, general)     \
+    do {                               \
+        pw_array_init(&arr, type);     \
+        cr_assert_eq(typed, 0);        \
+        pw_array_finish(&arr, &p, &n); \
+        memcpy(copy, p, (size_t)n);    \
+        pw_array_reset(&arr);          \
+        put(general);                  \
+        expect(copy, (size_t)n);       \
+        pw_array_done(&arr);           \
     } while (0)
     SAME(PAWL_V_I64, pw_array_put_i64(&arr, -77, &err), pawl_i64(-77));
     SAME(PAWL_V_BOOL, pw_array_put_bool(&arr, 1, &err), pawl_bool(1));
@@ -314,16 +361,16 @@ Test(array, a_warm_array_allocates_nothing)
 {
     struct pw_array all[PAWL_V_DATE + 1];
     pawl_value      v[PAWL_V_DATE + 1] = {
-        [PAWL_V_BOOL] = pawl_bool(1),
-        [PAWL_V_I64] = pawl_i64(5),
-        [PAWL_V_F64] = pawl_f64(0.5),
-        [PAWL_V_NUMERIC] = pawl_numeric(pawl_cstr("12345.67")),
-        [PAWL_V_TEXT] = pawl_text(pawl_cstr("POL-000417 \xd0\x9f")),
-        [PAWL_V_BYTES] = pawl_blob(pawl_cstr("bytes")),
-        [PAWL_V_TIME_US] = pawl_time_us(1),
-        [PAWL_V_UUID] = pawl_uuid((const uint8_t *)"0123456789abcdef"),
-        [PAWL_V_JSON] = pawl_json(pawl_cstr("{\"a\": 1}")),
-        [PAWL_V_DATE] = pawl_date(1),
+             [PAWL_V_BOOL]    = pawl_bool(1),
+             [PAWL_V_I64]     = pawl_i64(5),
+             [PAWL_V_F64]     = pawl_f64(0.5),
+             [PAWL_V_NUMERIC] = pawl_numeric(pawl_cstr("12345.67")),
+             [PAWL_V_TEXT]    = pawl_text(pawl_cstr("POL-000417 \xd0\x9f")),
+             [PAWL_V_BYTES]   = pawl_blob(pawl_cstr("bytes")),
+             [PAWL_V_TIME_US] = pawl_time_us(1),
+             [PAWL_V_UUID]    = pawl_uuid((const uint8_t *)"0123456789abcdef"),
+             [PAWL_V_JSON]    = pawl_json(pawl_cstr("{\"a\": 1}")),
+             [PAWL_V_DATE]    = pawl_date(1),
     };
     unsigned cold;
 

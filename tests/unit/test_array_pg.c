@@ -83,10 +83,11 @@ static void round_trip(int32_t type, const pawl_value *v, const char *const *tex
         pawl_value back = cell(res, (int)i, 0), text = cell(res, (int)i, 1);
         pawl_value null = pawl_null();
 
-        cr_expect(same(&back, v[i].b.p || v[i].i || v[i].type != PAWL_V_TEXT ? &v[i] : &null), "%s %zu comes back", pw_type_name(type), i);
+        cr_expect(same(&back, v[i].b.p || v[i].i || v[i].type != PAWL_V_TEXT ? &v[i] : &null), "%s %zu comes back",
+                  pw_type_name(type), i);
         if (texts[i])
-            cr_expect(text.b.n == strlen(texts[i]) && memcmp(text.b.p, texts[i], text.b.n) == 0, "%s %zu: PostgreSQL read '%.*s'",
-                      pw_type_name(type), i, (int)text.b.n, (const char *)text.b.p);
+            cr_expect(text.b.n == strlen(texts[i]) && memcmp(text.b.p, texts[i], text.b.n) == 0,
+                      "%s %zu: PostgreSQL read '%.*s'", pw_type_name(type), i, (int)text.b.n, (const char *)text.b.p);
         else
             cr_expect_eq(text.type, PAWL_V_NULL);
     }
@@ -101,14 +102,19 @@ static void round_trip(int32_t type, const pawl_value *v, const char *const *tex
         _Static_assert(sizeof(v_) / sizeof(v_[0]) == sizeof(t_) / sizeof(t_[0]), ""); \
         round_trip(type, v_, t_, sizeof(v_) / sizeof(v_[0]));                         \
     } while (0)
-#define L(...) { __VA_ARGS__ }
+#define L(...)      \
+    {               \
+        __VA_ARGS__ \
+    }
 
 Test(array_pg, values_of_every_type_are_what_was_meant_and_come_back)
 {
     TRIP(PAWL_V_BOOL, L(pawl_bool(1), pawl_null(), pawl_bool(0)), L("true", NULL, "false"));
-    TRIP(PAWL_V_I64, L(pawl_i64(INT64_MIN), pawl_i64(0), pawl_i64(INT64_MAX)), L("-9223372036854775808", "0", "9223372036854775807"));
+    TRIP(PAWL_V_I64, L(pawl_i64(INT64_MIN), pawl_i64(0), pawl_i64(INT64_MAX)),
+         L("-9223372036854775808", "0", "9223372036854775807"));
     TRIP(PAWL_V_F64, L(pawl_f64(-2.5), pawl_f64(1e300), pawl_f64(__builtin_inf())), L("-2.5", "1e+300", "Infinity"));
-    TRIP(PAWL_V_TEXT, L(pawl_text(pawl_cstr("h\xc3\xa9llo")), pawl_text(pawl_cstr("{a,\"b\\")), pawl_null()), L("h\xc3\xa9llo", "{a,\"b\\", NULL));
+    TRIP(PAWL_V_TEXT, L(pawl_text(pawl_cstr("h\xc3\xa9llo")), pawl_text(pawl_cstr("{a,\"b\\")), pawl_null()),
+         L("h\xc3\xa9llo", "{a,\"b\\", NULL));
     TRIP(PAWL_V_BYTES, L(pawl_blob(((pawl_bytes){ "\0\xff", 2 })), pawl_null()), L("\\x00ff", NULL));
     TRIP(PAWL_V_UUID, L(pawl_uuid((const uint8_t *)"0123456789abcdef")), L("30313233-3435-3637-3839-616263646566"));
     TRIP(PAWL_V_JSON, L(pawl_json(pawl_cstr("{\"a\": [1, null]}")), pawl_null()), L("{\"a\": [1, null]}", NULL));
@@ -121,7 +127,8 @@ Test(array_pg, values_of_every_type_are_what_was_meant_and_come_back)
          L(pawl_date(0), pawl_date(19675), pawl_date(-1), pawl_date(INT64_MAX), pawl_date(INT64_MIN), pawl_date(-2440588),
            pawl_date(INT64_C(2145031948) + 10957)),
          L("1970-01-01", "2023-11-14", "1969-12-31", "infinity", "-infinity", "4714-11-24 BC", "5874897-12-31"));
-    TRIP(PAWL_V_NUMERIC, L(pawl_numeric(pawl_cstr("0.00")), pawl_numeric(pawl_cstr("-12345.678900")), pawl_numeric(pawl_cstr("NaN"))),
+    TRIP(PAWL_V_NUMERIC,
+         L(pawl_numeric(pawl_cstr("0.00")), pawl_numeric(pawl_cstr("-12345.678900")), pawl_numeric(pawl_cstr("NaN"))),
          L("0.00", "-12345.678900", "NaN"));
 }
 
@@ -171,24 +178,26 @@ Test(array_pg, twenty_thousand_decimals_mean_to_postgresql_what_its_own_parser_r
     pw_array_init(&numbers, PAWL_V_NUMERIC);
     pw_array_init(&texts, PAWL_V_TEXT);
     for (int i = 0; i < 20000; i++) {
-        size_t n = decimal(&seed, text);
+        size_t     n = decimal(&seed, text);
         pawl_value v = pawl_numeric((pawl_bytes){ text, n });
 
         cr_assert_eq(pw_array_put(&numbers, &v, &err), 0, "%s", err.text);
         cr_assert_eq(pw_array_put_text(&texts, text, n, &err), 0);
     }
-    res = ask("SELECT t, x::text, t::numeric::text FROM unnest($1, $2) AS u(x, t) WHERE x::text IS DISTINCT FROM t::numeric::text LIMIT 5", &numbers,
-              &texts);
+    res = ask(
+        "SELECT t, x::text, t::numeric::text FROM unnest($1, $2) AS u(x, t) WHERE x::text IS DISTINCT FROM t::numeric::text LIMIT 5",
+        &numbers, &texts);
     for (int i = 0; i < PQntuples(res); i++)
-        cr_expect(false, "'%s' became %s, PostgreSQL reads %s", PQgetvalue(res, i, 0), PQgetvalue(res, i, 1), PQgetvalue(res, i, 2));
+        cr_expect(false, "'%s' became %s, PostgreSQL reads %s", PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
+                  PQgetvalue(res, i, 2));
     PQclear(res);
     res = ask("SELECT t::numeric, t::numeric::text FROM unnest($1) AS u(t)", &texts, NULL);
     cr_assert_eq(PQntuples(res), 20000);
     for (int i = 0; i < PQntuples(res); i++) {
         pawl_value got = cell(res, i, 0), want = cell(res, i, 1);
 
-        cr_assert(got.b.n == want.b.n && memcmp(got.b.p, want.b.p, got.b.n) == 0, "read %.*s, PostgreSQL prints %.*s", (int)got.b.n,
-                  (const char *)got.b.p, (int)want.b.n, (const char *)want.b.p);
+        cr_assert(got.b.n == want.b.n && memcmp(got.b.p, want.b.p, got.b.n) == 0, "read %.*s, PostgreSQL prints %.*s",
+                  (int)got.b.n, (const char *)got.b.p, (int)want.b.n, (const char *)want.b.p);
     }
     PQclear(res);
     pw_array_done(&numbers);

@@ -5,8 +5,14 @@
 
 static struct pw_arena *ar;
 
-static void setup(void) { ar = pw_arena_new(0); }
-static void teardown(void) { ar = pw_arena_free(ar); }
+static void setup(void)
+{
+    ar = pw_arena_new(0);
+}
+static void teardown(void)
+{
+    ar = pw_arena_free(ar);
+}
 
 TestSuite(cell, .init = setup, .fini = teardown);
 
@@ -58,7 +64,8 @@ Test(cell, times_and_dates_count_from_1970)
         pawl_value    v;
 
         cr_expect_eq(decode(1184, "\x7f\xfc\xa2\xfe\xc4\xc8\x1f\xfe", 8).i, INT64_MAX - 1);
-        cr_expect_eq(pw_cell_decode(1184, "\x7f\xfc\xa2\xfe\xc4\xc8\x20\x00", 8, ar, &v, &err), -1, "later than 1970 + INT64_MAX");
+        cr_expect_eq(pw_cell_decode(1184, "\x7f\xfc\xa2\xfe\xc4\xc8\x20\x00", 8, ar, &v, &err), -1,
+                     "later than 1970 + INT64_MAX");
         cr_expect_eq(err.disp, PW_D_REJECT);
     }
     cr_expect_eq(decode(1082, "\xff\xff\xd5\x33", 4).i, 0, "1970-01-01 is 10957 days before 2000");
@@ -109,8 +116,8 @@ Test(cell, a_cell_of_a_wrong_length_is_refused)
     static const struct {
         Oid oid;
         int n;
-    } bad[] = { { 16, 0 }, { 16, 2 }, { 20, 7 }, { 20, 9 }, { 21, 4 }, { 23, 2 }, { 700, 8 }, { 701, 4 }, { 1184, 4 },
-                { 1114, 0 }, { 1082, 8 }, { 2950, 15 }, { 2950, 17 }, { 1700, 3 }, { 3802, 0 } };
+    } bad[] = { { 16, 0 },   { 16, 2 },   { 20, 7 },   { 20, 9 },    { 21, 4 },    { 23, 2 },   { 700, 8 }, { 701, 4 },
+                { 1184, 4 }, { 1114, 0 }, { 1082, 8 }, { 2950, 15 }, { 2950, 17 }, { 1700, 3 }, { 3802, 0 } };
     static const char zeros[32];
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -135,7 +142,8 @@ Test(cell, every_type_of_the_abi_has_its_postgresql_type)
         cr_expect_neq(pw_type_oid(t), 0);
         cr_expect_neq(pw_type_array_oid(t), 0);
         cr_expect_not_null(pw_type_sql(t));
-        cr_expect_eq(pw_cell_type(pw_type_oid(t)), t, "what is written as %s is read as %s", pw_type_name(t), pw_type_name(pw_cell_type(pw_type_oid(t))));
+        cr_expect_eq(pw_cell_type(pw_type_oid(t)), t, "what is written as %s is read as %s", pw_type_name(t),
+                     pw_type_name(pw_cell_type(pw_type_oid(t))));
     }
     for (size_t i = 0; i < 4; i++) {
         int32_t none = (int32_t[]){ PAWL_V_NULL, PAWL_V_DATE + 1, -1, INT32_MIN }[i];

@@ -51,7 +51,7 @@ static void slurp(const char *path, struct pw_buf *to)
 static int pawl(const char *arg, ...)
 {
     char   *argv[32] = { TEST_PAWL }, paths[2][96];
-    int     n = 1, status;
+    int     n        = 1, status;
     va_list ap;
     pid_t   pid;
 
@@ -85,10 +85,11 @@ static void topology(const char *dsn, const char *plugins, const char *plugin, c
     FILE *f = fopen(file, "w");
 
     cr_assert_not_null(f);
-    (void)fprintf(f,
-                  "version: 1\nrun_dir: %s/run\nplugin_dir: %s\nkafka:\n  bootstrap.servers: localhost:1\npostgres:\n  dsn: \"%s\"\n"
-                  "pipelines:\n  first:\n    source:\n      topics: [t]\n      group: g\n    plugin:\n      path: %s\n%s%s%s",
-                  dir, plugins, dsn, plugin, config ? "      config: " : "", config ? config : "", config ? "\n" : "");
+    (void)fprintf(
+        f,
+        "version: 1\nrun_dir: %s/run\nplugin_dir: %s\nkafka:\n  bootstrap.servers: localhost:1\npostgres:\n  dsn: \"%s\"\n"
+        "pipelines:\n  first:\n    source:\n      topics: [t]\n      group: g\n    plugin:\n      path: %s\n%s%s%s",
+        dir, plugins, dsn, plugin, config ? "      config: " : "", config ? config : "", config ? "\n" : "");
     cr_assert_eq(fclose(f), 0);
 }
 
@@ -112,8 +113,9 @@ Test(cli, wrong_usage_is_exit_code_64)
     expect(pawl("status", NULL), 64, &errs, "give either a topology or --run-dir DIR");
     expect(pawl("status", "--run-dir", "/x", "t.yaml", NULL), 64, &errs, "give either");
     expect(pawl("worker", NULL), 64, &errs, "`pawl run TOPOLOGY` starts workers");
-    expect(pawl("worker", "--pipeline", "p", "--slot", "0", "--generation", "1", "--topology", "t", "--topology-fd", "0", "--blackbox-fd", "1",
-                "--control-fd", "2", "--plugin", "x", NULL), 64, &errs, "`pawl run TOPOLOGY` starts workers");
+    expect(pawl("worker", "--pipeline", "p", "--slot", "0", "--generation", "1", "--topology", "t", "--topology-fd", "0",
+                "--blackbox-fd", "1", "--control-fd", "2", "--plugin", "x", NULL),
+           64, &errs, "`pawl run TOPOLOGY` starts workers");
 }
 
 Test(cli, a_full_disk_is_a_failure)
@@ -170,7 +172,8 @@ Test(cli, migrate_brings_an_empty_database_up_to_date)
     cr_expect(strstr(out.p, "org.pawl.underwriting: applied step 1 "), "%s", out.p);
     expect(pawl("migrate", file, NULL), 0, &out, "pawl: up to date at step 1\norg.pawl.underwriting: up to date at step ");
     conn = pw_kit_pg_connect(&pg);
-    cr_expect_str_eq(pw_kit_pg_sql(conn, "SELECT count(*) > 0 FROM pawl.migrations WHERE owner = 'org.pawl.underwriting'"), "t");
+    cr_expect_str_eq(pw_kit_pg_sql(conn, "SELECT count(*) > 0 FROM pawl.migrations WHERE owner = 'org.pawl.underwriting'"),
+                     "t");
 
     (void)pw_kit_pg_sql(conn, "UPDATE pawl.migrations SET checksum = 'x' WHERE owner = 'pawl'");
     expect(pawl("migrate", file, NULL), 1, &errs, "pawl: migrate pawl: step 1 'pawl' was applied with other SQL");

@@ -8,7 +8,10 @@
 static struct pw_buf      message;
 static struct pw_cli_args args;
 
-static void teardown(void) { pw_buf_done(&message); }
+static void teardown(void)
+{
+    pw_buf_done(&message);
+}
 
 TestSuite(commands, .fini = teardown);
 
@@ -20,8 +23,9 @@ static int parse(const char *command, int argc, const char *const *argv)
     pw_buf_reset(&message);
     return pw_cli_parse(cmd, argc, (char **)argv, &args, &message);
 }
-#define PARSE(command, ...) \
-    parse(command, (int)(sizeof((const char *[]){ NULL, ##__VA_ARGS__ }) / sizeof(char *)) - 1, (const char *[]){ NULL, ##__VA_ARGS__ } + 1)
+#define PARSE(command, ...)                                                                     \
+    parse(command, (int)(sizeof((const char *[]){ NULL, ##__VA_ARGS__ }) / sizeof(char *)) - 1, \
+          (const char *[]){ NULL, ##__VA_ARGS__ } + 1)
 
 static void expect_wrong(int rc, const char *why)
 {
@@ -38,9 +42,11 @@ Test(commands, every_command_has_all_of_its_texts)
         cr_expect_eq(pw_command_find(cmd->name), cmd);
         cr_expect_eq(cmd->summary[strlen(cmd->summary) - 1], '.', "%s", cmd->name);
         for (const struct pw_cli_opt *opt = cmd->opts; opt->name; opt++)
-            cr_expect(strncmp(opt->name, "--", 2) == 0 && opt->text && strcmp(opt->name, "--help") != 0, "%s %s", cmd->name, opt->name);
+            cr_expect(strncmp(opt->name, "--", 2) == 0 && opt->text && strcmp(opt->name, "--help") != 0, "%s %s", cmd->name,
+                      opt->name);
         for (const char *at = cmd->exits; *at; at += strcspn(at, "\n"), at += *at == '\n') /* "0  text" on every line */
-            cr_expect(*at >= '0' && *at <= '9' && strstr(at, "  ") && strstr(at, "  ") < at + strcspn(at, "\n"), "%s: %s", cmd->name, at);
+            cr_expect(*at >= '0' && *at <= '9' && strstr(at, "  ") && strstr(at, "  ") < at + strcspn(at, "\n"), "%s: %s",
+                      cmd->name, at);
     }
 }
 
@@ -104,7 +110,8 @@ Test(commands, the_help_names_every_command_that_is_for_people)
 
     pw_cli_help(&help);
     for (size_t i = 0; i < PW_CMD_N; i++)
-        cr_expect_eq(strstr(help.p, pw_commands[i].summary) != NULL, !(pw_commands[i].flags & PW_CLI_HIDDEN), "%s", pw_commands[i].name);
+        cr_expect_eq(strstr(help.p, pw_commands[i].summary) != NULL, !(pw_commands[i].flags & PW_CLI_HIDDEN), "%s",
+                     pw_commands[i].name);
     pw_buf_reset(&help);
     pw_cli_help_command(pw_command_find("status"), &help);
     cr_expect(strstr(help.p, "Usage: pawl status [--json] [--run-dir DIR] [TOPOLOGY]\n"), "%s", help.p);
@@ -116,7 +123,7 @@ Test(commands, the_help_names_every_command_that_is_for_people)
 Test(commands, docs_cli_md_is_what_the_table_says)
 {
     struct pw_buf made = { 0 }, file = { 0 };
-    FILE         *f    = fopen(TEST_DOCS_DIR "/cli.md", "r");
+    FILE         *f = fopen(TEST_DOCS_DIR "/cli.md", "r");
 
     cr_assert_not_null(f, "docs/cli.md; make it with: pawl --help --markdown > docs/cli.md");
     for (size_t n = 1; n > 0; file.n += n)

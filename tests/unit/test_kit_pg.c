@@ -68,8 +68,8 @@ Test(kit_pg, a_stop_leaves_no_process_and_no_file)
 Test(kit_pg, the_server_of_a_killed_process_goes_with_it)
 {
     static struct pw_kit_pg other;
-    int   fds[2], gone = 0;
-    pid_t child, server = 0;
+    int                     fds[2], gone  = 0;
+    pid_t                   child, server = 0;
 
     cr_assert_eq(pipe(fds), 0);
     child = fork();

@@ -69,13 +69,16 @@ Test(migrate, the_runtimes_own_schema_is_made_once)
 
     cr_assert_eq(pw_migrate_version(conn, "pawl", &version, &err), 0, "%s", err.text);
     cr_expect_eq(version, 0, "no schema, version 0");
-    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 1, &applied, &err), 0, "%s", err.text);
+    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 1, &applied, &err), 0, "%s",
+                 err.text);
     cr_expect_eq(applied, pw_migrate_runtime_n);
     cr_expect_str_eq(ask("SELECT count(*) FROM pg_namespace WHERE nspname = 'pawl'"), "0", "a dry run makes nothing");
 
-    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s", err.text);
+    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s",
+                 err.text);
     cr_expect_eq(applied, pw_migrate_runtime_n);
-    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s", err.text);
+    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s",
+                 err.text);
     cr_expect_eq(applied, 0);
     cr_assert_eq(pw_migrate_version(conn, "pawl", &version, &err), 0, "%s", err.text);
     cr_expect_eq(version, pw_migrate_runtime[pw_migrate_runtime_n - 1].version);
@@ -83,34 +86,45 @@ Test(migrate, the_runtimes_own_schema_is_made_once)
 
 Test(migrate, every_table_and_column_of_the_runtime_says_what_it_is)
 {
-    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s", err.text);
-    cr_expect_str_eq(ask("SELECT string_agg(c.relname || coalesce('.' || a.attname, ''), ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = "
-                         "c.relnamespace JOIN (SELECT attrelid, attname, attnum FROM pg_attribute WHERE attnum > 0 UNION ALL SELECT oid, NULL, 0 "
-                         "FROM pg_class) a ON a.attrelid = c.oid WHERE n.nspname = 'pawl' AND c.relkind IN ('r', 'v') "
-                         "AND (CASE WHEN a.attnum = 0 THEN obj_description(c.oid) ELSE col_description(c.oid, a.attnum) END) IS NULL"),
-                     "");
-    cr_expect_str_eq(ask("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'pawl' AND "
-                         "c.relkind IN ('r', 'v')"), "5");
+    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s",
+                 err.text);
+    cr_expect_str_eq(
+        ask("SELECT string_agg(c.relname || coalesce('.' || a.attname, ''), ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = "
+            "c.relnamespace JOIN (SELECT attrelid, attname, attnum FROM pg_attribute WHERE attnum > 0 UNION ALL SELECT oid, NULL, 0 "
+            "FROM pg_class) a ON a.attrelid = c.oid WHERE n.nspname = 'pawl' AND c.relkind IN ('r', 'v') "
+            "AND (CASE WHEN a.attnum = 0 THEN obj_description(c.oid) ELSE col_description(c.oid, a.attnum) END) IS NULL"),
+        "");
+    cr_expect_str_eq(
+        ask("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'pawl' AND "
+            "c.relkind IN ('r', 'v')"),
+        "5");
 }
 
 Test(migrate, offset_updates_stay_inside_their_page)
 {
-    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s", err.text);
-    (void)ask("INSERT INTO pawl.offsets (group_name, topic, \"partition\", next_offset, start_offset) VALUES ('g', 't', 0, 0, 0)");
+    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s",
+                 err.text);
+    (void)ask(
+        "INSERT INTO pawl.offsets (group_name, topic, \"partition\", next_offset, start_offset) VALUES ('g', 't', 0, 0, 0)");
     for (int i = 0; i < 50; i++)
         (void)ask("UPDATE pawl.offsets SET next_offset = next_offset + 1, outbox_seq = outbox_seq + 1, bookmark_hash = 1");
     (void)ask("SELECT pg_stat_force_next_flush()"); /* PostgreSQL 15 */
-    cr_expect_str_eq(ask("SELECT n_tup_upd = n_tup_hot_upd AND n_tup_upd = 50 FROM pg_stat_user_tables WHERE relname = 'offsets'"), "t");
+    cr_expect_str_eq(
+        ask("SELECT n_tup_upd = n_tup_hot_upd AND n_tup_upd = 50 FROM pg_stat_user_tables WHERE relname = 'offsets'"), "t");
     cr_expect_str_eq(ask("SELECT next_offset FROM pawl.progress"), "50");
 }
 
 Test(migrate, the_views_show_dead_letters_and_what_waits)
 {
-    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s", err.text);
-    (void)ask("INSERT INTO pawl.offsets (group_name, topic, \"partition\", next_offset, start_offset) VALUES ('g', 't', 0, 9, 2), ('g', 't', 1, 0, 0);"
-              "INSERT INTO pawl.outbox (group_name, topic, \"partition\", seq, kind, source_offset, target, code, reason) VALUES "
-              "('g', 't', 0, 1, 1, 4, 'out', NULL, NULL), ('g', 't', 0, 2, 2, 5, 'dlq', 'policy.exists', 'why'), ('g', 't', 0, 3, 1, 5, 'out', NULL, NULL)");
-    cr_expect_str_eq(ask("SELECT next_offset || ' ' || outputs_waiting || ' ' || dead_letters FROM pawl.progress WHERE \"partition\" = 0"), "9 2 1");
+    cr_assert_eq(pw_migrate_apply(conn, "pawl", pw_migrate_runtime, pw_migrate_runtime_n, 0, &applied, &err), 0, "%s",
+                 err.text);
+    (void)ask(
+        "INSERT INTO pawl.offsets (group_name, topic, \"partition\", next_offset, start_offset) VALUES ('g', 't', 0, 9, 2), ('g', 't', 1, 0, 0);"
+        "INSERT INTO pawl.outbox (group_name, topic, \"partition\", seq, kind, source_offset, target, code, reason) VALUES "
+        "('g', 't', 0, 1, 1, 4, 'out', NULL, NULL), ('g', 't', 0, 2, 2, 5, 'dlq', 'policy.exists', 'why'), ('g', 't', 0, 3, 1, 5, 'out', NULL, NULL)");
+    cr_expect_str_eq(
+        ask("SELECT next_offset || ' ' || outputs_waiting || ' ' || dead_letters FROM pawl.progress WHERE \"partition\" = 0"),
+        "9 2 1");
     cr_expect_str_eq(ask("SELECT outputs_waiting || ' ' || dead_letters FROM pawl.progress WHERE \"partition\" = 1"), "0 0");
     cr_expect_str_eq(ask("SELECT source_offset || ' ' || code || ' ' || target FROM pawl.dead_letters"), "5 policy.exists dlq");
 }
@@ -120,9 +134,12 @@ Test(migrate, steps_run_in_order_with_their_row_and_checksum)
     expect_ok(steps, 2, 2);
     expect_ok(steps, 3, 1);
     expect_ok(steps, 3, 0);
-    cr_expect_str_eq(ask("SELECT string_agg(version || ' ' || name, ', ' ORDER BY version) FROM pawl.migrations"), "1 tables, 3 index, 4 column");
-    cr_expect_str_eq(ask("SELECT checksum = encode(sha256('CREATE INDEX CONCURRENTLY policy_id ON uw.policy (id)'), 'hex') FROM pawl.migrations "
-                         "WHERE version = 3"), "t");
+    cr_expect_str_eq(ask("SELECT string_agg(version || ' ' || name, ', ' ORDER BY version) FROM pawl.migrations"),
+                     "1 tables, 3 index, 4 column");
+    cr_expect_str_eq(
+        ask("SELECT checksum = encode(sha256('CREATE INDEX CONCURRENTLY policy_id ON uw.policy (id)'), 'hex') FROM pawl.migrations "
+            "WHERE version = 3"),
+        "t");
     cr_expect_str_eq(ask("SELECT indisvalid FROM pg_index WHERE indexrelid = 'uw.policy_id'::regclass"), "t");
     cr_expect_str_eq(ask("SHOW search_path"), "\"$user\", public", "a step's SET ends with it");
     cr_expect_str_eq(ask("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), "0", "the lock is given back");
@@ -136,10 +153,12 @@ Test(migrate, a_failed_step_leaves_nothing_and_says_where)
         { 3, 0, "never", "CREATE TABLE d (i int)" },
     };
 
-    expect_error(bad, 3, PW_D_FATAL,
-                 (const char *[]){ "migrate org.example.uw: step 2 'broken'", "at line 4", "nosuchtype", "42704", "rolled back", NULL });
+    expect_error(
+        bad, 3, PW_D_FATAL,
+        (const char *[]){ "migrate org.example.uw: step 2 'broken'", "at line 4", "nosuchtype", "42704", "rolled back", NULL });
     cr_expect_eq(applied, 1, "the one before stays");
-    cr_expect_str_eq(ask("SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relname IN ('a', 'b', 'c', 'd')"), "a");
+    cr_expect_str_eq(
+        ask("SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relname IN ('a', 'b', 'c', 'd')"), "a");
     cr_expect_str_eq(ask("SELECT max(version) FROM pawl.migrations"), "1");
 }
 
@@ -180,7 +199,7 @@ Test(migrate, a_gap_is_refused)
 Test(migrate, owners_do_not_see_each_other)
 {
     static const struct pw_migrate_step other[] = { { 1, 0, "own", "CREATE TABLE own (i int)" } };
-    uint32_t version;
+    uint32_t                            version;
 
     expect_ok(steps, 3, 3);
     cr_assert_eq(pw_migrate_apply(conn, "org.example.billing", other, 1, 0, &applied, &err), 0, "%s", err.text);
@@ -194,7 +213,8 @@ Test(migrate, owners_do_not_see_each_other)
 
 Test(migrate, a_step_may_not_end_its_transaction)
 {
-    static const char *const bad[] = { "CREATE TABLE t (i int); COMMIT", "COMMIT; BEGIN", "ROLLBACK; SELECT 1", "SELECT 1; END" };
+    static const char *const bad[] = { "CREATE TABLE t (i int); COMMIT", "COMMIT; BEGIN", "ROLLBACK; SELECT 1",
+                                       "SELECT 1; END" };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct pw_migrate_step st = { 1, 0, "control", bad[i] };
@@ -223,11 +243,11 @@ Test(migrate, a_step_without_a_transaction_is_one_statement)
 
 Test(migrate, steps_that_are_not_ascending_are_refused_before_anything_runs)
 {
-    static const struct pw_migrate_step zero  = { 0, 0, "zero", "SELECT 1" };
-    static const struct pw_migrate_step flags = { 1, 2, "flags", "SELECT 1" };
-    static const struct pw_migrate_step huge  = { (uint32_t)INT32_MAX + 1, 0, "huge", "SELECT 1" };
-    static const struct pw_migrate_step last  = { INT32_MAX, 0, "last", "SELECT 1" };
-    struct pw_migrate_step twice[2] = { steps[0], steps[0] };
+    static const struct pw_migrate_step zero     = { 0, 0, "zero", "SELECT 1" };
+    static const struct pw_migrate_step flags    = { 1, 2, "flags", "SELECT 1" };
+    static const struct pw_migrate_step huge     = { (uint32_t)INT32_MAX + 1, 0, "huge", "SELECT 1" };
+    static const struct pw_migrate_step last     = { INT32_MAX, 0, "last", "SELECT 1" };
+    struct pw_migrate_step              twice[2] = { steps[0], steps[0] };
 
     expect_error(&zero, 1, PW_D_FATAL, (const char *[]){ "step 0 'zero'", "ascend", NULL });
     expect_error(&flags, 1, PW_D_FATAL, (const char *[]){ "unknown flags", NULL });
@@ -267,9 +287,9 @@ Test(migrate, two_at_a_time_apply_each_step_once)
 {
     static const struct pw_migrate_step slow[] = { { 1, 0, "slow", "CREATE TABLE s (i int); SELECT pg_sleep(0.3)" },
                                                    { 2, PAWL_MIG_NO_TX, "index", "CREATE INDEX CONCURRENTLY s_i ON s (i)" } };
-    size_t sum = 0;
-    int    status;
-    pid_t  pids[3];
+    size_t                              sum    = 0;
+    int                                 status;
+    pid_t                               pids[3];
 
     for (int i = 0; i < 3; i++) {
         pids[i] = fork();
@@ -304,14 +324,15 @@ Test(migrate, a_lock_held_for_too_long_is_an_error_that_may_pass)
 Test(migrate, a_step_does_not_queue_for_a_table_for_ever)
 {
     static const struct pw_migrate_step st = { 1, 0, "busy", "SET LOCAL lock_timeout = '100ms'; ALTER TABLE busy ADD j int" };
-    PGconn *other = pw_kit_pg_connect(&pg);
+    PGconn                             *other = pw_kit_pg_connect(&pg);
 
     (void)ask("CREATE TABLE busy (i int)");
     (void)pw_kit_pg_sql(other, "BEGIN; LOCK TABLE busy");
     expect_error(&st, 1, PW_D_RETRY, (const char *[]){ "step 1 'busy'", "55P03", "quieter time", NULL });
     PQfinish(other);
     {
-        static const struct pw_migrate_step shows = { 1, 0, "shows", "CREATE TABLE shown AS SELECT current_setting('lock_timeout') AS t" };
+        static const struct pw_migrate_step shows = { 1, 0, "shows",
+                                                      "CREATE TABLE shown AS SELECT current_setting('lock_timeout') AS t" };
 
         expect_ok(&shows, 1, 1);
         cr_expect_str_eq(ask("SELECT t FROM shown"), "10s");

@@ -27,7 +27,8 @@ static void expect_wire(const char *text, int weight, int sign, int dscale, int 
     cr_expect_eq(pw_wire_get16(wire + 4), sign, "%s", text);
     cr_expect_eq(pw_wire_get16(wire + 6), dscale, "%s: dscale %d", text, pw_wire_get16(wire + 6));
     for (int i = 0; i < ndigits; i++)
-        cr_expect_eq(pw_wire_get16(wire + 8 + 2 * i), digits[i], "%s: digit %d is %d", text, i, pw_wire_get16(wire + 8 + 2 * i));
+        cr_expect_eq(pw_wire_get16(wire + 8 + 2 * i), digits[i], "%s: digit %d is %d", text, i,
+                     pw_wire_get16(wire + 8 + 2 * i));
 }
 
 static void expect_text(const char *in, const char *want)
@@ -77,13 +78,32 @@ Test(numeric, the_wire_form_is_groups_of_four_decimals_around_the_point)
 
 Test(numeric, text_comes_back_as_postgresql_prints_it)
 {
-    static const char *const same[] = { "0",    "0.00",   "1",         "-1",       "9999",  "10000",      "99999999", "123456789012345678901234567890",
-                                        "0.1",  "0.0001", "0.00001",   "-0.05",    "1.50",  "1000.0001",  "NaN",      "Infinity",
-                                        "-Infinity", "12345.678901234567890", "100000000000000000000", "0.000000000000000000001" };
+    static const char *const same[]     = { "0",
+                                            "0.00",
+                                            "1",
+                                            "-1",
+                                            "9999",
+                                            "10000",
+                                            "99999999",
+                                            "123456789012345678901234567890",
+                                            "0.1",
+                                            "0.0001",
+                                            "0.00001",
+                                            "-0.05",
+                                            "1.50",
+                                            "1000.0001",
+                                            "NaN",
+                                            "Infinity",
+                                            "-Infinity",
+                                            "12345.678901234567890",
+                                            "100000000000000000000",
+                                            "0.000000000000000000001" };
     static const char *const pairs[][2] = {
-        { "+5", "5" },        { "007", "7" },       { "-0", "0" },          { "-0.00", "0.00" },    { ".5", "0.5" },         { "5.", "5" },
-        { "1e3", "1000" },    { "1.5e3", "1500" },  { "1.5E+1", "15" },     { "1500e-3", "1.500" }, { "1e-5", "0.00001" },   { "0e99999999999999999999", "0" },
-        { "0.1e1", "1" },     { "00.10", "0.10" },  { "-12.340e1", "-123.40" },
+        { "+5", "5" },          { "007", "7" },        { "-0", "0" },
+        { "-0.00", "0.00" },    { ".5", "0.5" },       { "5.", "5" },
+        { "1e3", "1000" },      { "1.5e3", "1500" },   { "1.5E+1", "15" },
+        { "1500e-3", "1.500" }, { "1e-5", "0.00001" }, { "0e99999999999999999999", "0" },
+        { "0.1e1", "1" },       { "00.10", "0.10" },   { "-12.340e1", "-123.40" },
     };
 
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
@@ -114,8 +134,8 @@ Test(numeric, every_scale_of_one_number_survives)
 
 Test(numeric, what_is_no_decimal_is_rejected)
 {
-    static const char *const bad[] = { "",    "+",   "-",   ".",    "1.2.3", "1,5", " 1",  "1 ",  "0x10", "1e",    "1e+",
-                                       "1e1.5", "--1", "nan", "inf", "e5",    "1_0", "1f",  "12a", "$1",   "+NaN", "+-1" };
+    static const char *const bad[] = { "",      "+",   "-",   ".",   "1.2.3", "1,5", " 1", "1 ",  "0x10", "1e",   "1e+",
+                                       "1e1.5", "--1", "nan", "inf", "e5",    "1_0", "1f", "12a", "$1",   "+NaN", "+-1" };
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         expect_refused(bad[i], strlen(bad[i]), "is no decimal number");
@@ -135,7 +155,8 @@ static char *repeat(const char *head, char c, size_t n, const char *tail)
 Test(numeric, as_many_digits_as_postgresql_takes_and_not_one_more)
 {
     char *most = repeat("", '9', PW_NUMERIC_MAX_INT_DIGITS, ""), *more = repeat("1", '0', PW_NUMERIC_MAX_INT_DIGITS, "");
-    char *fine = repeat("0.", '0', PW_NUMERIC_MAX_FRAC_DIGITS - 1, "1"), *finer = repeat("0.", '0', PW_NUMERIC_MAX_FRAC_DIGITS, "1");
+    char *fine  = repeat("0.", '0', PW_NUMERIC_MAX_FRAC_DIGITS - 1, "1"),
+         *finer = repeat("0.", '0', PW_NUMERIC_MAX_FRAC_DIGITS, "1");
     char *zeros = repeat("", '0', PW_NUMERIC_MAX_INT_DIGITS + 5, "7");
 
     expect_text(most, most);
@@ -158,11 +179,11 @@ Test(numeric, bytes_that_are_no_numeric_are_refused)
     } bad[] = {
         { "", 0 },
         { "\0\0\0\0\0\0\0", 7 },
-        { "\0\1\0\0\0\0\0\0", 8 },             /* a digit is missing */
-        { "\0\0\0\0\0\0\0\0\0\1", 10 },        /* a digit too many */
-        { "\0\1\0\0\0\0\0\0\x27\x10", 10 },    /* digit 10000 */
-        { "\0\0\0\0\x12\x34\0\0", 8 },         /* sign */
-        { "\0\0\0\0\0\0\x40\0", 8 },           /* scale 16384 */
+        { "\0\1\0\0\0\0\0\0", 8 },          /* a digit is missing */
+        { "\0\0\0\0\0\0\0\0\0\1", 10 },     /* a digit too many */
+        { "\0\1\0\0\0\0\0\0\x27\x10", 10 }, /* digit 10000 */
+        { "\0\0\0\0\x12\x34\0\0", 8 },      /* sign */
+        { "\0\0\0\0\0\0\x40\0", 8 },        /* scale 16384 */
         { "\xff\xff\0\0\0\0\0\0", 8 },
     };
     struct pw_arena *ar = pw_arena_new(0);
