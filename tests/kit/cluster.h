@@ -23,6 +23,7 @@
 
 #define CLUSTER_KEYS    64
 #define CLUSTER_WORKERS 8
+#define CLUSTER_FETCH_WAIT_MS 100
 
 struct cluster_opts {
     int         partitions;         /* default 3 */
@@ -32,6 +33,7 @@ struct cluster_opts {
     int         crash_limit;        /* default 3 */
     int         handler_timeout_ms; /* default 2000 */
     int         retry_attempts;     /* default 5 */
+    int         session_ms;         /* default 6000, the least a broker takes */
     const char *plugin;             /* default "ledger" */
     const char *dlq;                /* default "yes"; "no": no dead-letter topic */
     bool        proxy;              /* workers reach PostgreSQL through k->proxy */

@@ -11,12 +11,12 @@ static enum fate fate_of(const char *value)
 {
     static const char *const dead[] = { "reject", "divide", "raise", "check",  "segv",  "abort",     "exit0",
                                         "_exit0", "loop",   "stack", "sigkill", "plan_segv", "mustexist" };
-    const char *at = strchr(value, ' ');
+    size_t      digits = strspn(value, "0123456789");
+    const char *at     = value + digits + 1;
     size_t      n;
 
-    if (!at)
+    if (digits == 0 || value[digits] != ' ')
         return DEAD; /* malformed */
-    at++;
     n = strcspn(at, " ");
     if (n == 4 && memcmp(at, "skip", 4) == 0)
         return NOTHING;
@@ -28,7 +28,7 @@ static enum fate fate_of(const char *value)
 
 struct effect {
     int     partition;
-    int64_t offset, n;
+    int64_t offset, n, tx;
     char    key[64];
     char    value[192];
 };
@@ -67,24 +67,43 @@ static struct effect *effects(struct cluster *k, const char *sql, size_t *ret_n)
         all[i].n         = (int64_t)i;
         copy_cut(all[i].key, sizeof(all[i].key), PQgetvalue(res, (int)i, 2));
         copy_cut(all[i].value, sizeof(all[i].value), PQgetvalue(res, (int)i, 3));
+        all[i].tx = strtoll(PQgetvalue(res, (int)i, 4), NULL, 10);
     }
     PQclear(res);
     return all;
 }
 
-static long disorder(const struct effect *all, size_t n)
+static int by_key(const void *a, const void *b)
 {
-    int64_t last[256];
+    const struct effect *x = a, *y = b;
+    int                  c = x->partition != y->partition ? (x->partition < y->partition ? -1 : 1) : strcmp(x->key, y->key);
+
+    return c ? c : x->n < y->n ? -1 : x->n > y->n;
+}
+
+/* Messages of one key are applied in the order of the log. Those of different keys may change places inside a transaction,
+ * where nobody sees it, but every transaction of a partition begins where the last one ended. */
+static long disorder(struct effect *all, size_t n)
+{
+    int64_t top[256], floor[256], tx[256];
     long    found = 0;
 
-    memset(last, 0xff, sizeof(last));
+    memset(top, 0xff, sizeof(top)); /* -1 */
+    memset(floor, 0xff, sizeof(floor));
+    memset(tx, 0, sizeof(tx));
     for (size_t i = 0; i < n; i++) {
         int p = all[i].partition & 255;
 
-        found += all[i].offset < last[p];
-        if (all[i].offset > last[p])
-            last[p] = all[i].offset;
+        if (tx[p] != all[i].tx)
+            floor[p] = top[p];
+        tx[p] = all[i].tx;
+        found += all[i].offset < floor[p];
+        if (all[i].offset > top[p])
+            top[p] = all[i].offset;
     }
+    qsort(all, n, sizeof(*all), by_key);
+    for (size_t i = 1; i < n; i++)
+        found += all[i].partition == all[i - 1].partition && strcmp(all[i].key, all[i - 1].key) == 0 && all[i].offset < all[i - 1].offset;
     return found;
 }
 
@@ -120,8 +139,8 @@ struct oracle oracle_look(struct cluster *k)
     struct effect       *ledger, *dead;
 
     (void)ledger_count(k); /* connects again if PostgreSQL was restarted */
-    ledger = effects(k, "SELECT partition, source_offset, key, body FROM test.ledger ORDER BY n", &ledger_n);
-    dead   = effects(k, "SELECT partition, source_offset, convert_from(key, 'UTF8'), convert_from(value, 'UTF8') "
+    ledger = effects(k, "SELECT partition, source_offset, key, body, xmin FROM test.ledger ORDER BY n", &ledger_n);
+    dead   = effects(k, "SELECT partition, source_offset, convert_from(key, 'UTF8'), convert_from(value, 'UTF8'), 0 "
                         "FROM pawl.dead_letters ORDER BY 1, 2", &dead_n);
     o.sent       = (long)log_n;
     o.applied    = (long)ledger_n;

@@ -11,7 +11,7 @@ struct oracle {
     long dead;       /* dead letters */
     long lost;       /* records that must have an effect and have none */
     long duplicated; /* effects beyond the first of a record */
-    long disordered; /* ledger rows of a partition inserted after one with a higher offset */
+    long disordered; /* ledger rows out of their key's order, or below the end of their partition's earlier transaction */
     long foreign;    /* effects with no such record, or of a record that must have none, or with another content */
     long state_wrong; /* keys whose count or last seq is not what the ledger's rows add up to */
     long lag;        /* records at or above the stored next_offset */
