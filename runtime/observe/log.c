@@ -23,6 +23,7 @@
 #define EVENTS   128 /* names the rate limit knows; what comes later shares the last entry */
 #define WHO_MAX  128
 #define PLUG_MAX 256
+#define VALUES_TOO 256 /* when the text is shorter than that and the line still too long, other values are cut */
 
 struct rate {
     const char *event;
@@ -133,9 +134,14 @@ struct entry {
     const char             *event;
     const struct pw_log_at *at;
     const char             *text;
-    size_t                  text_n;
+    size_t                  text_n, value_max;
     uint32_t                suppressed;
 };
+
+static size_t at_most(const struct entry *e, size_t most)
+{
+    return most < e->value_max ? most : e->value_max;
+}
 
 static void add_time(struct pw_buf *b, bool with_date)
 {
@@ -165,13 +171,13 @@ static void write_json(struct pw_buf *b, const struct entry *e, size_t text_n)
     pw_buf_puts(b, "{\"ts\":\"");
     add_time(b, true);
     pw_buf_printf(b, "\",\"level\":\"%s\",\"pid\":%d", level_names[e->level], (int)getpid());
-    json_value(b, "who", who, WHO_MAX);
+    json_value(b, "who", who, at_most(e, WHO_MAX));
     if (plugin[0]) {
-        json_value(b, "plugin", plugin, PLUG_MAX);
+        json_value(b, "plugin", plugin, at_most(e, PLUG_MAX));
         pw_buf_printf(b, ",\"gen\":%u", generation);
     }
     if (at && at->topic)
-        json_value(b, "topic", at->topic, PW_LOG_VALUE_MAX);
+        json_value(b, "topic", at->topic, e->value_max);
     if (at && at->partition >= 0)
         pw_buf_printf(b, ",\"partition\":%d", at->partition);
     if (at && at->offset >= 0)
@@ -198,7 +204,7 @@ static void write_text(struct pw_buf *b, const struct entry *e, size_t text_n)
     pw_buf_printf(b, " %.*s", WHO_MAX, e->event);
     if (at && at->topic) {
         pw_buf_puts(b, " ");
-        pw_text_show(b, at->topic, pw_text_cut(at->topic, strnlen(at->topic, PW_LOG_VALUE_MAX + 4), PW_LOG_VALUE_MAX));
+        pw_text_show(b, at->topic, pw_text_cut(at->topic, strnlen(at->topic, e->value_max + 4), e->value_max));
     }
     if (at && at->partition >= 0)
         pw_buf_printf(b, "[%d]", at->partition);
@@ -213,20 +219,21 @@ static void write_text(struct pw_buf *b, const struct entry *e, size_t text_n)
     pw_buf_puts(b, "\n");
 }
 
-/* At most PIPE_BUF bytes, so that lines of several processes never mix. What escapes badly is cut shorter. */
-static void format(const struct entry *e)
+/* At most PIPE_BUF bytes, so that lines of several processes never mix. What escapes badly is cut shorter, the text first. */
+static void format(struct entry *e)
 {
     size_t text_n = pw_text_cut(e->text, e->text_n, PW_LOG_TEXT_MAX);
 
-    for (;;) {
+    for (e->value_max = PW_LOG_VALUE_MAX;; text_n = pw_text_cut(e->text, e->text_n, text_n / 2)) {
         pw_buf_reset(&line);
         if (json)
             write_json(&line, e, text_n);
         else
             write_text(&line, e, text_n);
-        if (line.n <= PIPE_BUF || text_n == 0)
+        if (line.n <= PIPE_BUF)
             break;
-        text_n = pw_text_cut(e->text, e->text_n, text_n / 2);
+        if (text_n < VALUES_TOO)
+            e->value_max /= 2;
     }
 }
 

@@ -59,7 +59,8 @@ static int compare(const void *pa, const void *pb)
 
 static size_t read_page(const struct pw_page *pg, struct pw_partition_row *rows)
 {
-    size_t n = 0;
+    bool   history = pg->settled;
+    size_t n = 0, kept = 0;
 
     for (uint32_t i = 0; i < PW_BB_PARTITIONS; i++) {
         struct pw_partition_row *row = &rows[n];
@@ -68,9 +69,13 @@ static size_t read_page(const struct pw_page *pg, struct pw_partition_row *rows)
             continue;
         row->page    = pg;
         row->current = pg->pid > 0 && row->view.writer == pg->pid;
+        history      = history || row->current;
         n++;
     }
-    return n;
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].current || !history)
+            rows[kept++] = rows[i];
+    return kept;
 }
 
 size_t pw_partitions_collect(const struct pw_page *pages, size_t n, struct pw_partition_row **ret_rows)

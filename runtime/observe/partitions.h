@@ -1,6 +1,6 @@
 /* partitions: one row per partition out of the pages of all workers. A page may name a partition that has moved on, or
  * anything at all: rows of topics that the pipeline does not read are dropped, and of two rows for one partition that of
- * a living writer wins, then the one that got further. */
+ * a living writer wins, then the one that got further. What a dead worker left counts only until its successor has partitions. */
 #ifndef PW_OBSERVE_PARTITIONS_H
 #define PW_OBSERVE_PARTITIONS_H
 
@@ -16,6 +16,7 @@ struct pw_page {
     uint32_t                  slot;
     int32_t                   pid; /* 0: no worker at the moment */
     const struct pw_blackbox *bb;
+    bool                      settled; /* it has had time to get an assignment: what an earlier worker left is history */
 };
 
 struct pw_partition_row {

@@ -1,0 +1,303 @@
+/* Lives and deaths of workers. */
+#include "base/clock.h"
+#include "observe/log.h"
+#include "supervisor/internal.h"
+#include "supervisor/supervisor.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LOOK_MIN_US    INT64_C(20000) /* how often hanging workers are looked for: a quarter of the shortest limit, within these */
+#define LOOK_MAX_US    INT64_C(250000)
+#define SPAWN_RETRY_US INT64_C(1000000)
+#define SETTLED_US     INT64_C(60000000) /* a member has its assignment by then, or none */
+#define EXEC_FAILED    127
+
+struct pw_slot *pw_children_slot(const struct pw_supervisor *sup, size_t i)
+{
+    struct pw_pipe *pi = sup->pipes;
+
+    while (i >= pi->slots_n)
+        i -= (pi++)->slots_n;
+    return &pi->slots[i];
+}
+
+size_t pw_children_alive(const struct pw_supervisor *sup)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < sup->slots_n; i++)
+        n += pw_children_slot(sup, i)->pid > 0;
+    return n;
+}
+
+static void set_pid(struct pw_supervisor *sup, struct pw_slot *sl, pid_t pid)
+{
+    for (size_t i = 0; i < sup->slots_n; i++)
+        if (sup->pages[i].bb == sl->bb)
+            sup->pages[i].pid = pid;
+    sl->pid = pid;
+}
+
+static uint64_t batches(const struct pw_slot *sl)
+{
+    return atomic_load_explicit(&sl->bb->batches, memory_order_relaxed);
+}
+
+/* ---- start ---- */
+
+static void start(struct pw_supervisor *sup, struct pw_slot *sl)
+{
+    struct pw_err err;
+
+    if (sl->started_before) /* also a start that fails: it was tried again */
+        sl->restarts[sl->why]++;
+    sl->started_before = true;
+    sl->watch          = (struct pw_watch){ .began_ns = pw_clock_coarse_ns() };
+    sl->batches_at_start = batches(sl);
+    if (pw_spawn_worker(sup, sl, &err) < 0) {
+        pw_log(PW_LOG_ERROR, "worker.spawn", PW_LOG_AT_NONE, "%s/%u: %s", sl->pipe->conf->name, sl->slot, err.text);
+        sl->why         = PW_RESTART_SPAWN;
+        sl->start_at_us = pw_clock_us() + SPAWN_RETRY_US;
+        return;
+    }
+    sl->started_us      = pw_clock_us();
+    sl->started_wall_us = pw_clock_wall_us();
+    set_pid(sup, sl, sl->pid);
+    pw_log(PW_LOG_INFO, "worker.spawned", PW_LOG_AT_NONE, "%s/%u: pid %d, plugin %s/%s", sl->pipe->conf->name, sl->slot, (int)sl->pid,
+           sl->pipe->meta.id, sl->pipe->meta.version);
+}
+
+/* ---- death ---- */
+
+/* The plugin may have scribbled over the page: only coordinates that can be true are believed. */
+static bool message_in_hand(const struct pw_slot *sl, struct pw_bb_mark_view *mark)
+{
+    const struct pw_pipeline *pl = sl->pipe->conf;
+
+    if (!pw_bb_mark_read(sl->bb, mark) || mark->phase == PW_BB_CREATE || mark->partition < 0 || mark->offset < 0)
+        return false;
+    for (size_t i = 0; i < pl->topics_n; i++)
+        if (strcmp(pl->topics[i], mark->topic) == 0)
+            return true;
+    return false;
+}
+
+static enum pw_restart exit_reason(int code)
+{
+    switch (code) {
+    case PW_EXIT_CONFIG: return PW_RESTART_CONFIG;
+    case PW_EXIT_FAILED: return PW_RESTART_FAILED;
+    case PW_EXIT_FENCED: return PW_RESTART_FENCED;
+    case EXEC_FAILED: return PW_RESTART_SPAWN;
+    default: return PW_RESTART_EXIT;
+    }
+}
+
+static void name_death(const struct pw_slot *sl, const siginfo_t *si, bool in_hand, struct pw_crash *cr)
+{
+    static const char *const whys[] = { "", "handler timeout", "create timeout", "stuck" };
+
+    if (si->si_code == CLD_EXITED) {
+        cr->reason = exit_reason(si->si_status);
+        if (in_hand) /* it was the plugin who called exit(), whatever the code pretends */
+            cr->reason = PW_RESTART_EXIT;
+        (void)snprintf(cr->how, sizeof(cr->how), "exit %d", si->si_status);
+    } else if (sl->watch.why != PW_WATCH_NO_REASON) {
+        cr->reason = sl->watch.why == PW_WATCH_LOOP ? PW_RESTART_STUCK : PW_RESTART_HUNG;
+        (void)snprintf(cr->how, sizeof(cr->how), "%s", whys[sl->watch.why]);
+    } else {
+        const char *abbrev = sigabbrev_np(si->si_status);
+
+        cr->reason = PW_RESTART_SIGNAL;
+        if (abbrev)
+            (void)snprintf(cr->how, sizeof(cr->how), "SIG%s", abbrev);
+        else
+            (void)snprintf(cr->how, sizeof(cr->how), "signal %d", si->si_status);
+    }
+}
+
+/* Each slot may get the message next. Returns its count. */
+static uint32_t strike(struct pw_pipe *pi, const struct pw_crash *cr)
+{
+    uint32_t count = pw_bb_strike_add(pi->ledger, cr->topic, cr->partition, cr->offset, cr->how);
+
+    for (size_t i = 0; i < pi->slots_n; i++)
+        pw_bb_strike_put(pi->slots[i].bb, cr->topic, cr->partition, cr->offset, cr->how, count);
+    return count;
+}
+
+static void note_crash(struct pw_slot *sl, const siginfo_t *si, bool in_hand, const struct pw_bb_mark_view *mark)
+{
+    struct pw_crash *cr = &sl->crash;
+
+    *cr = (struct pw_crash){ .at_us = pw_clock_wall_us(), .in_hand = in_hand, .partition = -1, .offset = -1 };
+    name_death(sl, si, in_hand, cr);
+    pw_bb_text_read(sl->bb, cr->words);
+    if (in_hand) {
+        memcpy(cr->topic, mark->topic, sizeof(cr->topic));
+        cr->partition = mark->partition;
+        cr->offset    = mark->offset;
+        cr->strikes   = strike(sl->pipe, cr);
+    }
+}
+
+static bool is_hopeless(enum pw_restart reason)
+{
+    return reason == PW_RESTART_CONFIG || reason == PW_RESTART_FAILED || reason == PW_RESTART_FENCED || reason == PW_RESTART_SPAWN;
+}
+
+/* Returns the milliseconds until the next start. */
+static uint32_t plan_restart(struct pw_slot *sl)
+{
+    const struct pw_crash *cr = &sl->crash;
+    enum pw_death          de = is_hopeless(cr->reason)                                       ? PW_DEATH_HOPELESS :
+                                cr->in_hand && cr->strikes <= sl->pipe->conf->crash_limit ? PW_DEATH_MESSAGE :
+                                                                                                PW_DEATH_CRASH;
+    int64_t                now = pw_clock_us();
+    uint32_t               ms  = pw_backoff_next(&sl->backoff, de, batches(sl) != sl->batches_at_start, (now - sl->started_us) / 1000);
+
+    sl->why         = cr->reason;
+    sl->start_at_us = now + (int64_t)ms * 1000;
+    return ms;
+}
+
+static void log_death(const struct pw_slot *sl, pid_t pid, bool again, uint32_t ms)
+{
+    const struct pw_crash *cr = &sl->crash;
+    struct pw_log_at       at = { .topic = cr->topic, .partition = cr->partition, .offset = cr->offset, .attempt = (int32_t)cr->strikes };
+    char                   next[64] = "not started again, the runtime is stopping";
+
+    if (again)
+        (void)snprintf(next, sizeof(next), ms ? "next start in %u ms" : "starts again at once", ms);
+    pw_log(PW_LOG_ERROR, is_hopeless(cr->reason) ? "worker.exited" : "worker.crashed", cr->in_hand ? &at : PW_LOG_AT_NONE,
+           "%s/%u: %s, pid %d, plugin %s/%s%s; %s%s%s", sl->pipe->conf->name, sl->slot, cr->how, (int)pid, sl->pipe->meta.id,
+           sl->pipe->meta.version, cr->in_hand ? ", with this message in hand" : "", next, cr->words[0] ? "; its last words: " : "", cr->words);
+}
+
+void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl)
+{
+    struct pw_bb_mark_view mark;
+    siginfo_t              si = { 0 };
+    pid_t                  pid = sl->pid;
+    bool                   in_hand;
+    uint32_t               ms = 0;
+
+    if (waitid(P_PIDFD, (id_t)sl->pidfd, &si, WEXITED | WNOHANG) < 0 || si.si_pid == 0)
+        return;
+    (void)close(sl->pidfd); /* both say nothing more */
+    (void)close(sl->control_fd);
+    sl->pidfd = sl->control_fd = -1;
+    set_pid(sup, sl, 0);
+    in_hand = message_in_hand(sl, &mark);
+    if (sup->draining && si.si_code == CLD_EXITED && si.si_status == PW_EXIT_OK && !in_hand) {
+        pw_log(PW_LOG_INFO, "worker.stopped", PW_LOG_AT_NONE, "%s/%u: pid %d, drained", sl->pipe->conf->name, sl->slot, (int)pid);
+        return;
+    }
+    note_crash(sl, &si, in_hand, &mark);
+    if (sup->draining)
+        sup->undrained++;
+    else
+        ms = plan_restart(sl);
+    log_death(sl, pid, !sup->draining, ms);
+}
+
+/* ---- watch ---- */
+
+static void look(struct pw_slot *sl, int64_t now_ns)
+{
+    static const char *const whys[] = { "", "the plugin has had a message for longer than handler_timeout",
+                                        "creating the plugin takes longer than 30 s", "its loop has stood still for 60 s" };
+
+    switch (pw_watch_look(&sl->watch, sl->bb, sl->pipe->conf->handler_timeout_ms, now_ns)) {
+    case PW_WATCH_FINE: break;
+    case PW_WATCH_WARN:
+        pw_log(PW_LOG_WARN, "worker.stuck", PW_LOG_AT_NONE, "%s/%u: pid %d: its loop has stood still for 30 s", sl->pipe->conf->name, sl->slot,
+               (int)sl->pid);
+        break;
+    case PW_WATCH_ABORT:
+        pw_log(PW_LOG_ERROR, "worker.hung", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGABRT", sl->pipe->conf->name, sl->slot, (int)sl->pid,
+               whys[sl->watch.why]);
+        (void)pidfd_send_signal(sl->pidfd, SIGABRT, NULL, 0); /* fails if it has just ended, then its pidfd says so */
+        break;
+    case PW_WATCH_KILL:
+        pw_log(PW_LOG_ERROR, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGKILL", sl->pipe->conf->name, sl->slot, (int)sl->pid,
+               whys[sl->watch.why]);
+        (void)pidfd_send_signal(sl->pidfd, SIGKILL, NULL, 0);
+        break;
+    }
+}
+
+static void count_halts(struct pw_slot *sl)
+{
+    for (uint32_t i = 0; i < PW_BB_PARTITIONS; i++) {
+        bool is = atomic_load_explicit(&sl->bb->partitions[i].state, memory_order_relaxed) == PW_BB_P_HALTED;
+
+        sl->pipe->halts += is && !sl->was_halted[i];
+        sl->was_halted[i] = is;
+    }
+}
+
+static int64_t look_every_us(const struct pw_supervisor *sup)
+{
+    int64_t every = LOOK_MAX_US;
+
+    for (size_t i = 0; i < sup->pipes_n; i++) {
+        int64_t us = (int64_t)sup->pipes[i].conf->handler_timeout_ms * 1000 / 4;
+
+        every = us < every ? us : every;
+    }
+    return every > LOOK_MIN_US ? every : LOOK_MIN_US;
+}
+
+int64_t pw_children_tick(struct pw_supervisor *sup)
+{
+    int64_t now = pw_clock_us(), until = now + look_every_us(sup);
+
+    for (size_t i = 0; i < sup->slots_n; i++) {
+        struct pw_slot *sl = pw_children_slot(sup, i);
+
+        if (sl->pid == 0 && !sup->draining && now >= sl->start_at_us)
+            start(sup, sl);
+        if (sl->pid == 0 && !sup->draining && sl->start_at_us < until)
+            until = sl->start_at_us;
+        if (sl->pid > 0 && !sup->draining) /* while draining its deadline rules */
+            look(sl, pw_clock_coarse_ns());
+        sup->pages[i].settled = sl->pid > 0 && now - sl->started_us > SETTLED_US;
+        count_halts(sl);
+    }
+    return until;
+}
+
+/* ---- end ---- */
+
+void pw_children_drain(struct pw_supervisor *sup)
+{
+    sup->draining       = true;
+    sup->drain_until_us = pw_clock_us() + (int64_t)sup->tp->drain_timeout_ms * 1000;
+    for (size_t i = 0; i < sup->slots_n; i++) {
+        struct pw_slot *sl = pw_children_slot(sup, i);
+
+        if (sl->pid > 0)
+            (void)send(sl->control_fd, "D", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
+    }
+}
+
+void pw_children_kill(struct pw_supervisor *sup)
+{
+    sup->killing = true;
+    for (size_t i = 0; i < sup->slots_n; i++) {
+        struct pw_slot *sl = pw_children_slot(sup, i);
+
+        if (sl->pid <= 0)
+            continue;
+        pw_log(PW_LOG_WARN, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d did not end in time; SIGKILL", sl->pipe->conf->name, sl->slot,
+               (int)sl->pid);
+        (void)pidfd_send_signal(sl->pidfd, SIGKILL, NULL, 0); /* fails if it has just ended, then its pidfd says so */
+    }
+}

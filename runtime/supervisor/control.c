@@ -1,0 +1,249 @@
+#include "supervisor/control.h"
+
+#include "base/clock.h"
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CLIENT_WAIT_MS 10000
+
+struct client {
+    int           fd; /* -1: free */
+    size_t        index; /* in the pollset of this turn */
+    int64_t       until_us;
+    char          line[PW_CONTROL_LINE];
+    size_t        line_n;
+    bool          answered;
+    struct pw_buf reply;
+    size_t        sent;
+};
+
+struct pw_control {
+    int                fd;
+    size_t             index;
+    bool               polled;
+    struct sockaddr_un at;
+    struct client      clients[PW_CONTROL_CLIENTS];
+};
+
+static int socket_path(const char *run_dir, struct sockaddr_un *ret, struct pw_err *err)
+{
+    int n;
+
+    memset(ret, 0, sizeof(*ret));
+    ret->sun_family = AF_UNIX;
+    n               = snprintf(ret->sun_path, sizeof(ret->sun_path), "%s/%s", run_dir, PW_CONTROL_SOCKET);
+    if (n < 0 || (size_t)n >= sizeof(ret->sun_path))
+        return pw_err_set(err, PW_D_FATAL, "run_dir %s is too long for a socket in it", run_dir);
+    return 0;
+}
+
+int pw_control_open(struct pw_control **ret, const char *run_dir, struct pw_err *err)
+{
+    struct pw_control *ct = calloc(1, sizeof(*ct));
+    mode_t             old;
+    int                rc;
+
+    PW_ASSERT(ct != NULL);
+    for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++)
+        ct->clients[i].fd = -1;
+    ct->fd = -1;
+    if (socket_path(run_dir, &ct->at, err) < 0)
+        goto fail;
+    ct->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (ct->fd < 0) {
+        (void)pw_err_sys(err, PW_D_FATAL, "make the control socket");
+        goto fail;
+    }
+    (void)unlink(ct->at.sun_path); /* left by one that was killed: we hold the lock of run_dir */
+    old = umask(0177);
+    rc  = bind(ct->fd, (const struct sockaddr *)&ct->at, sizeof(ct->at));
+    (void)umask(old);
+    if (rc < 0 || listen(ct->fd, 64) < 0) {
+        (void)pw_err_sys(err, PW_D_FATAL, "listen on %s", ct->at.sun_path);
+        goto fail;
+    }
+    *ret = ct;
+    return 0;
+fail:
+    if (ct->fd >= 0)
+        (void)close(ct->fd); /* the first error counts */
+    free(ct);
+    return -1;
+}
+
+static void drop(struct client *cl)
+{
+    (void)close(cl->fd); /* the answer is sent, or nobody wants it */
+    pw_buf_done(&cl->reply);
+    *cl = (struct client){ .fd = -1 };
+}
+
+void pw_control_close(struct pw_control *ct)
+{
+    if (!ct)
+        return;
+    for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++)
+        if (ct->clients[i].fd >= 0)
+            drop(&ct->clients[i]);
+    (void)unlink(ct->at.sun_path); /* a leftover would be replaced at the next start */
+    (void)close(ct->fd);
+    free(ct);
+}
+
+static struct client *free_client(struct pw_control *ct)
+{
+    for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++)
+        if (ct->clients[i].fd < 0)
+            return &ct->clients[i];
+    return NULL;
+}
+
+void pw_control_poll(struct pw_control *ct, struct pw_pollset *ps)
+{
+    ct->polled = free_client(ct) != NULL;
+    if (ct->polled)
+        ct->index = pw_pollset_add(ps, ct->fd, POLLIN);
+    for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++)
+        if (ct->clients[i].fd >= 0)
+            ct->clients[i].index = pw_pollset_add(ps, ct->clients[i].fd, ct->clients[i].answered ? POLLOUT : POLLIN);
+}
+
+int64_t pw_control_until_us(const struct pw_control *ct)
+{
+    int64_t until = INT64_MAX;
+
+    for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++)
+        if (ct->clients[i].fd >= 0 && ct->clients[i].until_us < until)
+            until = ct->clients[i].until_us;
+    return until;
+}
+
+/* Returns false when the client is done. */
+static bool send_reply(struct client *cl)
+{
+    while (cl->sent < cl->reply.n) {
+        ssize_t n = send(cl->fd, cl->reply.p + cl->sent, cl->reply.n - cl->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR;
+        cl->sent += (size_t)n;
+    }
+    return false;
+}
+
+static bool read_request(struct client *cl, void (*answer)(void *, const char *, struct pw_buf *), void *arg)
+{
+    ssize_t n = recv(cl->fd, cl->line + cl->line_n, sizeof(cl->line) - cl->line_n, MSG_DONTWAIT);
+    char   *end;
+
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (n == 0)
+        return false;
+    cl->line_n += (size_t)n;
+    end = memchr(cl->line, '\n', cl->line_n);
+    if (!end && cl->line_n < sizeof(cl->line))
+        return true;
+    cl->answered = true;
+    if (end) {
+        *end = 0;
+        answer(arg, cl->line, &cl->reply);
+    } else {
+        pw_buf_printf(&cl->reply, "error: a request is a line of at most %d bytes\n", PW_CONTROL_LINE - 1);
+    }
+    return send_reply(cl);
+}
+
+static void take_clients(struct pw_control *ct)
+{
+    struct client *cl;
+
+    while ((cl = free_client(ct))) {
+        int fd = accept4(ct->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0) /* nobody any more, or no descriptor left for now */
+            return;
+        *cl = (struct client){ .fd = fd, .index = SIZE_MAX, .until_us = pw_clock_us() + (int64_t)PW_CONTROL_TIMEOUT_MS * 1000 };
+    }
+}
+
+void pw_control_serve(struct pw_control *ct, const struct pw_pollset *ps, void (*answer)(void *, const char *, struct pw_buf *), void *arg)
+{
+    int64_t now = pw_clock_us();
+
+    for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++) {
+        struct client *cl = &ct->clients[i];
+
+        if (cl->fd < 0)
+            continue;
+        if (ps->p[cl->index].revents && !(cl->answered ? send_reply(cl) : read_request(cl, answer, arg)))
+            drop(cl);
+        else if (now >= cl->until_us)
+            drop(cl);
+    }
+    if (ct->polled && ps->p[ct->index].revents)
+        take_clients(ct);
+}
+
+/* ---- the other side ---- */
+
+static int ask(int fd, const struct sockaddr_un *at, const char *request, struct pw_buf *reply, struct pw_err *err)
+{
+    ssize_t n = (ssize_t)strlen(request);
+
+    if (connect(fd, (const struct sockaddr *)at, sizeof(*at)) < 0)
+        return errno == ENOENT || errno == ECONNREFUSED ?
+                   pw_err_set(err, PW_D_FATAL, "nothing runs here: no supervisor listens on %s", at->sun_path) :
+                   pw_err_sys(err, PW_D_FATAL, "connect to %s", at->sun_path);
+    if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n)
+        return pw_err_sys(err, PW_D_FATAL, "ask on %s", at->sun_path);
+    do {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+
+        if (poll(&p, 1, CLIENT_WAIT_MS) == 0)
+            return pw_err_set(err, PW_D_FATAL, "no answer on %s within %d s: the supervisor is stopped or very busy", at->sun_path,
+                              CLIENT_WAIT_MS / 1000);
+        n = recv(fd, pw_buf_room(reply, 65536), 65536, 0);
+        reply->n += n > 0 ? (size_t)n : 0;
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    if (n < 0)
+        return pw_err_sys(err, PW_D_FATAL, "read from %s", at->sun_path);
+    pw_buf_add(reply, "", 0);
+    if (reply->n == 0 || reply->p[reply->n - 1] != '\n')
+        return pw_err_set(err, PW_D_FATAL, "the supervisor on %s ended in the middle of its answer", at->sun_path);
+    return 0;
+}
+
+int pw_control_status(const char *run_dir, int json)
+{
+    struct sockaddr_un at;
+    struct pw_buf      reply = { 0 };
+    struct pw_err      err;
+    int                fd = -1, rc;
+
+    rc = socket_path(run_dir, &at, &err);
+    if (rc == 0) {
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        rc = fd < 0 ? pw_err_sys(&err, PW_D_FATAL, "make a socket") : ask(fd, &at, json ? "status json\n" : "status text\n", &reply, &err);
+    }
+    if (rc == 0 && strncmp(reply.p, "error: ", 7) == 0)
+        rc = pw_err_set(&err, PW_D_FATAL, "%.*s", (int)reply.n - 8, reply.p + 7);
+    if (rc == 0 && (fwrite(reply.p, 1, reply.n, stdout) != reply.n || fflush(stdout) != 0))
+        rc = pw_err_sys(&err, PW_D_FATAL, "write the status");
+    if (rc < 0)
+        (void)fprintf(stderr, "pawl: %s\n", err.text);
+    if (fd >= 0)
+        (void)close(fd);
+    pw_buf_done(&reply);
+    return rc < 0 ? 1 : 0;
+}

@@ -1,0 +1,171 @@
+/* fork and exec of one worker. The child inherits three descriptors and nothing else. */
+#include "base/clock.h"
+#include "supervisor/internal.h"
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KEPT 3
+#define ARGS 24
+#define EXEC_FAILED 127 /* as a shell has it */
+
+extern char **environ;
+
+/* LD_PRELOAD and its like change what code runs; whatever was meant for this process is not meant for plugins. */
+char **pw_spawn_env(struct pw_arena *ar)
+{
+    size_t n = 0, kept = 0;
+    char **env;
+
+    while (environ[n])
+        n++;
+    env = pw_arena_array(ar, n + 1, sizeof(*env));
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(environ[i], "LD_", 3) != 0)
+            env[kept++] = environ[i];
+    return env;
+}
+
+/* ---- in the child ---- */
+
+static void close_span(unsigned from, unsigned to)
+{
+    if (from > to || close_range(from, to, 0) == 0)
+        return;
+    /* An old kernel or a sandbox that does not know the call. */
+    for (unsigned fd = from; fd <= to && fd < (unsigned)sysconf(_SC_OPEN_MAX); fd++)
+        (void)close((int)fd); /* most are not open */
+}
+
+static void keep_only(const int fds[KEPT])
+{
+    int      sorted[KEPT] = { fds[0], fds[1], fds[2] };
+    unsigned from         = 3;
+
+    for (int i = 0; i < KEPT; i++)
+        for (int k = i + 1; k < KEPT; k++)
+            if (sorted[k] < sorted[i]) {
+                int t     = sorted[i];
+                sorted[i] = sorted[k];
+                sorted[k] = t;
+            }
+    for (int i = 0; i < KEPT; i++) {
+        close_span(from, (unsigned)sorted[i] - 1);
+        (void)fcntl(sorted[i], F_SETFD, 0); /* cannot fail: it is open */
+        from = (unsigned)sorted[i] + 1;
+    }
+    close_span(from, ~0u);
+}
+
+static _Noreturn void become_worker(const char *self, char *const argv[], char *const env[], const int fds[KEPT], pid_t parent)
+{
+    int      null = open("/dev/null", O_RDONLY);
+    sigset_t none;
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent) /* it died before we could ask to die with it */
+        _exit(EXEC_FAILED);
+    (void)setsid(); /* Ctrl-C and Ctrl-Z on a terminal are for the supervisor, which then asks us to drain */
+    for (int sig = 1; sig < NSIG; sig++)
+        (void)signal(sig, SIG_DFL); /* SIGKILL and SIGSTOP refuse */
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)dup2(null, STDIN_FILENO);
+    keep_only(fds);
+    (void)execve(self, argv, env);
+    (void)dprintf(STDERR_FILENO, "pawl: cannot start a worker: %s: %s\n", self, strerror(errno));
+    _exit(EXEC_FAILED);
+}
+
+/* ---- in the parent ---- */
+
+/* Its own open file: workers that read at the same time must not move each other's position. */
+static int reopen(int fd, struct pw_err *err)
+{
+    char path[32];
+    int  own;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    own = open(path, O_RDONLY | O_CLOEXEC);
+    return own < 0 ? pw_err_sys(err, PW_D_RETRY, "open %s", path) : own;
+}
+
+static void build_args(const struct pw_supervisor *sup, const struct pw_slot *sl, int topology, int control, char numbers[5][16],
+                       char *argv[ARGS])
+{
+    const struct pw_pipe *pi = sl->pipe;
+    int                   n  = 0;
+
+    (void)snprintf(numbers[0], 16, "%u", sl->slot);
+    (void)snprintf(numbers[1], 16, "%d", topology);
+    (void)snprintf(numbers[2], 16, "%d", sl->bb_fd);
+    (void)snprintf(numbers[3], 16, "%d", control);
+    (void)snprintf(numbers[4], 16, "1");
+#define ADD(s) argv[n++] = (char *)(uintptr_t)(s)
+    ADD(sup->self), ADD("worker");
+    ADD(PW_WORKER_OPT_PIPELINE), ADD(pi->conf->name);
+    ADD(PW_WORKER_OPT_SLOT), ADD(numbers[0]);
+    ADD(PW_WORKER_OPT_GENERATION), ADD(numbers[4]);
+    ADD(PW_WORKER_OPT_TOPOLOGY), ADD(sup->tp->file);
+    ADD(PW_WORKER_OPT_TOPOLOGY_FD), ADD(numbers[1]);
+    ADD(PW_WORKER_OPT_BLACKBOX_FD), ADD(numbers[2]);
+    ADD(PW_WORKER_OPT_CONTROL_FD), ADD(numbers[3]);
+    ADD(PW_WORKER_OPT_PLUGIN), ADD(pi->plugin_file);
+    if (pi->config_file[0])
+        ADD(PW_WORKER_OPT_CONFIG), ADD(pi->config_file);
+#undef ADD
+    argv[n] = NULL;
+    PW_ASSERT(n < ARGS);
+}
+
+int pw_spawn_worker(struct pw_supervisor *sup, struct pw_slot *sl, struct pw_err *err)
+{
+    pid_t parent = getpid(), pid;
+    char  numbers[5][16];
+    char *argv[ARGS];
+    int   pair[2], pidfd, topology = reopen(sup->topology_fd, err);
+
+    if (topology < 0)
+        return -1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        (void)pw_err_sys(err, PW_D_RETRY, "make a control socket");
+        (void)close(topology); /* read only */
+        return -1;
+    }
+    build_args(sup, sl, topology, pair[1], numbers, argv);
+    pw_blackbox_recycle(sl->bb, sl->pipe->ledger);
+    pid = fork();
+    if (pid == 0)
+        become_worker(sup->self, argv, sup->worker_env, (const int[KEPT]){ topology, sl->bb_fd, pair[1] }, parent);
+    if (pid < 0) {
+        (void)pw_err_sys(err, PW_D_RETRY, "fork");
+        goto fail;
+    }
+    pidfd = pidfd_open(pid, 0); /* of our own child, not reaped yet: the number cannot be anybody else's */
+    if (pidfd < 0) {
+        (void)pw_err_sys(err, PW_D_RETRY, "watch the new worker");
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        goto fail;
+    }
+    (void)close(pair[1]); /* the worker's */
+    (void)close(topology);
+    sl->pid        = pid;
+    sl->pidfd      = pidfd;
+    sl->control_fd = pair[0];
+    return 0;
+fail:
+    (void)close(topology); /* unused, all three */
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+    return -1;
+}
