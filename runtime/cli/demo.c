@@ -36,6 +36,7 @@ struct demo {
     struct pw_world w;
     int64_t         began_us;                      /* first event */
     int64_t         sent, applied, dead, position; /* as last seen */
+    int64_t         shown, shown_us;               /* position and time of the last progress line */
     int64_t         total;                         /* in the topic, when the producer has ended; -1 before */
     uint64_t        dice;
     int64_t         kill_at_us[KILLS_MAX]; /* after began_us, ascending */
@@ -113,31 +114,38 @@ static int look(struct demo *d, struct pw_err *err)
     return 0;
 }
 
-static void progress(const struct demo *d, int64_t done_before)
+static void progress(struct demo *d)
 {
-    (void)printf("%3.0f s   sent %6" PRId64 "   applied %6" PRId64 "   rejected %4" PRId64 "   lag %5" PRId64 "   %5" PRId64
-                 "/s",
-                 (double)(pw_clock_us() - d->began_us) / 1e6, d->sent, d->applied, d->dead, d->sent - d->position,
-                 d->position - done_before);
+    int64_t now_us = pw_clock_us();
+    double  rate   = (double)(d->position - d->shown) * 1e6 / (double)(now_us - d->shown_us + 1);
+
+    (void)printf("%4.1f s   sent %6" PRId64 "   applied %6" PRId64 "   rejected %4" PRId64 "   lag %5" PRId64 "   %6.0f/s",
+                 (double)(now_us - d->began_us) / 1e6, d->sent, d->applied, d->dead, d->sent - d->position, rate);
     if (d->o.kills)
         (void)printf("   kills %" PRId64, d->kills);
     (void)printf("\n");
     (void)fflush(stdout);
+    d->shown    = d->position;
+    d->shown_us = now_us;
 }
 
-static int show_progress(struct demo *d, int64_t position_before, struct pw_err *err)
+static int show_progress(struct demo *d, struct pw_err *err)
 {
     PGresult *res;
 
-    if (d->total < 0 && pw_world_sent(&d->w, &d->sent, err) < 0)
-        return -1;
-    if (pw_world_query(&d->w, "SELECT (SELECT count(*) FROM underwriting.premium), (SELECT count(*) FROM pawl.dead_letters)",
+    if (pw_world_query(&d->w,
+                       "SELECT (SELECT coalesce(sum(next_offset - start_offset), 0) FROM pawl.offsets),"
+                       " (SELECT count(*) FROM underwriting.premium), (SELECT count(*) FROM pawl.dead_letters)",
                        &res, err) < 0)
         return -1;
-    d->applied = cell(res, 0);
-    d->dead    = cell(res, 1);
+    d->position = cell(res, 0);
+    d->applied  = cell(res, 1);
+    d->dead     = cell(res, 2);
     PQclear(res);
-    progress(d, position_before);
+    /* Asked last, so that it is never behind what was applied of it. */
+    if (d->total < 0 && pw_world_sent(&d->w, &d->sent, err) < 0)
+        return -1;
+    progress(d);
     return 0;
 }
 
@@ -228,8 +236,9 @@ static int check_producer(struct demo *d, struct pw_err *err)
 /* Until everything that was sent is applied or rejected. */
 static int watch(struct demo *d, struct pw_err *err)
 {
-    int64_t moved_us = pw_clock_us(), shown_us = moved_us, position = 0, shown = 0;
+    int64_t moved_us = pw_clock_us(), position = 0;
 
+    d->shown_us = moved_us;
     for (;;) {
         if (look(d, err) < 0 || check_producer(d, err) < 0)
             return -1;
@@ -242,15 +251,11 @@ static int watch(struct demo *d, struct pw_err *err)
             return pw_err_set(err, PW_D_FATAL, "nothing was applied for %d s, %" PRId64 " of %" PRId64 " are", STALL_MS / 1000,
                               d->position, d->sent);
         if (d->total >= 0 && d->position >= d->total)
-            return show_progress(d, shown, err);
+            return show_progress(d, err);
         if (d->kills < d->o.kills && pw_clock_us() - d->began_us > d->kill_at_us[d->kills] && kill_a_worker(d, err) < 0)
             return -1;
-        if (pw_clock_us() - shown_us >= 1000000) {
-            if (show_progress(d, shown, err) < 0)
-                return -1;
-            shown = d->position;
-            shown_us += 1000000;
-        }
+        if (pw_clock_us() - d->shown_us >= 1000000 && show_progress(d, err) < 0)
+            return -1;
         if (!pw_children_nap(20))
             return pw_err_set(err, PW_D_FATAL, "interrupted");
     }

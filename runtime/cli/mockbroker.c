@@ -19,10 +19,11 @@ int pw_mockbroker_run(void *arg)
     const struct pw_mockbroker_args *args = arg;
     rd_kafka_conf_t                 *conf = rd_kafka_conf_new();
     rd_kafka_mock_cluster_t         *cluster;
-    const char                      *bootstrap;
     char                             why[256];
-    rd_kafka_t                      *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+    rd_kafka_t                      *rk;
 
+    (void)rd_kafka_conf_set(conf, "log_level", "0", why, sizeof(why)); /* it misses a bootstrap.servers that it does not need */
+    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
     if (!rk)
         return fail("librdkafka", why);
     cluster = rd_kafka_mock_cluster_new(rk, 1);
@@ -34,8 +35,7 @@ int pw_mockbroker_run(void *arg)
         if (e)
             return fail(t->name, rd_kafka_err2str(e));
     }
-    bootstrap = rd_kafka_mock_cluster_bootstraps(cluster);
-    if (write(args->out_fd, bootstrap, strlen(bootstrap)) < 0 || write(args->out_fd, "\n", 1) < 0 || close(args->out_fd) < 0)
+    if (dprintf(args->out_fd, "%s\n", rd_kafka_mock_cluster_bootstraps(cluster)) < 0 || close(args->out_fd) < 0)
         return fail("librdkafka", "nobody wants to know where it is");
     for (;;)
         (void)pause();

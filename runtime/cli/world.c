@@ -139,7 +139,7 @@ static int start_mock(struct pw_world *w, struct pw_err *err)
     struct pw_mockbroker_topic topics[] = { { w->topic, PW_WORLD_PARTITIONS }, { w->dlq, 1 }, { NULL, 0 } };
     struct pw_mockbroker_args  args     = { .topics = topics };
     int                        fds[2];
-    ssize_t                    n;
+    FILE                      *in;
 
     if (pipe(fds) < 0)
         return pw_err_sys(err, PW_D_FATAL, "pipe");
@@ -147,11 +147,14 @@ static int start_mock(struct pw_world *w, struct pw_err *err)
     if (pw_child_fork(&w->mock, "mock", pw_mockbroker_run, &args, err) < 0)
         return -1;
     (void)close(fds[1]);
-    n = read(fds[0], w->bootstrap, sizeof(w->bootstrap) - 1);
-    (void)close(fds[0]);
-    if (n <= 1)
+    in = fdopen(fds[0], "re");
+    if (!in || !fgets(w->bootstrap, (int)sizeof(w->bootstrap), in))
+        w->bootstrap[0] = 0;
+    if (in)
+        (void)fclose(in);
+    w->bootstrap[strcspn(w->bootstrap, "\n")] = 0;
+    if (!w->bootstrap[0])
         return pw_err_set(err, PW_D_FATAL, "the mock broker did not start");
-    w->bootstrap[n - 1] = 0;
     (void)setenv("PAWL_DEMO_SESSION_MS", MOCK_SESSION, 1);
     return 0;
 }
@@ -168,12 +171,43 @@ static int start_kafka(struct pw_world *w, const char *kafka, struct pw_err *err
     return create_topic(w, w->topic, count, err) < 0 || create_topic(w, w->dlq, "1", err) < 0 ? -1 : 0;
 }
 
+/* Ready is more than processes that run: each worker has its share, so that what is measured is not the start. */
+static int wait_until_claimed(struct pw_world *w, struct pw_err *err)
+{
+    int64_t end = pw_clock_us() + (int64_t)PW_WORLD_START_MS * 1000;
+
+    for (;;) {
+        struct pw_err later;
+        PGresult     *res;
+        char         *body = NULL;
+        int           code = 0, claimed, owners;
+
+        if (pw_meter_get(w->http_port, "/readyz", &code, &body, &later) == 0)
+            free(body);
+        if (pw_world_query(w, "SELECT count(*), count(DISTINCT owner) FROM pawl.offsets WHERE owner_epoch > 0", &res, err) < 0)
+            return -1;
+        claimed = (int)strtol(PQgetvalue(res, 0, 0), NULL, 10);
+        owners  = (int)strtol(PQgetvalue(res, 0, 1), NULL, 10);
+        PQclear(res);
+        if (code == 200 && claimed == PW_WORLD_PARTITIONS && owners == PW_WORLD_WORKERS)
+            return 0;
+        if (!pw_child_running(&w->run))
+            return pw_err_set(err, PW_D_FATAL, "pawl run ended before it was ready");
+        if (pw_clock_us() > end)
+            return pw_err_set(
+                err, PW_D_FATAL,
+                "pawl run was not ready after %d s: /readyz says %d, %d of %d partitions are claimed, by %d workers",
+                PW_WORLD_START_MS / 1000, code, claimed, PW_WORLD_PARTITIONS, owners);
+        if (!pw_children_nap(50))
+            return pw_err_set(err, PW_D_FATAL, "interrupted");
+    }
+}
+
 static int start_pawl(struct pw_world *w, struct pw_err *err)
 {
-    char   *migrate[] = { (char *)w->self, "migrate", w->topology, NULL };
-    char   *run[]     = { (char *)w->self, "run", w->topology, NULL };
-    int64_t end       = pw_clock_us() + (int64_t)PW_WORLD_START_MS * 1000;
-    char    text[24], run_dir[300];
+    char *migrate[] = { (char *)w->self, "migrate", w->topology, NULL };
+    char *run[]     = { (char *)w->self, "run", w->topology, NULL };
+    char  text[24], run_dir[300];
 
     w->http_port = pw_meter_free_port();
     if (w->http_port < 0)
@@ -190,22 +224,7 @@ static int start_pawl(struct pw_world *w, struct pw_err *err)
         return pw_err_wrap(err, "pawl migrate");
     if (pw_child_start(&w->run, "run", run, err) < 0)
         return -1;
-    for (;;) {
-        struct pw_err later;
-        char         *body = NULL;
-        int           code = 0;
-
-        if (pw_meter_get(w->http_port, "/readyz", &code, &body, &later) == 0)
-            free(body);
-        if (code == 200)
-            return 0;
-        if (!pw_child_running(&w->run))
-            return pw_err_set(err, PW_D_FATAL, "pawl run ended before it was ready");
-        if (pw_clock_us() > end)
-            return pw_err_set(err, PW_D_FATAL, "pawl run was not ready after %d s", PW_WORLD_START_MS / 1000);
-        if (!pw_children_nap(50))
-            return pw_err_set(err, PW_D_FATAL, "interrupted");
-    }
+    return wait_until_claimed(w, err);
 }
 
 int pw_world_start(struct pw_world *w, const char *kafka, struct pw_err *err)

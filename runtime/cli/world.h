@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define PW_WORLD_PARTITIONS 6
+#define PW_WORLD_WORKERS    2     /* as conf/demo.yaml says */
 #define PW_WORLD_START_MS   60000 /* for anything to start or to answer */
 
 struct pw_world {

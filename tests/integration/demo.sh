@@ -20,14 +20,13 @@ fail() {
     exit 1
 }
 
-# Whatever the demo starts has its folder on the command line or in the environment.
+# Whatever the demo starts has its folder on the command line.
 left_behind() {
     local p
     ls -A "$TMPDIR"
     for p in /proc/[0-9]*; do
-        if [ "${p#/proc/}" != $$ ] && tr '\0' '\n' <"$p/cmdline" 2>/dev/null | grep -q "$TMPDIR/"; then
-            tr '\0' ' ' <"$p/cmdline"
-            echo
+        if [ "${p#/proc/}" != $$ ] && grep -qsaF "$TMPDIR/" "$p/cmdline"; then
+            echo "$p"
         fi
     done
 }
