@@ -23,9 +23,9 @@ struct cleanup {
 
 struct pw_arena {
     struct block   *top;
-    size_t          used;      /* of top */
-    size_t          bytes;     /* of all blocks */
-    size_t          total;     /* allocated since the last reset: the size one block should have had */
+    size_t          used;  /* of top */
+    size_t          bytes; /* of all blocks */
+    size_t          total; /* allocated since the last reset: the size one block should have had */
     struct cleanup *cleanups;
 };
 

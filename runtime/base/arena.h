@@ -22,7 +22,7 @@ struct pw_arena *pw_arena_free(struct pw_arena *ar);
 /* Runs the cleanups and forgets all allocations; keeps the largest block. */
 void pw_arena_reset(struct pw_arena *ar);
 
-void *pw_arena_alloc(struct pw_arena *ar, size_t n); /* 16-aligned, zeroed */
+void *pw_arena_alloc(struct pw_arena *ar, size_t n);              /* 16-aligned, zeroed */
 void *pw_arena_array(struct pw_arena *ar, size_t n, size_t each); /* overflow checked */
 void *pw_arena_copy(struct pw_arena *ar, const void *p, size_t n);
 char *pw_arena_strdup(struct pw_arena *ar, const char *s);

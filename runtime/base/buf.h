@@ -17,6 +17,6 @@ void  pw_buf_add(struct pw_buf *b, const void *p, size_t n);
 void  pw_buf_puts(struct pw_buf *b, const char *s);
 void  pw_buf_printf(struct pw_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* s as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
-void  pw_buf_json(struct pw_buf *b, const char *s, size_t n);
+void pw_buf_json(struct pw_buf *b, const char *s, size_t n);
 
 #endif

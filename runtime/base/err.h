@@ -37,15 +37,15 @@ struct pw_err {
 int pw_err_set_at(struct pw_err *err, enum pw_disp disp, const char *file, int line, const char *fmt, ...) PW_PRINTF(5, 6);
 int pw_err_sys_at(struct pw_err *err, enum pw_disp disp, const char *file, int line, const char *fmt, ...) PW_PRINTF(5, 6);
 /* Put "what: " before the text; returns -1. The disposition stays. */
-int pw_err_wrap(struct pw_err *err, const char *fmt, ...) PW_PRINTF(2, 3);
-void pw_err_clear(struct pw_err *err);
+int         pw_err_wrap(struct pw_err *err, const char *fmt, ...) PW_PRINTF(2, 3);
+void        pw_err_clear(struct pw_err *err);
 const char *pw_disp_name(enum pw_disp disp);
 
 /* Internal misuse: stays on in release. The supervisor and the transaction make an abort safe. */
-#define PW_ASSERT(cond)                                      \
-    do {                                                     \
-        if (__builtin_expect(!(cond), 0))                    \
-            pw_assert_failed(__FILE__, __LINE__, #cond);     \
+#define PW_ASSERT(cond)                                  \
+    do {                                                 \
+        if (__builtin_expect(!(cond), 0))                \
+            pw_assert_failed(__FILE__, __LINE__, #cond); \
     } while (0)
 _Noreturn void pw_assert_failed(const char *file, int line, const char *cond);
 

@@ -36,13 +36,13 @@ enum pw_fault_point {
 #define X(name, text) PW_FAULT_##name,
     PW_FAULT_POINTS(X)
 #undef X
-    PW_FAULT_N
+        PW_FAULT_N
 };
 enum pw_guard {
 #define X(name, text) PW_GUARD_##name,
     PW_GUARDS(X)
 #undef X
-    PW_GUARD_N
+        PW_GUARD_N
 };
 void pw_fault_hit(enum pw_fault_point point);
 bool pw_guard_on(enum pw_guard guard);

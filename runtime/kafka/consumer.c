@@ -1,11 +1,15 @@
 #include "kafka/consumer.h"
 
 #include "base/clock.h"
+#include "kafka/props.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define TEXT_OF(x) #x
+#define NUMBER(x)  TEXT_OF(x)
 
 /* What the protocol owns. The topology cannot set these; see docs/ARCHITECTURE.md for each reason. */
 static const char *const owned[][2] = {
@@ -17,16 +21,16 @@ static const char *const owned[][2] = {
     { "allow.auto.create.topics", "false" },
     { "enable.partition.eof", "true" },
     { "partition.assignment.strategy", "range" },
-    { "max.poll.interval.ms", "60000" },
+    { "max.poll.interval.ms", NUMBER(PW_KAFKA_MAX_POLL_INTERVAL_MS) },
 };
 
 /* What the topology may override. */
 static const char *const defaults[][2] = {
-    { "session.timeout.ms", "10000" },
-    { "heartbeat.interval.ms", "1000" },
-    { "fetch.wait.max.ms", "100" },
+    { "session.timeout.ms", NUMBER(PW_KAFKA_SESSION_TIMEOUT_MS) },
+    { "heartbeat.interval.ms", NUMBER(PW_KAFKA_HEARTBEAT_INTERVAL_MS) },
+    { "fetch.wait.max.ms", NUMBER(PW_KAFKA_FETCH_WAIT_MAX_MS) },
     { "fetch.error.backoff.ms", "100" },
-    { "reconnect.backoff.max.ms", "1000" },
+    { "reconnect.backoff.max.ms", NUMBER(PW_KAFKA_RECONNECT_BACKOFF_MAX_MS) },
     { "topic.metadata.refresh.interval.ms", "30000" },
     { "socket.keepalive.enable", "true" },
     { "socket.nagle.disable", "true" },
@@ -217,8 +221,8 @@ rd_kafka_queue_t *pw_consumer_queue(struct pw_consumer *co, const char *topic, i
     return q;
 }
 
-int pw_consumer_watermarks(struct pw_consumer *co, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low, int64_t *ret_end,
-                           struct pw_err *err)
+int pw_consumer_watermarks(struct pw_consumer *co, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low,
+                           int64_t *ret_end, struct pw_err *err)
 {
     rd_kafka_resp_err_t rc = rd_kafka_query_watermark_offsets(co->rk, topic, partition, ret_low, ret_end, timeout_ms);
 

@@ -30,16 +30,16 @@ struct pw_consumer {
     int               wake[2]; /* a pipe: readable when any of the queues has something */
     /* what serve() has seen and the caller has not acted on yet */
     rd_kafka_topic_partition_list_t *assigned; /* NULL: none; owned here */
-    bool     revoked, lost;
-    bool     fenced; /* another process uses our instance id */
-    bool     fatal;
-    uint64_t rebalances, errors;
-    int64_t  trouble_us; /* monotonic time of the last broker error, 0 after a good sign */
-    char     text[256]; /* last error */
-    void   (*log)(int level, const char *facility, const char *text); /* any thread; syslog levels */
+    bool                             revoked, lost;
+    bool                             fenced; /* another process uses our instance id */
+    bool                             fatal;
+    uint64_t                         rebalances, errors;
+    int64_t                          trouble_us; /* monotonic time of the last broker error, 0 after a good sign */
+    char                             text[256];  /* last error */
+    void (*log)(int level, const char *facility, const char *text); /* any thread; syslog levels */
 };
 
-int  pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *se, struct pw_err *err) PW_MUST_CHECK;
+int pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *se, struct pw_err *err) PW_MUST_CHECK;
 /* Serves rebalances and errors; resets max.poll.interval. Never blocks. */
 void pw_consumer_serve(struct pw_consumer *co);
 int  pw_consumer_fd(const struct pw_consumer *co);
@@ -53,8 +53,8 @@ void pw_consumer_unassign(struct pw_consumer *co); /* answers a revocation */
 rd_kafka_queue_t *pw_consumer_queue(struct pw_consumer *co, const char *topic, int32_t partition);
 
 /* Asks the broker; blocks up to timeout_ms, so only where a partition cannot start without it. */
-int pw_consumer_watermarks(struct pw_consumer *co, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low, int64_t *ret_end,
-                           struct pw_err *err) PW_MUST_CHECK;
+int pw_consumer_watermarks(struct pw_consumer *co, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low,
+                           int64_t *ret_end, struct pw_err *err) PW_MUST_CHECK;
 /* As of the last fetch; -1: not known. */
 int64_t pw_consumer_end(struct pw_consumer *co, const char *topic, int32_t partition);
 

@@ -13,7 +13,7 @@ enum phase { PHASE_PLAN = 1, PHASE_PLAN_AGAIN, PHASE_HANDLE };
 
 /* What a pawl_ctx really is. */
 struct call {
-    pawl_ctx         public;
+    pawl_ctx public;
     struct pw_calls *ca;
     struct pw_item  *it;
     enum phase       phase;
@@ -121,14 +121,15 @@ static pawl_bytes keep_bytes(struct call *call, pawl_bytes b)
 }
 
 /* Checks args against the declared columns and copies them; NULL after misuse. */
-static const pawl_value *keep_args(struct call *call, const pawl_stmt *st, const pawl_value *args, size_t n, const char *function)
+static const pawl_value *keep_args(struct call *call, const pawl_stmt *st, const pawl_value *args, size_t n,
+                                   const char *function)
 {
     const pawl_column *cols = st->columns.items;
     pawl_value        *kept;
 
     if (n != st->columns.count || !args) {
-        (void)misuse(call, "%s: statement '%.*s' has %u columns, %zu arguments were given", function, (int)st->name.n, st->name.p,
-                     st->columns.count, n);
+        (void)misuse(call, "%s: statement '%.*s' has %u columns, %zu arguments were given", function, (int)st->name.n,
+                     st->name.p, st->columns.count, n);
         return NULL;
     }
     kept = take(call, n * sizeof(*kept));
@@ -137,14 +138,15 @@ static const pawl_value *keep_args(struct call *call, const pawl_stmt *st, const
         if (args[i].type == PAWL_V_NULL)
             continue;
         if (args[i].type != (int32_t)cols[i].type) {
-            (void)misuse(call, "%s: statement '%.*s', column '%.*s' has type %u, the argument has type %d", function, (int)st->name.n,
-                         st->name.p, (int)cols[i].name.n, cols[i].name.p, cols[i].type, args[i].type);
+            (void)misuse(call, "%s: statement '%.*s', column '%.*s' has type %u, the argument has type %d", function,
+                         (int)st->name.n, st->name.p, (int)cols[i].name.n, cols[i].name.p, cols[i].type, args[i].type);
             return NULL;
         }
         if (!type_has_bytes(args[i].type))
             continue;
         if (args[i].type == PAWL_V_UUID && args[i].b.n != 16) {
-            (void)misuse(call, "%s: statement '%.*s': a uuid has 16 bytes, not %zu", function, (int)st->name.n, st->name.p, args[i].b.n);
+            (void)misuse(call, "%s: statement '%.*s': a uuid has 16 bytes, not %zu", function, (int)st->name.n, st->name.p,
+                         args[i].b.n);
             return NULL;
         }
         if (!args[i].b.p) { /* p NULL is SQL null, whatever the type */
@@ -286,11 +288,11 @@ static uint32_t find_ordinal(const struct pw_readset *set, const pawl_value *arg
 static void grow(struct pw_arena *ar, struct pw_readset *set)
 {
     uint32_t           cap    = set->cap ? set->cap * 2 : 64;
-    const pawl_value **keys   = pw_arena_array(ar, cap, sizeof(*keys));
+    const pawl_value **keys   = pw_arena_array(ar, cap, sizeof(const pawl_value *));
     uint64_t          *hashes = pw_arena_array(ar, cap, sizeof(*hashes));
 
     if (set->n) {
-        memcpy(keys, set->keys, set->n * sizeof(*keys));
+        memcpy(keys, set->keys, set->n * sizeof(const pawl_value *));
         memcpy(hashes, set->hashes, set->n * sizeof(*hashes));
     }
     set->keys      = keys;
@@ -310,7 +312,7 @@ static void grow(struct pw_arena *ar, struct pw_readset *set)
 static uint32_t add_to_set(struct pw_calls *ca, struct pw_readset *set, const pawl_value *args, size_t n)
 {
     uint64_t hash = 0;
-    uint32_t at = 0, ordinal;
+    uint32_t at   = 0, ordinal;
 
     for (size_t i = 0; i < n; i++)
         hash = pw_value_hash(&args[i], hash);
@@ -356,11 +358,11 @@ static pawl_rc host_read(pawl_ctx *c, uint32_t stmt, const pawl_value *args, siz
         ca->sets[stmt]->stmt = stmt;
         ca->sets_n++;
     }
-    r              = take(call, sizeof(*r));
-    r->set         = ca->sets[stmt];
-    r->slot        = slot;
-    r->ordinal     = add_to_set(ca, r->set, args, n);
-    r->next        = call->it->reads;
+    r               = take(call, sizeof(*r));
+    r->set          = ca->sets[stmt];
+    r->slot         = slot;
+    r->ordinal      = add_to_set(ca, r->set, args, n);
+    r->next         = call->it->reads;
     call->it->reads = r;
     return PAWL_OK;
 }
@@ -524,8 +526,8 @@ static void number_entities(struct pw_arena *ar, struct pw_inst *inst)
         inst->entity_mixed[e] = whole[e] && keyed[e];
 }
 
-int pw_inst_new(struct pw_arena *ar, const struct pw_plugin *pl, const struct pw_options *options, const struct pw_inst_hooks *hooks,
-                struct pw_inst **ret_inst, struct pw_err *err)
+int pw_inst_new(struct pw_arena *ar, const struct pw_plugin *pl, const struct pw_options *options,
+                const struct pw_inst_hooks *hooks, struct pw_inst **ret_inst, struct pw_err *err)
 {
     struct pw_inst *inst = pw_arena_alloc(ar, sizeof(*inst));
     pawl_rc         rc;
@@ -562,7 +564,7 @@ void pw_calls_init(struct pw_calls *ca, struct pw_arena *ar, struct pw_inst *ins
 
 void pw_calls_next_trip(struct pw_calls *ca)
 {
-    ca->sets   = pw_arena_array(ca->ar, ca->inst->pl->n_stmts, sizeof(*ca->sets));
+    ca->sets   = pw_arena_array(ca->ar, ca->inst->pl->n_stmts, sizeof(struct pw_readset *));
     ca->sets_n = 0;
 }
 
@@ -596,8 +598,8 @@ static pawl_rc settle(struct call *call, pawl_rc rc, bool may_more)
 
 pawl_rc pw_call_plan(struct pw_calls *ca, struct pw_item *it)
 {
-    const pawl_plugin *desc = ca->inst->pl->desc;
-    struct call        call = { .public.host = &ca->inst->host, .ca = ca, .it = it };
+    const pawl_plugin *desc   = ca->inst->pl->desc;
+    struct call        call   = { .public.host = &ca->inst->host, .ca = ca, .it = it };
     struct pw_read    *before = it->reads;
     pawl_rc            rc;
 

@@ -17,25 +17,26 @@
 struct pw_inst_hooks { /* any may be NULL */
     void *arg;
     int (*log_enabled)(void *arg, int32_t level);
-    void (*log)(void *arg, const pawl_msg *msg_or_null, int32_t level, const char *text); /* text: fields appended as key=value */
+    void (*log)(void *arg, const pawl_msg *msg_or_null, int32_t level,
+                const char *text); /* text: fields appended as key=value */
     void (*metric)(void *arg, uint32_t metric, double v);
 };
 
 struct pw_inst {
-    pawl_host               host; /* what the plugin sees; host.impl points here */
-    const struct pw_plugin *pl;
+    pawl_host                host; /* what the plugin sees; host.impl points here */
+    const struct pw_plugin  *pl;
     const struct pw_options *options;
-    struct pw_inst_hooks    hooks;
-    void                   *self; /* the plugin's own instance */
-    uint32_t               *entity; /* by statement: entities with one name have one number */
-    uint32_t                entities_n;
-    bool                   *entity_mixed; /* by entity: written both as a whole and by key */
-    bool                    creating;
+    struct pw_inst_hooks     hooks;
+    void                    *self;   /* the plugin's own instance */
+    uint32_t                *entity; /* by statement: entities with one name have one number */
+    uint32_t                 entities_n;
+    bool                    *entity_mixed; /* by entity: written both as a whole and by key */
+    bool                     creating;
 };
 
 /* create() of the plugin; the instance, its host table and options live in `ar`. */
-int pw_inst_new(struct pw_arena *ar, const struct pw_plugin *pl, const struct pw_options *options, const struct pw_inst_hooks *hooks,
-                struct pw_inst **ret_inst, struct pw_err *err) PW_MUST_CHECK;
+int  pw_inst_new(struct pw_arena *ar, const struct pw_plugin *pl, const struct pw_options *options,
+                 const struct pw_inst_hooks *hooks, struct pw_inst **ret_inst, struct pw_err *err) PW_MUST_CHECK;
 void pw_inst_destroy(struct pw_inst *inst); /* the plugin's destroy() */
 
 /* ---- what one message asks and wants ---- */
@@ -49,8 +50,8 @@ struct pw_readset {
     uint32_t          *table; /* open addressing: ordinal, 0 empty */
     uint32_t           table_cap;
     /* filled by the driver: rows of ordinal i are first[i-1], next[...] until -1; count[i-1] of them */
-    int32_t           *first, *next, *count;
-    void              *rows;
+    int32_t *first, *next, *count;
+    void    *rows;
 };
 
 struct pw_read {
@@ -62,7 +63,7 @@ struct pw_read {
 struct pw_write {
     struct pw_write  *next;
     uint32_t          stmt;
-    uint32_t          level; /* set by the driver: executions that must follow each other */
+    uint32_t          level;      /* set by the driver: executions that must follow each other */
     bool              superseded; /* by a later row of its key */
     const pawl_value *args;
 };
@@ -73,18 +74,18 @@ struct pw_emit {
 };
 
 struct pw_item {
-    pawl_msg          msg;
-    void             *owner;    /* the driver's */
-    uint64_t          key_hash; /* 0: no key */
-    struct pw_read   *reads;
-    struct pw_write  *writes, **writes_tail;
-    struct pw_emit   *emits, **emits_tail;
-    uint32_t          writes_n, emits_n;
-    pawl_rc           verdict;
-    bool              forced;  /* the driver has decided: the plugin is not asked */
-    bool              crashed; /* forced, since it killed its worker too often */
-    bool              done, sent; /* handled; its writes are on their way */
-    const char       *code, *detail; /* why, NUL-terminated; NULL if nothing was said */
+    pawl_msg         msg;
+    void            *owner;    /* the driver's */
+    uint64_t         key_hash; /* 0: no key */
+    struct pw_read  *reads;
+    struct pw_write *writes, **writes_tail;
+    struct pw_emit  *emits, **emits_tail;
+    uint32_t         writes_n, emits_n;
+    pawl_rc          verdict;
+    bool             forced;        /* the driver has decided: the plugin is not asked */
+    bool             crashed;       /* forced, since it killed its worker too often */
+    bool             done, sent;    /* handled; its writes are on their way */
+    const char      *code, *detail; /* why, NUL-terminated; NULL if nothing was said */
 };
 
 /* Reads of one trip and everything that hangs off it. */
@@ -92,11 +93,11 @@ struct pw_calls {
     struct pw_arena    *ar; /* the batch's */
     struct pw_inst     *inst;
     int64_t             now_us;
-    struct pw_readset **sets; /* by statement: the sets of the trip being gathered, NULL if none */
+    struct pw_readset **sets;   /* by statement: the sets of the trip being gathered, NULL if none */
     uint32_t            sets_n; /* how many are not NULL */
     /* decode a cell of set->rows; the driver's */
     pawl_rc (*cell)(void *arg, const struct pw_readset *set, int32_t row, uint32_t col, pawl_value *out);
-    void               *cell_arg;
+    void *cell_arg;
 };
 
 void pw_calls_init(struct pw_calls *ca, struct pw_arena *ar, struct pw_inst *inst, int64_t now_us);

@@ -81,7 +81,8 @@ static int plain_poll(int fd, short events, int64_t deadline_us)
 
 static int wait_for(struct pw_conn *co, short events, int64_t deadline_us, struct pw_err *err)
 {
-    int got = co->wait ? co->wait(co->wait_arg, PQsocket(co->pg), events, deadline_us) : plain_poll(PQsocket(co->pg), events, deadline_us);
+    int got = co->wait ? co->wait(co->wait_arg, PQsocket(co->pg), events, deadline_us) :
+                         plain_poll(PQsocket(co->pg), events, deadline_us);
 
     if (got > 0)
         return got;
@@ -97,8 +98,8 @@ static int from_result(const PGresult *res, struct pw_err *err)
     const char *constr = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
 
     /* Without the detail: it quotes the failing row, and rows are nobody's business in a log. */
-    (void)pw_err_set(err, pw_sqlstate_disp(state), "SQLSTATE %s: %s%s%s", state ? state : "?????", msg ? msg : PQresultErrorMessage(res),
-                     constr ? ", constraint " : "", constr ? constr : "");
+    (void)pw_err_set(err, pw_sqlstate_disp(state), "SQLSTATE %s: %s%s%s", state ? state : "?????",
+                     msg ? msg : PQresultErrorMessage(res), constr ? ", constraint " : "", constr ? constr : "");
     if (state)
         (void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", state);
     return -1;
@@ -145,7 +146,8 @@ static int check_server(struct pw_conn *co, struct pw_err *err)
         return -1;
     /* A pooler hands out its own process number in place of the server's. */
     if (strtol(PQgetvalue(res, 0, 0), NULL, 10) != PQbackendPID(co->pg))
-        rc = pw_err_set(err, PW_D_FATAL, "a connection pooler stands between pawl and PostgreSQL: connect to the server itself");
+        rc =
+            pw_err_set(err, PW_D_FATAL, "a connection pooler stands between pawl and PostgreSQL: connect to the server itself");
     else if (PQgetvalue(res, 0, 1)[0] == 't')
         rc = pw_err_set(err, PW_D_RETRY, "the server is a standby: name the primary");
     PQclear(res);
@@ -155,14 +157,19 @@ static int check_server(struct pw_conn *co, struct pw_err *err)
 int pw_conn_open(struct pw_conn *co, const struct pw_conn_settings *se, struct pw_err *err)
 {
     char        options[400];
-    const char *keys[]   = { "dbname", "application_name", "options", "target_session_attrs", "tcp_user_timeout", "keepalives_idle",
-                             "keepalives_interval", "keepalives_count", "client_encoding", NULL };
-    const char *values[] = { se->dsn, se->application_name, options, "read-write", TCP_USER_TIMEOUT, "5", "3", "3", "UTF8", NULL };
+    const char *keys[] = {
+        "dbname",          "application_name",    "options",          "target_session_attrs", "tcp_user_timeout",
+        "keepalives_idle", "keepalives_interval", "keepalives_count", "client_encoding",      NULL
+    };
+    const char *values[] = {
+        se->dsn, se->application_name, options, "read-write", TCP_USER_TIMEOUT, "5", "3", "3", "UTF8", NULL
+    };
 
-    (void)snprintf(options, sizeof(options),
-                   "-c statement_timeout=%u -c idle_in_transaction_session_timeout=%u -c lock_timeout=%u -c DateStyle=ISO "
-                   "-c standard_conforming_strings=on -c default_transaction_isolation=read\\ committed -c search_path=pg_catalog",
-                   se->statement_timeout_ms, se->idle_in_transaction_timeout_ms, se->lock_timeout_ms);
+    (void)snprintf(
+        options, sizeof(options),
+        "-c statement_timeout=%u -c idle_in_transaction_session_timeout=%u -c lock_timeout=%u -c DateStyle=ISO "
+        "-c standard_conforming_strings=on -c default_transaction_isolation=read\\ committed -c search_path=pg_catalog",
+        se->statement_timeout_ms, se->idle_in_transaction_timeout_ms, se->lock_timeout_ms);
     pw_conn_close(co);
     co->answer_timeout_us = (int64_t)(se->statement_timeout_ms + ANSWER_GRACE_MS) * 1000;
     co->pg                = PQconnectStartParams(keys, values, 1);
@@ -201,10 +208,12 @@ static int need_conn(const struct pw_conn *co, struct pw_err *err)
     return co->pg ? 0 : pw_err_set(err, PW_D_RETRY, "not connected to PostgreSQL");
 }
 
-int pw_conn_queue_prepared(struct pw_conn *co, const char *name, int n, const char *const *values, const int *lengths, struct pw_err *err)
+int pw_conn_queue_prepared(struct pw_conn *co, const char *name, int n, const char *const *values, const int *lengths,
+                           struct pw_err *err)
 {
-    static const int binary[72] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-                                    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+    static const int binary[72] = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+                                    1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
 
     PW_ASSERT(n <= (int)(sizeof(binary) / sizeof(binary[0])));
     if (need_conn(co, err) < 0)

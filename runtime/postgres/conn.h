@@ -42,7 +42,8 @@ bool pw_conn_alive(const struct pw_conn *co);
 int pw_conn_queue_prepared(struct pw_conn *co, const char *name, int n, const char *const *values, const int *lengths,
                            struct pw_err *err) PW_MUST_CHECK;
 int pw_conn_queue_sql(struct pw_conn *co, const char *sql, struct pw_err *err) PW_MUST_CHECK; /* no parameters */
-int pw_conn_queue_prepare(struct pw_conn *co, const char *name, const char *sql, int n, const Oid *types, struct pw_err *err) PW_MUST_CHECK;
+int pw_conn_queue_prepare(struct pw_conn *co, const char *name, const char *sql, int n, const Oid *types,
+                          struct pw_err *err) PW_MUST_CHECK;
 int pw_conn_queue_describe(struct pw_conn *co, const char *name, struct pw_err *err) PW_MUST_CHECK;
 
 /* Sends what is queued. */

@@ -14,8 +14,9 @@
 #define RECLAIM_MAX_US    30000000
 #define WATERMARK_WAIT_MS 5000
 #define ENDS_EVERY_US     500000
-#define QUEUE_MESSAGES    20000 /* per partition: old librdkafka sleeps up to 1 s when all queues are full, this must last longer */
-#define QUEUE_KBYTES      8192
+#define QUEUE_MESSAGES \
+    20000 /* per partition: old librdkafka sleeps up to 1 s when all queues are full, this must last longer */
+#define QUEUE_KBYTES 8192
 
 static struct pw_log_at at_part(const struct pw_part *pt, int64_t offset)
 {
@@ -96,12 +97,12 @@ static void take_assignment(struct pw_worker *w)
         pw_part_init(&w->parts[w->parts_n++], w->pipe->topics[topic], topic, list->elems[i].partition, (uint32_t)i);
     }
     if (w->parts_n > PW_BB_PARTITIONS)
-        pw_log(PW_LOG_WARN, "worker.partitions", PW_LOG_AT_NONE, "%zu partitions; metrics and status show the first %d", w->parts_n,
-               PW_BB_PARTITIONS);
+        pw_log(PW_LOG_WARN, "worker.partitions", PW_LOG_AT_NONE, "%zu partitions; metrics and status show the first %d",
+               w->parts_n, PW_BB_PARTITIONS);
     pw_log(PW_LOG_INFO, "group.assigned", PW_LOG_AT_NONE, "%d partitions", list->cnt);
     rd_kafka_topic_partition_list_destroy(list);
-    w->claim_at_us   = 0;
-    w->claims_failed = 0;
+    w->claim_at_us         = 0;
+    w->claims_failed       = 0;
     w->consumer.trouble_us = 0;
 }
 
@@ -160,7 +161,8 @@ static void assign(struct pw_worker *w)
             start_fetching(pt, &w->consumer);
         if (pt->state != PW_PART_RUNNING)
             continue;
-        rd_kafka_topic_partition_list_add(list, pt->topic, pt->partition)->offset = pt->check_bookmark ? pt->bookmark_offset : pt->expected;
+        rd_kafka_topic_partition_list_add(list, pt->topic, pt->partition)->offset = pt->check_bookmark ? pt->bookmark_offset :
+                                                                                                         pt->expected;
     }
     if (pw_consumer_assign(&w->consumer, list, &err) < 0)
         pw_log(PW_LOG_ERROR, "group.assign", PW_LOG_AT_NONE, "%s", err.text);
@@ -280,8 +282,8 @@ static void out_of_range(struct pw_worker *w, struct pw_part *pt)
     if (pt->next_offset < low) {
         halt(pt, pt->next_offset, low - 1, "the log was cut below the stored offset");
     } else if (pt->next_offset > end) {
-        (void)snprintf(what, sizeof(what), "the log ends at %lld, before the stored offset %lld: truncated or recreated topic", (long long)end,
-                       (long long)pt->next_offset);
+        (void)snprintf(what, sizeof(what), "the log ends at %lld, before the stored offset %lld: truncated or recreated topic",
+                       (long long)end, (long long)pt->next_offset);
         halt(pt, end, pt->next_offset - 1, what);
     } else {
         pw_part_clear(pt);

@@ -123,12 +123,12 @@ static bool take_from(struct pw_batch *ba, struct pw_part *pt, const struct pw_b
     return false;
 }
 
-size_t pw_batch_cut(struct pw_batch *ba, struct pw_part *parts, size_t parts_n, const struct pw_batch_limits *li, size_t *cursor,
-                    struct pw_inst *inst)
+size_t pw_batch_cut(struct pw_batch *ba, struct pw_part *parts, size_t parts_n, const struct pw_batch_limits *li,
+                    size_t *cursor, struct pw_inst *inst)
 {
     struct pw_arena *ar     = ba->ar;
     int64_t          now_us = pw_clock_us();
-    size_t           ready = 0, share;
+    size_t           ready  = 0, share;
 
     pw_arena_reset(ar);
     *ba = (struct pw_batch){ .ar = ar, .oldest_ms = INT64_MAX };
@@ -156,10 +156,10 @@ void pw_batch_narrow(const struct pw_batch *whole, size_t first, size_t n, struc
 {
     struct pw_batch *pa = ret_part;
 
-    *pa        = *whole;
-    pa->items  = whole->items + first;
-    pa->n      = n;
-    pa->ranges = pw_arena_array(whole->ar, whole->ranges_n, sizeof(*pa->ranges));
+    *pa          = *whole;
+    pa->items    = whole->items + first;
+    pa->n        = n;
+    pa->ranges   = pw_arena_array(whole->ar, whole->ranges_n, sizeof(*pa->ranges));
     pa->ranges_n = 0;
     for (size_t i = 0; i < whole->ranges_n; i++) {
         const struct pw_range *ra   = &whole->ranges[i];
@@ -169,13 +169,13 @@ void pw_batch_narrow(const struct pw_batch *whole, size_t first, size_t n, struc
 
         if (from >= to)
             continue;
-        out        = &pa->ranges[pa->ranges_n++];
-        *out       = *ra;
-        out->lo    = ra->pt->next_offset;
-        out->last  = whole->items[to - 1]->owner;
-        out->hi    = to == ra->first + ra->n ? ra->hi : out->last->offset + 1;
-        out->first = from - first;
-        out->n     = to - from;
+        out           = &pa->ranges[pa->ranges_n++];
+        *out          = *ra;
+        out->lo       = ra->pt->next_offset;
+        out->last     = whole->items[to - 1]->owner;
+        out->hi       = to == ra->first + ra->n ? ra->hi : out->last->offset + 1;
+        out->first    = from - first;
+        out->n        = to - from;
         out->outbox_n = 0;
     }
 }

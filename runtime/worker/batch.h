@@ -8,13 +8,13 @@
 
 /* What a batch does to one partition: next_offset from lo to hi. */
 struct pw_range {
-    struct pw_part *pt;
-    int64_t         lo, hi; /* hi: one past its last record, or past a hole at the end of the log */
-    size_t          first, n; /* its items */
-    int64_t         outbox_seq; /* before; as the fence read it */
-    uint32_t        outbox_n;   /* rows of this batch */
-    int64_t         hash; /* of last: its fingerprint */
-    rd_kafka_message_t *last; /* the record the bookmark is made of; NULL: none */
+    struct pw_part     *pt;
+    int64_t             lo, hi;     /* hi: one past its last record, or past a hole at the end of the log */
+    size_t              first, n;   /* its items */
+    int64_t             outbox_seq; /* before; as the fence read it */
+    uint32_t            outbox_n;   /* rows of this batch */
+    int64_t             hash;       /* of last: its fingerprint */
+    rd_kafka_message_t *last;       /* the record the bookmark is made of; NULL: none */
 };
 
 struct pw_batch {
@@ -30,15 +30,15 @@ struct pw_batch {
 };
 
 struct pw_batch_limits {
-    size_t   max_messages;
-    size_t   max_bytes;
+    size_t                    max_messages;
+    size_t                    max_bytes;
     const struct pw_blackbox *strikes; /* messages in there travel alone; NULL: none */
 };
 
 /* Cuts the next batch from the running partitions, round-robin beginning after *cursor. Returns its number of items; a
  * partition that has only a hole to step over gives a range without items. */
-size_t pw_batch_cut(struct pw_batch *ba, struct pw_part *parts, size_t parts_n, const struct pw_batch_limits *li, size_t *cursor,
-                    struct pw_inst *inst);
+size_t pw_batch_cut(struct pw_batch *ba, struct pw_part *parts, size_t parts_n, const struct pw_batch_limits *li,
+                    size_t *cursor, struct pw_inst *inst);
 /* True if cut would find something now. */
 bool pw_batch_ready(const struct pw_part *parts, size_t parts_n, int64_t now_us);
 

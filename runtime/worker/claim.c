@@ -14,12 +14,12 @@ static const char insert_sql[] =
     " SELECT $1, topic, partition::int, start, start, nullif($5, '') FROM unnest($2::text[], $3::bigint[], $4::bigint[])"
     " AS v(topic, partition, start) ON CONFLICT (group_name, topic, partition) DO NOTHING";
 
-#define CLAIM_HEAD                                                                                                       \
-    "UPDATE pawl.offsets AS o SET owner_epoch = o.owner_epoch + 1, owner = $4, claimed_at = now()"                       \
+#define CLAIM_HEAD                                                                                                            \
+    "UPDATE pawl.offsets AS o SET owner_epoch = o.owner_epoch + 1, owner = $4, claimed_at = now()"                            \
     " FROM (SELECT p.topic, p.partition, v.i FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)" \
     " JOIN pawl.offsets AS p ON p.topic = v.topic AND p.partition = v.partition::int WHERE p.group_name = $1 FOR UPDATE OF p"
-#define CLAIM_TAIL                                                                                                       \
-    ") AS c WHERE o.group_name = $1 AND o.topic = c.topic AND o.partition = c.partition"                                 \
+#define CLAIM_TAIL                                                                       \
+    ") AS c WHERE o.group_name = $1 AND o.topic = c.topic AND o.partition = c.partition" \
     " RETURNING c.i, o.next_offset, o.owner_epoch, o.outbox_seq, o.bookmark_offset, o.bookmark_hash, o.cluster_id"
 
 enum { R_I, R_NEXT, R_EPOCH, R_SEQ, R_BOOKMARK, R_HASH, R_CLUSTER };
@@ -75,14 +75,14 @@ static int put_all(struct pw_tx *tx, struct pw_part **want, size_t n, struct pw_
 }
 
 /* Rows for partitions that this group has never seen: their first offset is decided once, here, and stored. */
-static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n, const struct pw_start_hook *start,
-                          struct pw_err *err)
+static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n,
+                          const struct pw_start_hook *start, struct pw_err *err)
 {
     bool     *known = pw_arena_array(scratch, n, sizeof(bool));
     PGresult *res   = NULL;
 
-    if (put_all(tx, want, n, err) < 0 || pw_tx_queue_arrays(tx, "pawl_known", tx->claim, C_START, err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
-        pw_conn_result(tx->co, &res, err) < 0)
+    if (put_all(tx, want, n, err) < 0 || pw_tx_queue_arrays(tx, "pawl_known", tx->claim, C_START, err) < 0 ||
+        pw_conn_sync(tx->co, err) < 0 || pw_conn_result(tx->co, &res, err) < 0)
         return -1;
     for (int r = 0; r < PQntuples(res); r++)
         known[pw_tx_int8(res, r, 0) - 1] = true;
@@ -102,8 +102,8 @@ static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_
     }
     if (!tx->claim[C_TOPIC].n)
         return 0;
-    if (queue_with_text(tx, "pawl_insert", C_N, start->cluster_id ? start->cluster_id : "", err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
-        pw_conn_done(tx->co, NULL, err) < 0)
+    if (queue_with_text(tx, "pawl_insert", C_N, start->cluster_id ? start->cluster_id : "", err) < 0 ||
+        pw_conn_sync(tx->co, err) < 0 || pw_conn_done(tx->co, NULL, err) < 0)
         return -1;
     return pw_conn_synced(tx->co, err);
 }
@@ -125,14 +125,15 @@ static void take_over(struct pw_part *pt, const PGresult *res, int r, const stru
                      PQgetvalue(res, r, R_CLUSTER), start->cluster_id);
 }
 
-static int claim(struct pw_tx *tx, struct pw_part **want, size_t n, const struct pw_start_hook *start, bool wait, size_t *ret_claimed,
-                 struct pw_err *err)
+static int claim(struct pw_tx *tx, struct pw_part **want, size_t n, const struct pw_start_hook *start, bool wait,
+                 size_t *ret_claimed, struct pw_err *err)
 {
     PGresult *res = NULL;
 
     if (put_all(tx, want, n, err) < 0)
         return -1;
-    if (queue_with_text(tx, wait ? "pawl_claim_wait" : "pawl_claim_free", C_START, tx->owner, err) < 0 || pw_conn_sync(tx->co, err) < 0)
+    if (queue_with_text(tx, wait ? "pawl_claim_wait" : "pawl_claim_free", C_START, tx->owner, err) < 0 ||
+        pw_conn_sync(tx->co, err) < 0)
         return -1;
     if (pw_conn_result(tx->co, &res, err) < 0)
         return -1;
@@ -144,10 +145,10 @@ static int claim(struct pw_tx *tx, struct pw_part **want, size_t n, const struct
     return pw_conn_synced(tx->co, err);
 }
 
-int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *parts, size_t n, const struct pw_start_hook *start, bool wait,
-                size_t *ret_claimed, struct pw_err *err)
+int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *parts, size_t n, const struct pw_start_hook *start,
+                bool wait, size_t *ret_claimed, struct pw_err *err)
 {
-    struct pw_part **want = pw_arena_array(scratch, n, sizeof(struct pw_part *));
+    struct pw_part **want   = pw_arena_array(scratch, n, sizeof(struct pw_part *));
     size_t           want_n = 0;
 
     *ret_claimed = 0;

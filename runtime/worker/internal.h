@@ -28,13 +28,13 @@ struct pw_worker {
     size_t          parts_n;
     size_t          cursor;
     size_t          batch_cap; /* messages; shrinks when handle() is slow */
-    bool            in_batch; /* its records must stay */
+    bool            in_batch;  /* its records must stay */
     bool            draining, orphaned;
     int             exit_code; /* -1: go on */
     char            cluster_id[128];
 
-    int64_t  connect_at_us; /* not before */
-    int64_t  backoff_us;    /* of PostgreSQL; 0: none */
+    int64_t  connect_at_us;  /* not before */
+    int64_t  backoff_us;     /* of PostgreSQL; 0: none */
     int64_t  pause_until_us; /* no batch before: the last one failed for nobody's fault */
     unsigned failures;       /* in a row */
     int64_t  claim_at_us;
@@ -52,11 +52,11 @@ void pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, con
 
 /* assign.c */
 int  pw_worker_open_consumer(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
-void pw_worker_rebalance(struct pw_worker *w); /* acts on what the group decided */
-void pw_worker_claim(struct pw_worker *w);     /* the WANTED partitions, when it is time */
-void pw_worker_receive(struct pw_worker *w);   /* fetched records into the partitions */
+void pw_worker_rebalance(struct pw_worker *w);                                    /* acts on what the group decided */
+void pw_worker_claim(struct pw_worker *w);                                        /* the WANTED partitions, when it is time */
+void pw_worker_receive(struct pw_worker *w);                                      /* fetched records into the partitions */
 void pw_worker_reclaim(struct pw_worker *w, struct pw_part *pt, const char *why); /* fenced: claim again, later */
-void pw_worker_publish(struct pw_worker *w);   /* all partitions into the black box */
+void pw_worker_publish(struct pw_worker *w);                                      /* all partitions into the black box */
 
 /* process.c */
 void pw_worker_process(struct pw_worker *w); /* one batch, committed or given up for now */

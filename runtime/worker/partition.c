@@ -9,7 +9,9 @@
 
 void pw_part_init(struct pw_part *pt, const char *topic, uint32_t topic_index, int32_t partition, uint32_t slot)
 {
-    *pt = (struct pw_part){ .topic = topic, .topic_index = topic_index, .partition = partition, .slot = slot, .eof_offset = -1, .end_offset = -1 };
+    *pt = (struct pw_part){
+        .topic = topic, .topic_index = topic_index, .partition = partition, .slot = slot, .eof_offset = -1, .end_offset = -1
+    };
 }
 
 void pw_part_done(struct pw_part *pt)
@@ -29,7 +31,7 @@ void pw_part_push(struct pw_part *pt, rd_kafka_message_t *m)
 {
     if (pt->n == pt->cap) {
         size_t               cap  = pt->cap ? pt->cap * 2 : 64;
-        rd_kafka_message_t **ring = malloc(cap * sizeof(*ring));
+        rd_kafka_message_t **ring = malloc(cap * sizeof(rd_kafka_message_t *));
 
         PW_ASSERT(ring != NULL);
         for (size_t i = 0; i < pt->n; i++)

@@ -19,10 +19,10 @@ enum pw_part_state {
 };
 
 struct pw_part {
-    const char *topic;
-    uint32_t    topic_index;
-    int32_t     partition;
-    uint32_t    slot; /* in the black box */
+    const char        *topic;
+    uint32_t           topic_index;
+    int32_t            partition;
+    uint32_t           slot; /* in the black box */
     enum pw_part_state state;
 
     /* the row of pawl.offsets as we know it */
@@ -31,31 +31,31 @@ struct pw_part {
     int64_t bookmark_offset, bookmark_hash;
 
     /* fetching */
-    rd_kafka_queue_t *queue;
-    rd_kafka_message_t *held; /* an error that must wait for the end of the batch */
-    int64_t expected;       /* the next record must be here or above; below is stale */
-    bool    check_bookmark; /* the first record fetched is the last one applied */
-    int64_t eof_offset;     /* end of the log as reached by fetching, -1: not there */
-    int64_t end_offset;     /* as last seen, -1: unknown */
+    rd_kafka_queue_t   *queue;
+    rd_kafka_message_t *held;           /* an error that must wait for the end of the batch */
+    int64_t             expected;       /* the next record must be here or above; below is stale */
+    bool                check_bookmark; /* the first record fetched is the last one applied */
+    int64_t             eof_offset;     /* end of the log as reached by fetching, -1: not there */
+    int64_t             end_offset;     /* as last seen, -1: unknown */
 
     /* fetched, not committed; a ring, its size a power of two */
     rd_kafka_message_t **ring;
-    size_t  cap, head, n;
-    size_t  bytes;
+    size_t               cap, head, n;
+    size_t               bytes;
 
     /* the record at next_offset has to wait */
-    int32_t attempt; /* deliveries so far of the first record */
-    int64_t retry_at_us;
-    int64_t reclaim_at_us; /* WANTED: not before */
+    int32_t  attempt; /* deliveries so far of the first record */
+    int64_t  retry_at_us;
+    int64_t  reclaim_at_us; /* WANTED: not before */
     uint32_t reclaims;
-    char    reason[160]; /* halted or retrying: why */
-    int64_t halt_from, halt_to;
+    char     reason[160]; /* halted or retrying: why */
+    int64_t  halt_from, halt_to;
 };
 
 void                pw_part_init(struct pw_part *pt, const char *topic, uint32_t topic_index, int32_t partition, uint32_t slot);
 void                pw_part_done(struct pw_part *pt); /* drops everything */
 void                pw_part_push(struct pw_part *pt, rd_kafka_message_t *m);
-rd_kafka_message_t *pw_part_at(const struct pw_part *pt, size_t i); /* i-th oldest */
+rd_kafka_message_t *pw_part_at(const struct pw_part *pt, size_t i);         /* i-th oldest */
 void                pw_part_drop_below(struct pw_part *pt, int64_t offset); /* committed: destroys them */
 void                pw_part_clear(struct pw_part *pt);
 bool                pw_part_has_room(const struct pw_part *pt, size_t messages, size_t bytes);

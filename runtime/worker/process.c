@@ -22,7 +22,9 @@ struct stop {
 
 static struct pw_log_at at_item(const struct pw_item *it)
 {
-    return (struct pw_log_at){ .topic = it->msg.topic.p, .partition = it->msg.partition, .offset = it->msg.offset, .attempt = it->msg.attempt };
+    return (struct pw_log_at){
+        .topic = it->msg.topic.p, .partition = it->msg.partition, .offset = it->msg.offset, .attempt = it->msg.attempt
+    };
 }
 
 static struct pw_part *part_of(const struct pw_batch *ba, size_t item)
@@ -148,19 +150,25 @@ static void count_verdicts(struct pw_worker *w, const struct pw_batch *ba)
     int64_t now_ms = pw_clock_wall_us() / 1000;
 
     for (size_t i = 0; i < ba->n; i++) {
-        const struct pw_item *it = ba->items[i];
+        const struct pw_item *it  = ba->items[i];
         int64_t               age = it->msg.timestamp_ms < 0 ? -1 : now_ms - it->msg.timestamp_ms;
 
-        pw_bb_add(it->verdict == PAWL_OK ? &w->bb->events_ok : it->verdict == PAWL_SKIP ? &w->bb->events_skipped : !it->forced ? &w->bb->events_rejected
-                  : it->crashed ? &w->bb->events_crashed : &w->bb->events_isolated, 1);
+        pw_bb_add(it->verdict == PAWL_OK   ? &w->bb->events_ok :
+                  it->verdict == PAWL_SKIP ? &w->bb->events_skipped :
+                  !it->forced              ? &w->bb->events_rejected :
+                  it->crashed              ? &w->bb->events_crashed :
+                                             &w->bb->events_isolated,
+                  1);
         pw_bb_add(&w->bb->outputs, it->emits_n);
         if (age >= 0)
             pw_bb_observe(&w->bb->latency_us, pw_bb_limits_us, (uint64_t)age * 1000);
         if (it->verdict == PAWL_REJECT) {
             struct pw_log_at at = at_item(it);
 
-            pw_log(PW_LOG_WARN, "event.rejected", &at, "key '%.*s': %s: %s; dead-lettered", (int)(it->msg.key.n < KEY_SHOWN ? it->msg.key.n : KEY_SHOWN),
-                   it->msg.key.p ? (const char *)it->msg.key.p : "", it->code ? it->code : "rejected", it->detail ? it->detail : "no reason given");
+            pw_log(PW_LOG_WARN, "event.rejected", &at, "key '%.*s': %s: %s; dead-lettered",
+                   (int)(it->msg.key.n < KEY_SHOWN ? it->msg.key.n : KEY_SHOWN),
+                   it->msg.key.p ? (const char *)it->msg.key.p : "", it->code ? it->code : "rejected",
+                   it->detail ? it->detail : "no reason given");
         }
     }
 }
@@ -225,9 +233,9 @@ static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct stop *stop
 static void force_reject(struct pw_batch *ba, struct pw_item *it, const char *code, const char *detail)
 {
     it->forced = it->done = true;
-    it->verdict = PAWL_REJECT;
-    it->code    = pw_arena_strdup(ba->ar, code);
-    it->detail  = pw_arena_strdup(ba->ar, detail);
+    it->verdict           = PAWL_REJECT;
+    it->code              = pw_arena_strdup(ba->ar, code);
+    it->detail            = pw_arena_strdup(ba->ar, detail);
 }
 
 /* A message that killed its worker too often is not given to the plugin again. */
@@ -276,9 +284,10 @@ static void wait_or_give_up(struct pw_worker *w, struct pw_batch *ba, struct pw_
     pw_bb_add(&w->bb->events_retried, 1);
     pt->attempt     = it->msg.attempt;
     pt->retry_at_us = pw_clock_us() + backoff_us(w, it->msg.attempt);
-    (void)snprintf(pt->reason, sizeof(pt->reason), "retry %d of %u: %s: %.80s", it->msg.attempt, w->pipe->retry_attempts, it->code ? it->code : "retry",
-                   it->detail ? it->detail : "");
-    pw_log(PW_LOG_WARN, "event.retry", &at, "%s: %s", it->code ? it->code : "retry", it->detail ? it->detail : "no reason given");
+    (void)snprintf(pt->reason, sizeof(pt->reason), "retry %d of %u: %s: %.80s", it->msg.attempt, w->pipe->retry_attempts,
+                   it->code ? it->code : "retry", it->detail ? it->detail : "");
+    pw_log(PW_LOG_WARN, "event.retry", &at, "%s: %s", it->code ? it->code : "retry",
+           it->detail ? it->detail : "no reason given");
 }
 
 /* The item at the front ended the batch. Returns true if the batch can be run again now. */
@@ -293,23 +302,24 @@ static bool stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum stop
         if ((uint32_t)it->msg.attempt >= w->pipe->retry_attempts && w->pipe->dlq_topic) {
             char detail[320];
 
-            (void)snprintf(detail, sizeof(detail), "gave up after %d attempts: %s: %.200s", it->msg.attempt, it->code ? it->code : "retry",
-                           it->detail ? it->detail : "");
+            (void)snprintf(detail, sizeof(detail), "gave up after %d attempts: %s: %.200s", it->msg.attempt,
+                           it->code ? it->code : "retry", it->detail ? it->detail : "");
             force_reject(ba, it, "retry.exhausted", detail);
             return true;
         }
         wait_or_give_up(w, ba, it);
         return false;
     case STOP_FATAL:
-        (void)pw_err_set(&err, PW_D_FATAL, "%s[%d]@%lld: fatal: %s: %s", it->msg.topic.p, it->msg.partition, (long long)it->msg.offset,
-                         it->code ? it->code : "no code", it->detail ? it->detail : "no reason given");
+        (void)pw_err_set(&err, PW_D_FATAL, "%s[%d]@%lld: fatal: %s: %s", it->msg.topic.p, it->msg.partition,
+                         (long long)it->msg.offset, it->code ? it->code : "no code",
+                         it->detail ? it->detail : "no reason given");
         pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", &err);
         return false;
     case STOP_NO_DLQ: {
         struct pw_part *pt = part_of(ba, 0);
 
-        pw_log(PW_LOG_ERROR, "partition.halted", &at, "rejected, %s: %s; no dlq.topic takes it", it->code ? it->code : "rejected",
-               it->detail ? it->detail : "");
+        pw_log(PW_LOG_ERROR, "partition.halted", &at, "rejected, %s: %s; no dlq.topic takes it",
+               it->code ? it->code : "rejected", it->detail ? it->detail : "");
         pw_part_halt(pt, 1, 0, "offset %lld was rejected (%.40s) and the pipeline has no dlq.topic", (long long)it->msg.offset,
                      it->code ? it->code : "rejected");
         return false;
@@ -338,7 +348,9 @@ static bool resolve(struct pw_worker *w, struct pw_batch *ba)
         (void)pw_worker_turn(w, -1, 0, w->connect_at_us);
     }
     pw_log(PW_LOG_WARN, "batch.in_doubt", PW_LOG_AT_NONE, "the connection died at COMMIT; the offset row says: %s",
-           outcome == PW_TX_COMMITTED ? "committed" : outcome == PW_TX_NOT_COMMITTED ? "not committed" : "somebody else went on");
+           outcome == PW_TX_COMMITTED     ? "committed" :
+           outcome == PW_TX_NOT_COMMITTED ? "not committed" :
+                                            "somebody else went on");
     if (outcome == PW_TX_FENCED)
         for (size_t r = 0; r < ba->ranges_n; r++)
             pw_worker_reclaim(w, ba->ranges[r].pt, "another owner went on while the commit was in doubt");
@@ -365,7 +377,7 @@ static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_
         if (w->tx.commit_sent && !pw_conn_alive(&w->conn)) {
             int64_t began_us = pw_clock_us();
 
-            committed = resolve(w, ba);
+            committed         = resolve(w, ba);
             w->tx.commit_sent = false;
             if (committed)
                 advance(w, ba, began_us);
@@ -389,7 +401,10 @@ static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_
         if (err->verdict == PAWL_RETRY || err->verdict == PAWL_FATAL || !w->pipe->dlq_topic) {
             ba->items[0]->code   = err->verdict ? "sql.rows" : "sql.value";
             ba->items[0]->detail = pw_arena_strdup(ba->ar, err->text);
-            return stopped_at_front(w, ba, err->verdict == PAWL_RETRY ? STOP_RETRY : err->verdict == PAWL_FATAL ? STOP_FATAL : STOP_NO_DLQ);
+            return stopped_at_front(w, ba,
+                                    err->verdict == PAWL_RETRY ? STOP_RETRY :
+                                    err->verdict == PAWL_FATAL ? STOP_FATAL :
+                                                                 STOP_NO_DLQ);
         }
         at = at_item(ba->items[0]);
         pw_log(PW_LOG_WARN, "event.isolated", &at, "%s", err->text);

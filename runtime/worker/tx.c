@@ -16,14 +16,29 @@ enum { KIND_OUTPUT = 1, KIND_DEAD = 2 };
 /* columns of the fence's array parameters: topic, partition, lo, hi, epoch, bookmark offset, bookmark hash */
 enum { F_TOPIC, F_PARTITION, F_LO, F_HI, F_EPOCH, F_BOOKMARK, F_HASH, F_N };
 enum { G_TOPIC, G_PARTITION, G_ROWS, G_N };
-enum { O_TOPIC, O_PARTITION, O_SEQ, O_KIND, O_OFFSET, O_TARGET, O_KEY, O_VALUE, O_HEADERS, O_CODE, O_REASON, O_PLUGIN, O_ATTEMPT, O_N };
+enum {
+    O_TOPIC,
+    O_PARTITION,
+    O_SEQ,
+    O_KIND,
+    O_OFFSET,
+    O_TARGET,
+    O_KEY,
+    O_VALUE,
+    O_HEADERS,
+    O_CODE,
+    O_REASON,
+    O_PLUGIN,
+    O_ATTEMPT,
+    O_N
+};
 
 /* SQL text between the guards, which test builds can switch off. */
-#define FENCE_HEAD                                                                                                   \
-    "UPDATE pawl.offsets AS o SET next_offset = v.hi, bookmark_offset = coalesce(v.bookmark, o.bookmark_offset),"    \
-    " bookmark_hash = coalesce(v.hash, o.bookmark_hash)"                                                             \
-    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])"   \
-    " WITH ORDINALITY AS v(topic, partition, lo, hi, epoch, bookmark, hash, i)"                                      \
+#define FENCE_HEAD                                                                                                 \
+    "UPDATE pawl.offsets AS o SET next_offset = v.hi, bookmark_offset = coalesce(v.bookmark, o.bookmark_offset),"  \
+    " bookmark_hash = coalesce(v.hash, o.bookmark_hash)"                                                           \
+    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])" \
+    " WITH ORDINALITY AS v(topic, partition, lo, hi, epoch, bookmark, hash, i)"                                    \
     " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int"
 #define FENCE_TAIL " RETURNING v.i, o.outbox_seq"
 
@@ -34,10 +49,9 @@ static const char outbox_sql[] =
     " $11::text[], $12::text[], $13::text[], $14::bigint[])"
     " AS v(topic, partition, seq, kind, source_offset, target, key, value, headers, code, reason, plugin, attempt)";
 
-static const char grow_sql[] =
-    "UPDATE pawl.offsets AS o SET outbox_seq = o.outbox_seq + v.n"
-    " FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS v(topic, partition, n)"
-    " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int";
+static const char grow_sql[] = "UPDATE pawl.offsets AS o SET outbox_seq = o.outbox_seq + v.n"
+                               " FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS v(topic, partition, n)"
+                               " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int";
 
 static const char look_sql[] =
     "SELECT v.i, o.next_offset, o.owner_epoch FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)"
@@ -45,10 +59,12 @@ static const char look_sql[] =
 
 void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
 {
-    static const int32_t fence_types[F_N] = { PAWL_V_TEXT, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64 };
-    static const int32_t outbox_types[O_N] = { PAWL_V_TEXT,  PAWL_V_I64,   PAWL_V_I64,   PAWL_V_I64,  PAWL_V_I64,  PAWL_V_TEXT, PAWL_V_BYTES,
-                                               PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_TEXT, PAWL_V_TEXT, PAWL_V_TEXT, PAWL_V_I64 };
-    const struct pw_plugin *pl = tx->inst->pl;
+    static const int32_t    fence_types[F_N]  = { PAWL_V_TEXT, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64,
+                                                  PAWL_V_I64,  PAWL_V_I64, PAWL_V_I64 };
+    static const int32_t    outbox_types[O_N] = { PAWL_V_TEXT, PAWL_V_I64,   PAWL_V_I64,   PAWL_V_I64,   PAWL_V_I64,
+                                                  PAWL_V_TEXT, PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_TEXT,
+                                                  PAWL_V_TEXT, PAWL_V_TEXT,  PAWL_V_I64 };
+    const struct pw_plugin *pl                = tx->inst->pl;
 
     for (int i = 0; i < F_N; i++)
         pw_array_init(&tx->fence[i], fence_types[i]);
@@ -102,8 +118,8 @@ static int check_described(const struct pw_plugin *pl, const pawl_stmt *st, cons
 
     if (st->kind == PAWL_STMT_WRITE) {
         if (fields)
-            return pw_err_set(err, PW_D_FATAL, "plugin %s: statement '%.*s' returns rows; a write must not (drop RETURNING)", pl->name,
-                              (int)st->name.n, st->name.p);
+            return pw_err_set(err, PW_D_FATAL, "plugin %s: statement '%.*s' returns rows; a write must not (drop RETURNING)",
+                              pl->name, (int)st->name.n, st->name.p);
         return 0;
     }
     if (fields < 1 || PQftype(res, 0) != pw_type_oid(PAWL_V_I64))
@@ -148,7 +164,8 @@ static int prepare_plugin(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *
 
 static int prepare_ours(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *err)
 {
-    const char *fence = pw_arena_printf(ar, "%s%s%s%s", FENCE_HEAD, PW_GUARD(compare_and_set) ? " AND o.next_offset = v.lo" : "",
+    const char *fence = pw_arena_printf(ar, "%s%s%s%s", FENCE_HEAD,
+                                        PW_GUARD(compare_and_set) ? " AND o.next_offset = v.lo" : "",
                                         PW_GUARD(owner_epoch) ? " AND o.owner_epoch = v.epoch" : "", FENCE_TAIL);
     const struct {
         const char *name, *sql;
@@ -170,15 +187,16 @@ static int prepare_ours(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *er
     for (size_t i = 0; i < n; i++)
         if (pw_conn_done(tx->co, NULL, err) < 0) {
             (void)pw_err_wrap(err, "prepare %s", ours[i].name);
-            return strcmp(err->sqlstate, "3F000") == 0 || strcmp(err->sqlstate, "42P01") == 0
-                       ? pw_err_wrap(err, "the schema pawl is missing: run `pawl migrate`")
-                       : -1;
+            return strcmp(err->sqlstate, "3F000") == 0 || strcmp(err->sqlstate, "42P01") == 0 ?
+                       pw_err_wrap(err, "the schema pawl is missing: run `pawl migrate`") :
+                       -1;
         }
     return pw_conn_synced(tx->co, err);
 }
 
 /* The database's version of a schema, as `pawl migrate` recorded it. */
-static int check_version(struct pw_tx *tx, struct pw_arena *ar, const char *owner, uint32_t least, uint32_t most, struct pw_err *err)
+static int check_version(struct pw_tx *tx, struct pw_arena *ar, const char *owner, uint32_t least, uint32_t most,
+                         struct pw_err *err)
 {
     PGresult *res = NULL;
     char     *quoted;
@@ -187,12 +205,14 @@ static int check_version(struct pw_tx *tx, struct pw_arena *ar, const char *owne
     quoted = PQescapeLiteral(tx->co->pg, owner, strlen(owner));
     if (!quoted)
         return pw_err_set(err, PW_D_FATAL, "owner of a schema: %s", PQerrorMessage(tx->co->pg));
-    if (pw_conn_queue_sql(tx->co, pw_arena_printf(ar, "SELECT coalesce(max(version), 0) FROM pawl.migrations WHERE owner = %s", quoted), err) < 0 ||
+    if (pw_conn_queue_sql(tx->co,
+                          pw_arena_printf(ar, "SELECT coalesce(max(version), 0) FROM pawl.migrations WHERE owner = %s", quoted),
+                          err) < 0 ||
         pw_conn_sync(tx->co, err) < 0 || pw_conn_result(tx->co, &res, err) < 0) {
         PQfreemem(quoted);
-        return strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0
-                   ? pw_err_set(err, PW_D_FATAL, "the database has no schema pawl: run `pawl migrate`")
-                   : pw_err_wrap(err, "read the schema version of %s", owner);
+        return strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0 ?
+                   pw_err_set(err, PW_D_FATAL, "the database has no schema pawl: run `pawl migrate`") :
+                   pw_err_wrap(err, "read the schema version of %s", owner);
     }
     PQfreemem(quoted);
     version = strtol(PQgetvalue(res, 0, 0), NULL, 10);
@@ -200,11 +220,13 @@ static int check_version(struct pw_tx *tx, struct pw_arena *ar, const char *owne
     if (pw_conn_synced(tx->co, err) < 0)
         return -1;
     if (version < (long)least)
-        return pw_err_set(err, PW_D_FATAL, "the schema of %s is at version %ld, this build needs %u at least: run `pawl migrate`", owner, version,
-                          least);
+        return pw_err_set(err, PW_D_FATAL,
+                          "the schema of %s is at version %ld, this build needs %u at least: run `pawl migrate`", owner,
+                          version, least);
     if (version > (long)most)
-        return pw_err_set(err, PW_D_FATAL, "the schema of %s is at version %ld, this build knows %u at most: run the newer build", owner, version,
-                          most);
+        return pw_err_set(err, PW_D_FATAL,
+                          "the schema of %s is at version %ld, this build knows %u at most: run the newer build", owner,
+                          version, most);
     return 0;
 }
 
@@ -214,8 +236,8 @@ int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err
 
     if (check_version(tx, scratch, "pawl", 1, 1, err) < 0)
         return -1;
-    if (tx->inst->pl->n_migrations &&
-        check_version(tx, scratch, pw_arena_strndup(scratch, desc->id.p, desc->id.n), desc->db_version_min, desc->db_version, err) < 0)
+    if (tx->inst->pl->n_migrations && check_version(tx, scratch, pw_arena_strndup(scratch, desc->id.p, desc->id.n),
+                                                    desc->db_version_min, desc->db_version, err) < 0)
         return -1;
     tx->plans_for_us   = PLANS_FIRST_US;
     tx->plans_until_us = pw_clock_us() + tx->plans_for_us;
@@ -229,7 +251,7 @@ int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err
 /* Queues a prepared statement whose first parameter is the group and whose others are these arrays. */
 int pw_tx_queue_arrays(struct pw_tx *tx, const char *name, struct pw_array *arrays, int n, struct pw_err *err)
 {
-    const char *values[16] = { tx->group };
+    const char *values[16]  = { tx->group };
     int         lengths[16] = { (int)strlen(tx->group) };
 
     PW_ASSERT(n < 16);
@@ -258,9 +280,9 @@ static int queue_fence(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err
             pw_array_put_i64(&a[F_HI], ra->hi, err) < 0 || pw_array_put_i64(&a[F_EPOCH], ra->pt->owner_epoch, err) < 0)
             return -1;
         ra->hash = ra->last ? pw_part_fingerprint(ra->last) : 0;
-        if (ra->last ? pw_array_put_i64(&a[F_BOOKMARK], ra->last->offset, err) < 0 ||
-                           pw_array_put_i64(&a[F_HASH], ra->hash, err) < 0
-                     : pw_array_put_null(&a[F_BOOKMARK], err) < 0 || pw_array_put_null(&a[F_HASH], err) < 0)
+        if (ra->last ?
+                pw_array_put_i64(&a[F_BOOKMARK], ra->last->offset, err) < 0 || pw_array_put_i64(&a[F_HASH], ra->hash, err) < 0 :
+                pw_array_put_null(&a[F_BOOKMARK], err) < 0 || pw_array_put_null(&a[F_HASH], err) < 0)
             return -1;
     }
     return pw_tx_queue_arrays(tx, "pawl_fence", a, F_N, err);
@@ -321,7 +343,8 @@ static int index_rows(struct pw_arena *ar, struct pw_readset *set, PGresult *res
         int64_t ordinal = PQgetisnull(res, r, 0) ? 0 : pw_tx_int8(res, r, 0);
 
         if (ordinal < 1 || ordinal > (int64_t)set->n)
-            return pw_err_set(err, PW_D_FATAL, "a read returned the ordinal %lld; its first column must be k.i", (long long)ordinal);
+            return pw_err_set(err, PW_D_FATAL, "a read returned the ordinal %lld; its first column must be k.i",
+                              (long long)ordinal);
         set->next[r] = -1;
         if (set->first[ordinal - 1] < 0)
             set->first[ordinal - 1] = r;
@@ -347,8 +370,9 @@ static pawl_rc decode_cell(void *arg, const struct pw_readset *set, int32_t row,
         *out = (pawl_value){ 0 };
         return PAWL_OK;
     }
-    return pw_cell_decode(PQftype(res, field), PQgetvalue(res, row, field), PQgetlength(res, row, field), arg, out, &err) < 0 ? PAWL_FATAL
-                                                                                                                             : PAWL_OK;
+    return pw_cell_decode(PQftype(res, field), PQgetvalue(res, row, field), PQgetlength(res, row, field), arg, out, &err) < 0 ?
+               PAWL_FATAL :
+               PAWL_OK;
 }
 
 static int queue_reads(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
@@ -412,7 +436,7 @@ static int by_key(const void *va, const void *vb, void *arg)
 static struct run *collect_runs(const struct pw_tx *tx, struct pw_batch *ba, size_t *ret_n)
 {
     uint32_t    stmts = tx->inst->pl->n_stmts, levels = 0;
-    size_t      n, order = 0;
+    size_t      n, order                              = 0;
     struct run *runs;
 
     for (size_t i = 0; i < ba->n; i++)
@@ -461,7 +485,7 @@ static int queue_runs(struct pw_tx *tx, struct pw_batch *ba, const struct run *r
 
         if (!runs[r].n)
             continue;
-        args = pw_arena_array(ba->ar, runs[r].n, sizeof(*args));
+        args = pw_arena_array(ba->ar, runs[r].n, sizeof(const pawl_value *));
         for (size_t i = 0; i < runs[r].n; i++)
             args[i] = runs[r].rows[i].w->args;
         if (queue_rows(tx, runs[r].stmt, args, runs[r].n, err) < 0)
@@ -481,8 +505,8 @@ static int read_runs(struct pw_tx *tx, const struct run *runs, size_t n, struct 
         if (pw_conn_done(tx->co, &affected, err) < 0)
             return pw_err_wrap(err, "statement '%.*s'", (int)st->name.n, st->name.p);
         if (st->expect_rows >= 0 && affected != (int64_t)runs[r].n * st->expect_rows) {
-            (void)pw_err_set(err, PW_D_ISOLATE, "statement '%.*s' affected %lld rows of %zu, %d each were expected", (int)st->name.n,
-                             st->name.p, (long long)affected, runs[r].n, st->expect_rows);
+            (void)pw_err_set(err, PW_D_ISOLATE, "statement '%.*s' affected %lld rows of %zu, %d each were expected",
+                             (int)st->name.n, st->name.p, (long long)affected, runs[r].n, st->expect_rows);
             err->verdict = st->on_mismatch;
             return -1;
         }
@@ -527,17 +551,19 @@ struct outbox_row {
     const char *code, *reason;
 };
 
-static int put_outbox(struct pw_tx *tx, struct pw_range *ra, const struct pw_item *it, const struct outbox_row *row, struct pw_err *err)
+static int put_outbox(struct pw_tx *tx, struct pw_range *ra, const struct pw_item *it, const struct outbox_row *row,
+                      struct pw_err *err)
 {
     struct pw_array *a = tx->outbox;
 
     ra->outbox_n++;
     if (pw_array_put_text(&a[O_TOPIC], it->msg.topic.p, it->msg.topic.n, err) < 0 ||
         pw_array_put_i64(&a[O_PARTITION], it->msg.partition, err) < 0 ||
-        pw_array_put_i64(&a[O_SEQ], ra->outbox_seq + ra->outbox_n, err) < 0 || pw_array_put_i64(&a[O_KIND], row->kind, err) < 0 ||
-        pw_array_put_i64(&a[O_OFFSET], it->msg.offset, err) < 0 ||
+        pw_array_put_i64(&a[O_SEQ], ra->outbox_seq + ra->outbox_n, err) < 0 ||
+        pw_array_put_i64(&a[O_KIND], row->kind, err) < 0 || pw_array_put_i64(&a[O_OFFSET], it->msg.offset, err) < 0 ||
         pw_array_put_text(&a[O_TARGET], row->target, strlen(row->target), err) < 0 ||
-        pw_array_put_bytes(&a[O_KEY], row->key.p, row->key.n, err) < 0 || pw_array_put_bytes(&a[O_VALUE], row->value.p, row->value.n, err) < 0 ||
+        pw_array_put_bytes(&a[O_KEY], row->key.p, row->key.n, err) < 0 ||
+        pw_array_put_bytes(&a[O_VALUE], row->value.p, row->value.n, err) < 0 ||
         pw_array_put_bytes(&a[O_HEADERS], row->headers.p, row->headers.n, err) < 0 ||
         pw_array_put_text(&a[O_CODE], row->code, row->code ? strlen(row->code) : 0, err) < 0 ||
         pw_array_put_text(&a[O_REASON], row->reason, row->reason ? strlen(row->reason) : 0, err) < 0 ||
@@ -552,14 +578,23 @@ static int put_item(struct pw_tx *tx, struct pw_arena *ar, struct pw_range *ra, 
     struct outbox_row row;
 
     if (it->verdict == PAWL_REJECT) {
-        row = (struct outbox_row){ KIND_DEAD, tx->dlq_topic, it->msg.key, it->msg.value,
-                                   encode_headers(ar, it->msg.headers, it->msg.n_headers), it->code ? it->code : "rejected",
+        row = (struct outbox_row){ KIND_DEAD,
+                                   tx->dlq_topic,
+                                   it->msg.key,
+                                   it->msg.value,
+                                   encode_headers(ar, it->msg.headers, it->msg.n_headers),
+                                   it->code ? it->code : "rejected",
                                    it->detail ? it->detail : "" };
         return put_outbox(tx, ra, it, &row, err);
     }
     for (const struct pw_emit *e = it->emits; e; e = e->next) {
-        row = (struct outbox_row){ KIND_OUTPUT, tx->output_topics[e->out.output], e->out.key, e->out.value,
-                                   encode_headers(ar, e->out.headers, e->out.n_headers), NULL, NULL };
+        row = (struct outbox_row){ KIND_OUTPUT,
+                                   tx->output_topics[e->out.output],
+                                   e->out.key,
+                                   e->out.value,
+                                   encode_headers(ar, e->out.headers, e->out.n_headers),
+                                   NULL,
+                                   NULL };
         if (put_outbox(tx, ra, it, &row, err) < 0)
             return -1;
     }
@@ -587,7 +622,10 @@ static int queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, st
     *ret_any = tx->grown[G_ROWS].n > 0;
     if (!*ret_any)
         return 0;
-    return pw_tx_queue_arrays(tx, "pawl_outbox", tx->outbox, O_N, err) < 0 || pw_tx_queue_arrays(tx, "pawl_grow", tx->grown, G_N, err) < 0 ? -1 : 0;
+    return pw_tx_queue_arrays(tx, "pawl_outbox", tx->outbox, O_N, err) < 0 ||
+                   pw_tx_queue_arrays(tx, "pawl_grow", tx->grown, G_N, err) < 0 ?
+               -1 :
+               0;
 }
 
 /* ---- the batch ---- */
@@ -595,8 +633,8 @@ static int queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, st
 /* Every range must have found its row where we think it is. */
 static int read_fence(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
 {
-    PGresult *res  = NULL;
-    bool     *seen = pw_arena_array(ba->ar, ba->ranges_n, sizeof(bool));
+    PGresult *res     = NULL;
+    bool     *seen    = pw_arena_array(ba->ar, ba->ranges_n, sizeof(bool));
     size_t    missing = 0;
 
     if (pw_conn_result(tx->co, &res, err) < 0)
@@ -612,8 +650,9 @@ static int read_fence(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
     for (size_t i = 0; i < ba->ranges_n; i++)
         if (!seen[i]) {
             if (!missing++)
-                (void)pw_err_set(err, PW_D_FENCED, "fenced: %s[%d] is no longer at offset %lld with epoch %lld", ba->ranges[i].pt->topic,
-                                 ba->ranges[i].pt->partition, (long long)ba->ranges[i].lo, (long long)ba->ranges[i].pt->owner_epoch);
+                (void)pw_err_set(err, PW_D_FENCED, "fenced: %s[%d] is no longer at offset %lld with epoch %lld",
+                                 ba->ranges[i].pt->topic, ba->ranges[i].pt->partition, (long long)ba->ranges[i].lo,
+                                 (long long)ba->ranges[i].pt->owner_epoch);
             ba->ranges[i].hi = -1;
         }
     return missing ? -1 : 0;
@@ -637,13 +676,14 @@ int pw_tx_open(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
 {
     bool discarded = false;
 
-    tx->commit_sent        = false;
-    ba->calls.cell         = decode_cell;
-    ba->calls.cell_arg     = ba->ar;
+    tx->commit_sent    = false;
+    ba->calls.cell     = decode_cell;
+    ba->calls.cell_arg = ba->ar;
     if (pw_conn_queue_prepared(tx->co, "pawl_begin", 0, NULL, NULL, err) < 0 || queue_discard(tx, &discarded, err) < 0 ||
         queue_fence(tx, ba, err) < 0 || queue_reads(tx, ba, err) < 0 || pw_conn_sync(tx->co, err) < 0)
         return pw_err_wrap(err, "send the first trip");
-    if (pw_conn_done(tx->co, NULL, err) < 0 || (discarded && pw_conn_done(tx->co, NULL, err) < 0) || read_fence(tx, ba, err) < 0 || read_reads(tx, ba, err) < 0)
+    if (pw_conn_done(tx->co, NULL, err) < 0 || (discarded && pw_conn_done(tx->co, NULL, err) < 0) ||
+        read_fence(tx, ba, err) < 0 || read_reads(tx, ba, err) < 0)
         return -1;
     return pw_conn_synced(tx->co, err);
 }
@@ -725,7 +765,7 @@ void pw_tx_rollback(struct pw_tx *tx)
 
 int pw_tx_resolve(struct pw_tx *tx, const struct pw_batch *ba, enum pw_outcome *ret_outcome, struct pw_err *err)
 {
-    PGresult *res = NULL;
+    PGresult *res   = NULL;
     size_t    at_hi = 0, at_lo = 0;
 
     if (!PW_GUARD(in_doubt)) {
@@ -736,7 +776,8 @@ int pw_tx_resolve(struct pw_tx *tx, const struct pw_batch *ba, enum pw_outcome *
     for (size_t r = 0; r < ba->ranges_n; r++)
         if (pw_tx_put_claim(tx, ba->ranges[r].pt, err) < 0)
             return -1;
-    if (pw_tx_queue_arrays(tx, "pawl_look", tx->claim, C_START, err) < 0 || pw_conn_sync(tx->co, err) < 0 || pw_conn_result(tx->co, &res, err) < 0)
+    if (pw_tx_queue_arrays(tx, "pawl_look", tx->claim, C_START, err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
+        pw_conn_result(tx->co, &res, err) < 0)
         return pw_err_wrap(err, "read the offsets after a lost COMMIT");
     for (int r = 0; r < PQntuples(res); r++) {
         const struct pw_range *ra = &ba->ranges[pw_tx_int8(res, r, 0) - 1];

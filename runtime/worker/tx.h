@@ -13,17 +13,17 @@
 #include <stdbool.h>
 
 struct pw_tx {
-    struct pw_conn *co;
-    struct pw_inst *inst;
-    const char     *group, *owner;
-    const char     *dlq_topic;
+    struct pw_conn    *co;
+    struct pw_inst    *inst;
+    const char        *group, *owner;
+    const char        *dlq_topic;
     const char *const *output_topics; /* by output of the plugin */
-    struct pw_array **cols; /* by statement: one array per column */
-    struct pw_array fence[7], outbox[13], grown[3], claim[3];
+    struct pw_array  **cols;          /* by statement: one array per column */
+    struct pw_array    fence[7], outbox[13], grown[3], claim[3];
     bool (*lost)(void *arg); /* asked right before COMMIT: has the group taken the partitions away? */
-    void *lost_arg;
+    void   *lost_arg;
     int64_t plans_until_us, plans_for_us; /* PostgreSQL plans its prepared statements anew then; how long they are kept */
-    bool  commit_sent; /* and its answer not read: in doubt if the connection dies now */
+    bool    commit_sent;                  /* and its answer not read: in doubt if the connection dies now */
 };
 
 void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar);
@@ -37,7 +37,7 @@ int pw_tx_open(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MUS
 /* Sends writes that are new (done, not sent) and the reads gathered in ba->calls, and fills their rows. */
 int pw_tx_exchange(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MUST_CHECK;
 /* Last trip. On a connection lost with tx->commit_sent the outcome is in doubt: pw_tx_resolve. */
-int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MUST_CHECK;
+int  pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MUST_CHECK;
 void pw_tx_rollback(struct pw_tx *tx);
 
 enum pw_outcome { PW_TX_COMMITTED = 1, PW_TX_NOT_COMMITTED, PW_TX_FENCED };
@@ -53,7 +53,7 @@ struct pw_start_hook { /* the first offset of a partition that has no row: asked
 /* Takes over the WANTED partitions whose rows are free: bumps the owner epoch and reads where to go on; they are CLAIMED
  * then, or HALTED. Rows in the hands of another transaction stay WANTED; with `wait` the first of them is waited for, up
  * to lock_timeout: that is the hand-over barrier. *ret_claimed counts. */
-int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *parts, size_t n, const struct pw_start_hook *start, bool wait,
-                size_t *ret_claimed, struct pw_err *err) PW_MUST_CHECK;
+int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *parts, size_t n, const struct pw_start_hook *start,
+                bool wait, size_t *ret_claimed, struct pw_err *err) PW_MUST_CHECK;
 
 #endif

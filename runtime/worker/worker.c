@@ -142,8 +142,10 @@ static void log_from_plugin(void *arg, const pawl_msg *m, int32_t level, const c
         at.offset    = m->offset;
         at.attempt   = m->attempt;
     }
-    pw_log(level <= PAWL_LOG_DEBUG ? PW_LOG_DEBUG : level >= PAWL_LOG_ERROR ? PW_LOG_ERROR : (enum pw_log_level)level, "plugin.log",
-           m ? &at : PW_LOG_AT_NONE, "%s", text);
+    pw_log(level <= PAWL_LOG_DEBUG ? PW_LOG_DEBUG :
+           level >= PAWL_LOG_ERROR ? PW_LOG_ERROR :
+                                     (enum pw_log_level)level,
+           "plugin.log", m ? &at : PW_LOG_AT_NONE, "%s", text);
 }
 
 static int plugin_log_enabled(void *arg, int32_t level)
@@ -188,12 +190,13 @@ static int bind_outputs(struct pw_worker *w, struct pw_err *err)
             if (strlen(w->pipe->outputs[k].key) == name.n && memcmp(w->pipe->outputs[k].key, name.p, name.n) == 0)
                 topics[i] = w->pipe->outputs[k].value;
         if (!topics[i])
-            return pw_err_set(err, PW_D_FATAL, "pipeline %s: plugin %s has an output '%.*s'; name its topic under outputs", w->pipe->name,
-                              w->plugin->name, (int)name.n, name.p);
+            return pw_err_set(err, PW_D_FATAL, "pipeline %s: plugin %s has an output '%.*s'; name its topic under outputs",
+                              w->pipe->name, w->plugin->name, (int)name.n, name.p);
         bound++;
     }
     if (bound != w->pipe->outputs_n)
-        return pw_err_set(err, PW_D_FATAL, "pipeline %s: outputs names a port that plugin %s does not declare", w->pipe->name, w->plugin->name);
+        return pw_err_set(err, PW_D_FATAL, "pipeline %s: outputs names a port that plugin %s does not declare", w->pipe->name,
+                          w->plugin->name);
     w->tx.output_topics = topics;
     return 0;
 }
@@ -335,8 +338,8 @@ int pw_worker_run(const struct pw_worker_args *args)
         pw_worker_failed(&w, PW_EXIT_CONFIG, "worker.failed", &err);
         return w.exit_code;
     }
-    pw_log(PW_LOG_INFO, "worker.started", PW_LOG_AT_NONE, "group %s, member %s-%s-%u", w.pipe->group, args->topology->instance, w.pipe->name,
-           args->slot);
+    pw_log(PW_LOG_INFO, "worker.started", PW_LOG_AT_NONE, "group %s, member %s-%s-%u", w.pipe->group, args->topology->instance,
+           w.pipe->name, args->slot);
     loop(&w);
     if (w.exit_code < 0) {
         set_state(&w, PW_BB_DRAINING);

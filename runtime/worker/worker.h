@@ -10,10 +10,10 @@
 struct pw_worker_args {
     const struct pw_topology *topology;
     const struct pw_pipeline *pipeline;
-    uint32_t    slot, generation;
-    const char *plugin_path, *config_path;
-    struct pw_blackbox *bb;
-    int         control_fd;
+    uint32_t                  slot, generation;
+    const char               *plugin_path, *config_path;
+    struct pw_blackbox       *bb;
+    int                       control_fd;
 };
 
 /* Runs until drained, fenced or failed; returns an exit code (PW_EXIT_*). */

@@ -6,12 +6,12 @@
 #include <string.h>
 
 /* Records come from librdkafka's mock cluster, since rd_kafka_message_t cannot be made by hand. */
-static rd_kafka_t              *rk, *consumer;
-static struct pw_arena         *life;
-static struct pw_inst          *inst;
-static struct pw_batch          ba;
-static struct pw_part           parts[3];
-static size_t                   cursor;
+static rd_kafka_t      *rk, *consumer;
+static struct pw_arena *life;
+static struct pw_inst  *inst;
+static struct pw_batch  ba;
+static struct pw_part   parts[3];
+static size_t           cursor;
 
 enum { RECORDS = 100, PARTITIONS = 3 };
 
@@ -43,10 +43,10 @@ static void produce(int32_t partition)
 
 static void set_up(void)
 {
-    const char *const producer_props[][2] = { { "test.mock.num.brokers", "1" } };
-    char              bootstrap[128];
-    const char       *consumer_props[][2] = { { "bootstrap.servers", bootstrap }, { "group.id", "g" } };
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(PARTITIONS);
+    const char *const                producer_props[][2] = { { "test.mock.num.brokers", "1" } };
+    char                             bootstrap[128];
+    const char                      *consumer_props[][2] = { { "bootstrap.servers", bootstrap }, { "group.id", "g" } };
+    rd_kafka_topic_partition_list_t *list                = rd_kafka_topic_partition_list_new(PARTITIONS);
     const struct rd_kafka_metadata  *md;
 
     rk = client(RD_KAFKA_PRODUCER, producer_props, 1);
@@ -62,7 +62,7 @@ static void set_up(void)
     ba.ar    = pw_arena_new(4096);
     for (int p = 0; p < PARTITIONS; p++) {
         pw_part_init(&parts[p], "t", 0, p, (uint32_t)p);
-        parts[p].state = PW_PART_RUNNING;
+        parts[p].state                                          = PW_PART_RUNNING;
         rd_kafka_topic_partition_list_add(list, "t", p)->offset = 0;
     }
     rd_kafka_assign(consumer, list);

@@ -33,8 +33,12 @@ Test(buf, json_strings_escape_what_must_be_escaped)
 
 Test(buf, json_strings_are_always_utf8)
 {
-    expect_json("a\xff" "b", 3, "\"a\xef\xbf\xbd" "b\"");
-    expect_json("\xc0\xaf", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");          /* overlong */
+    expect_json("a\xff"
+                "b",
+                3,
+                "\"a\xef\xbf\xbd"
+                "b\"");
+    expect_json("\xc0\xaf", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");                 /* overlong */
     expect_json("\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* surrogate */
-    expect_json("\xe2\x82", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");          /* cut off */
+    expect_json("\xe2\x82", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");                 /* cut off */
 }

@@ -120,12 +120,36 @@ Test(call, effects_are_dropped_unless_the_verdict_is_ok)
     cr_assert_null(it->writes);
 }
 
-static pawl_rc write_in_plan(pawl_ctx *c, const pawl_msg *m) { return pawl_write(c, SAVE_STATE, pawl_text(m->key), pawl_i64(1)); }
-static pawl_rc rows_in_plan(pawl_ctx *c, const pawl_msg *m) { (void)m; return pawl_rows(c, 0) < 0 ? PAWL_OK : PAWL_SKIP; }
-static pawl_rc same_slot_twice(pawl_ctx *c, const pawl_msg *m) { (void)plan_one(c, m); return plan_one(c, m); }
-static pawl_rc slot_too_high(pawl_ctx *c, const pawl_msg *m) { pawl_value k = pawl_text(m->key); return c->host->read(c, READ_STATE, &k, 1, PAWL_SLOTS); }
-static pawl_rc more_of_nothing(pawl_ctx *c, const pawl_msg *m) { (void)c; (void)m; return PAWL_MORE; }
-static pawl_rc read_a_write(pawl_ctx *c, const pawl_msg *m) { pawl_value k = pawl_text(m->key); return c->host->read(c, SAVE_STATE, &k, 1, 0); }
+static pawl_rc write_in_plan(pawl_ctx *c, const pawl_msg *m)
+{
+    return pawl_write(c, SAVE_STATE, pawl_text(m->key), pawl_i64(1));
+}
+static pawl_rc rows_in_plan(pawl_ctx *c, const pawl_msg *m)
+{
+    (void)m;
+    return pawl_rows(c, 0) < 0 ? PAWL_OK : PAWL_SKIP;
+}
+static pawl_rc same_slot_twice(pawl_ctx *c, const pawl_msg *m)
+{
+    (void)plan_one(c, m);
+    return plan_one(c, m);
+}
+static pawl_rc slot_too_high(pawl_ctx *c, const pawl_msg *m)
+{
+    pawl_value k = pawl_text(m->key);
+    return c->host->read(c, READ_STATE, &k, 1, PAWL_SLOTS);
+}
+static pawl_rc more_of_nothing(pawl_ctx *c, const pawl_msg *m)
+{
+    (void)c;
+    (void)m;
+    return PAWL_MORE;
+}
+static pawl_rc read_a_write(pawl_ctx *c, const pawl_msg *m)
+{
+    pawl_value k = pawl_text(m->key);
+    return c->host->read(c, SAVE_STATE, &k, 1, 0);
+}
 
 Test(call, a_call_in_the_wrong_phase_is_fatal_and_named)
 {
@@ -144,9 +168,14 @@ Test(call, a_call_in_the_wrong_phase_is_fatal_and_named)
 
 Test(call, bad_reads_are_fatal)
 {
-    const struct { pawl_rc (*plan)(pawl_ctx *, const pawl_msg *); const char *says; } cases[] = {
-        { same_slot_twice, "taken already" }, { slot_too_high, "not below PAWL_SLOTS" },
-        { more_of_nothing, "PAWL_MORE without a read" }, { read_a_write, "not the index of a read" },
+    const struct {
+        pawl_rc (*plan)(pawl_ctx *, const pawl_msg *);
+        const char *says;
+    } cases[] = {
+        { same_slot_twice, "taken already" },
+        { slot_too_high, "not below PAWL_SLOTS" },
+        { more_of_nothing, "PAWL_MORE without a read" },
+        { read_a_write, "not the index of a read" },
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -157,23 +186,75 @@ Test(call, bad_reads_are_fatal)
     }
 }
 
-static pawl_rc too_few(pawl_ctx *c, const pawl_msg *m) { pawl_value v = pawl_text(m->key); return c->host->write(c, SAVE_STATE, &v, 1); }
-static pawl_rc wrong_type(pawl_ctx *c, const pawl_msg *m) { (void)m; return pawl_write(c, SAVE_STATE, pawl_i64(1), pawl_i64(1)); }
-static pawl_rc no_such_stmt(pawl_ctx *c, const pawl_msg *m) { pawl_value v = pawl_text(m->key); return c->host->write(c, STATEMENTS, &v, 1); }
-static pawl_rc lying_length(pawl_ctx *c, const pawl_msg *m) { pawl_bytes b = { m->key.p, (size_t)1 << 40 }; return pawl_write(c, SAVE_STATE, pawl_text(b), pawl_i64(1)); }
-static pawl_rc no_such_row(pawl_ctx *c, const pawl_msg *m) { pawl_value v; (void)m; return c->host->cell(c, READ_STATE, 0, 0, &v); }
-static pawl_rc no_such_output(pawl_ctx *c, const pawl_msg *m) { pawl_out o = { .size = sizeof(o), .output = 1, .key = m->key }; return pawl_emit(c, &o); }
-static pawl_rc small_out(pawl_ctx *c, const pawl_msg *m) { pawl_out o = { .size = 8, .key = m->key }; return pawl_emit(c, &o); }
-static pawl_rc strange_answer(pawl_ctx *c, const pawl_msg *m) { (void)c; (void)m; return 77; }
-static pawl_rc more_in_handle(pawl_ctx *c, const pawl_msg *m) { (void)c; (void)m; return PAWL_MORE; }
-static pawl_rc fail_with_ok(pawl_ctx *c, const pawl_msg *m) { (void)m; return c->host->fail(c, PAWL_OK, (pawl_str)PAWL_STR("x"), (pawl_str)PAWL_STR("y")); }
+static pawl_rc too_few(pawl_ctx *c, const pawl_msg *m)
+{
+    pawl_value v = pawl_text(m->key);
+    return c->host->write(c, SAVE_STATE, &v, 1);
+}
+static pawl_rc wrong_type(pawl_ctx *c, const pawl_msg *m)
+{
+    (void)m;
+    return pawl_write(c, SAVE_STATE, pawl_i64(1), pawl_i64(1));
+}
+static pawl_rc no_such_stmt(pawl_ctx *c, const pawl_msg *m)
+{
+    pawl_value v = pawl_text(m->key);
+    return c->host->write(c, STATEMENTS, &v, 1);
+}
+static pawl_rc lying_length(pawl_ctx *c, const pawl_msg *m)
+{
+    pawl_bytes b = { m->key.p, (size_t)1 << 40 };
+    return pawl_write(c, SAVE_STATE, pawl_text(b), pawl_i64(1));
+}
+static pawl_rc no_such_row(pawl_ctx *c, const pawl_msg *m)
+{
+    pawl_value v;
+    (void)m;
+    return c->host->cell(c, READ_STATE, 0, 0, &v);
+}
+static pawl_rc no_such_output(pawl_ctx *c, const pawl_msg *m)
+{
+    pawl_out o = { .size = sizeof(o), .output = 1, .key = m->key };
+    return pawl_emit(c, &o);
+}
+static pawl_rc small_out(pawl_ctx *c, const pawl_msg *m)
+{
+    pawl_out o = { .size = 8, .key = m->key };
+    return pawl_emit(c, &o);
+}
+static pawl_rc strange_answer(pawl_ctx *c, const pawl_msg *m)
+{
+    (void)c;
+    (void)m;
+    return 77;
+}
+static pawl_rc more_in_handle(pawl_ctx *c, const pawl_msg *m)
+{
+    (void)c;
+    (void)m;
+    return PAWL_MORE;
+}
+static pawl_rc fail_with_ok(pawl_ctx *c, const pawl_msg *m)
+{
+    (void)m;
+    return c->host->fail(c, PAWL_OK, (pawl_str)PAWL_STR("x"), (pawl_str)PAWL_STR("y"));
+}
 
 Test(call, bad_effects_and_answers_are_fatal)
 {
-    const struct { pawl_rc (*handle)(pawl_ctx *, const pawl_msg *); const char *says; } cases[] = {
-        { too_few, "2 columns, 1 arguments" },     { wrong_type, "has type" },          { no_such_stmt, "not the index of a write" },
-        { lying_length, "one message may hold" },  { no_such_row, "has no row" },       { no_such_output, "not the index of a declared output" },
-        { small_out, "pawl_out.size" },            { strange_answer, "77" },            { more_in_handle, "no verdict" },
+    const struct {
+        pawl_rc (*handle)(pawl_ctx *, const pawl_msg *);
+        const char *says;
+    } cases[] = {
+        { too_few, "2 columns, 1 arguments" },
+        { wrong_type, "has type" },
+        { no_such_stmt, "not the index of a write" },
+        { lying_length, "one message may hold" },
+        { no_such_row, "has no row" },
+        { no_such_output, "not the index of a declared output" },
+        { small_out, "pawl_out.size" },
+        { strange_answer, "77" },
+        { more_in_handle, "no verdict" },
         { fail_with_ok, "no verdict that fails" },
     };
 
@@ -189,8 +270,10 @@ static pawl_rc emit_one(pawl_ctx *c, const pawl_msg *m)
 {
     char        value[]   = "stack memory";
     pawl_header headers[] = { { PAWL_STR("h"), { value, 5 } }, { PAWL_STR("null"), { NULL, 0 } } };
-    pawl_out    o         = { .size = sizeof(o), .key = m->key, .value = { value, sizeof(value) - 1 }, .headers = headers, .n_headers = 2 };
-    pawl_rc     rc        = pawl_emit(c, &o);
+    pawl_out    o         = {
+                   .size = sizeof(o), .key = m->key, .value = { value, sizeof(value) - 1 }, .headers = headers, .n_headers = 2
+    };
+    pawl_rc rc = pawl_emit(c, &o);
 
     memset(value, 'x', sizeof(value) - 1);
     return rc;
@@ -243,7 +326,7 @@ static pawl_rc write_many(pawl_ctx *c, const pawl_msg *m)
 
 Test(call, a_message_writes_ten_thousand_rows_and_not_one_more)
 {
-    small_handle = write_many;
+    small_handle         = write_many;
     it->msg.timestamp_ms = 10000;
     pw_call_handle(&ca, it);
     cr_assert_eq(it->verdict, PAWL_OK);
@@ -256,7 +339,8 @@ Test(call, a_message_writes_ten_thousand_rows_and_not_one_more)
 
 Test(call, values_are_ordered_as_bytes_and_numbers)
 {
-    const pawl_value a = pawl_text(pawl_cstr("a")), ab = pawl_text(pawl_cstr("ab")), b = pawl_text(pawl_cstr("b")), null = pawl_null();
+    const pawl_value a = pawl_text(pawl_cstr("a")), ab = pawl_text(pawl_cstr("ab")), b = pawl_text(pawl_cstr("b")),
+                     null = pawl_null();
     const pawl_value one = pawl_i64(1), minus = pawl_i64(-1);
 
     cr_assert_lt(pw_value_compare(&a, &ab), 0);

@@ -123,7 +123,8 @@ Test(waves, of_two_upserts_of_one_row_only_the_last_is_sent)
 Test(waves, two_changes_of_one_row_are_two_executions)
 {
     struct pw_item  *first = item("A"), *second = item("A"), *third = item("B");
-    struct pw_write *w1 = writes(first, ADD_STATE, "A"), *w2 = writes(second, ADD_STATE, "A"), *w3 = writes(third, ADD_STATE, "B");
+    struct pw_write *w1 = writes(first, ADD_STATE, "A"), *w2 = writes(second, ADD_STATE, "A"),
+                    *w3 = writes(third, ADD_STATE, "B");
 
     done(first);
     done(second);
