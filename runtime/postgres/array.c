@@ -286,7 +286,7 @@ int pw_array_put(struct pw_array *arr, const pawl_value *v, struct pw_err *err)
     case PAWL_V_BYTES: return put_raw(arr, v->b.p, v->b.n, err);
     case PAWL_V_UUID: return put_uuid(arr, v->b.p, v->b.n, err);
     case PAWL_V_JSON: return put_json(arr, v->b.p, v->b.n, err);
-    default: PW_ASSERT(!"type of array"); return -1;
+    default: PW_ASSERT(0 && "type of array"); return -1;
     }
 }
 

@@ -160,7 +160,7 @@ static int decode(enum form form, const char *p, size_t n, struct pw_arena *ar, 
         out->b = (pawl_bytes){ p + 1, n - 1 };
         return 0;
     }
-    PW_ASSERT(!"form");
+    PW_ASSERT(0 && "form");
     return -1;
 }
 
