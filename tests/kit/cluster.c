@@ -370,6 +370,13 @@ int64_t event_send(struct cluster *k, int key, const char *command, int64_t arg)
 
 /* ---- SQL ---- */
 
+static bool server_is_away(const PGresult *res)
+{
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+    return !state || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0;
+}
+
 /* A server that is being restarted is asked again. */
 static PGresult *ask(struct cluster *k, const char *sql)
 {
@@ -382,9 +389,10 @@ static PGresult *ask(struct cluster *k, const char *sql)
         res = PQexec(k->sql, sql);
         if (PQresultStatus(res) == PGRES_TUPLES_OK || PQresultStatus(res) == PGRES_COMMAND_OK)
             return res;
-        if (PQstatus(k->sql) == CONNECTION_OK || kit_now_ms() > end)
+        if (!server_is_away(res) || kit_now_ms() > end)
             FAIL("%s: %s", sql, PQerrorMessage(k->sql));
         PQclear(res);
+        PQreset(k->sql);
         kit_nap(50);
     }
 }
