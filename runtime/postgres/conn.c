@@ -154,6 +154,22 @@ static int check_server(struct pw_conn *co, struct pw_err *err)
     return rc < 0 ? rc : pw_conn_synced(co, err);
 }
 
+/* A connection string that libpq cannot read will not get better. Its text may hold a password: it is not shown. */
+static int check_dsn(const char *dsn, struct pw_err *err)
+{
+    char             *why     = NULL;
+    PQconninfoOption *options = PQconninfoParse(dsn, &why);
+
+    if (!options) {
+        PQfreemem(why);
+        return pw_err_set(
+            err, PW_D_FATAL,
+            "postgres.dsn is no connection string that libpq understands: key=value pairs or a postgresql:// URI");
+    }
+    PQconninfoFree(options);
+    return 0;
+}
+
 int pw_conn_open(struct pw_conn *co, const struct pw_conn_settings *se, struct pw_err *err)
 {
     char        options[400];
@@ -171,14 +187,16 @@ int pw_conn_open(struct pw_conn *co, const struct pw_conn_settings *se, struct p
         "-c standard_conforming_strings=on -c default_transaction_isolation=read\\ committed -c search_path=pg_catalog",
         se->statement_timeout_ms, se->idle_in_transaction_timeout_ms, se->lock_timeout_ms);
     pw_conn_close(co);
+    if (check_dsn(se->dsn, err) < 0)
+        return -1;
     co->answer_timeout_us = (int64_t)(se->statement_timeout_ms + ANSWER_GRACE_MS) * 1000;
     co->pg                = PQconnectStartParams(keys, values, 1);
     if (!co->pg)
         return pw_err_set(err, PW_D_RETRY, "connect: out of memory");
-    if (PQstatus(co->pg) == CONNECTION_BAD) {
+    if (PQstatus(co->pg) == CONNECTION_BAD) { /* refused at once, as a socket that is not there */
         char text[300];
 
-        (void)pw_err_set(err, PW_D_FATAL, "connect: %s", one_line(PQerrorMessage(co->pg), text, sizeof(text)));
+        (void)pw_err_set(err, PW_D_RETRY, "connect: %s", one_line(PQerrorMessage(co->pg), text, sizeof(text)));
         pw_conn_close(co);
         return -1;
     }

@@ -86,9 +86,9 @@ void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
 
 /* ---- prepare ---- */
 
-static const char *stmt_name(char buf[16], uint32_t s)
+static const char *stmt_name(char buf[24], uint32_t s)
 {
-    (void)snprintf(buf, 16, "plugin_%u", s);
+    (void)snprintf(buf, 24, "plugin_%u", s);
     return buf;
 }
 
@@ -134,7 +134,7 @@ static int check_described(const struct pw_plugin *pl, const pawl_stmt *st, cons
 static int prepare_plugin(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *err)
 {
     const struct pw_plugin *pl = tx->inst->pl;
-    char                    name[16];
+    char                    name[24];
 
     for (uint32_t s = 0; s < pl->n_stmts; s++) {
         const pawl_stmt   *st   = &pl->stmts[s];
@@ -294,7 +294,7 @@ static int queue_rows(struct pw_tx *tx, uint32_t s, const pawl_value *const *row
     uint32_t    cols_n = tx->inst->pl->stmts[s].columns.count;
     const char *values[64];
     int         lengths[64];
-    char        name[16];
+    char        name[24];
 
     for (uint32_t c = 0; c < cols_n; c++) {
         struct pw_array *a = &tx->cols[s][c];
