@@ -9,9 +9,8 @@
 #include <sysexits.h>
 #include <time.h>
 
-#define ANSWER_MS 30000
-
 static rd_kafka_t *rk;
+static int         answer_ms = 30000;
 
 static int64_t now_ms(void)
 {
@@ -36,9 +35,10 @@ static int fail(const char *what, const char *why)
 
 static int usage(void)
 {
-    (void)fputs("usage: pawl-kafka-admin BOOTSTRAP wait BROKERS [SECONDS]\n"
+    (void)fputs("usage: pawl-kafka-admin [-t SECONDS] BOOTSTRAP COMMAND ...    how long to wait for answers, 30 by default\n"
+                "       pawl-kafka-admin BOOTSTRAP wait BROKERS [SECONDS]\n"
                 "       pawl-kafka-admin BOOTSTRAP create TOPIC PARTITIONS [REPLICAS] [key=value...]\n"
-                "       pawl-kafka-admin BOOTSTRAP delete TOPIC\n"
+                "       pawl-kafka-admin BOOTSTRAP delete TOPIC...\n"
                 "       pawl-kafka-admin BOOTSTRAP add-partitions TOPIC NEW_TOTAL\n"
                 "       pawl-kafka-admin BOOTSTRAP delete-records TOPIC PARTITION BEFORE_OFFSET\n"
                 "       pawl-kafka-admin BOOTSTRAP offsets TOPIC          partition, first, end; one a line\n"
@@ -116,13 +116,12 @@ static int partitions_ready(const char *topic, int *ret_all)
 
 static int await_partitions(const char *topic, int wanted)
 {
-    int64_t end = now_ms() + ANSWER_MS;
+    int64_t end = now_ms() + answer_ms;
     int     all;
 
     while (partitions_ready(topic, &all) != (wanted ? wanted : -1)) {
         if (now_ms() > end)
-            return fail(topic, wanted ? "not all partitions have a leader and their replicas in sync after 30 s" :
-                                        "still there after 30 s");
+            return fail(topic, wanted ? "not all partitions have a leader and their replicas in sync in time" : "still there");
         nap_ms(30);
     }
     return EXIT_SUCCESS;
@@ -156,11 +155,11 @@ static int cmd_wait(int argc, char **argv)
 /* Waits for the answer of an admin request; 0, or an exit code after telling why. */
 static int answer(rd_kafka_queue_t *queue, const char *what, rd_kafka_event_t **ret_ev)
 {
-    rd_kafka_event_t *ev = rd_kafka_queue_poll(queue, ANSWER_MS);
+    rd_kafka_event_t *ev = rd_kafka_queue_poll(queue, answer_ms);
 
     *ret_ev = ev;
     if (!ev)
-        return fail(what, "no answer within 30 s");
+        return fail(what, "no answer in time");
     if (rd_kafka_event_error(ev))
         return fail(what, rd_kafka_event_error_string(ev));
     return EXIT_SUCCESS;
@@ -223,31 +222,40 @@ static int cmd_create(int argc, char **argv)
     return rc ? rc : await_partitions(argv[0], (int)partitions);
 }
 
-static int cmd_delete(int argc, char **argv)
+static int delete_one(const char *topic)
 {
-    rd_kafka_queue_t       *queue;
-    rd_kafka_DeleteTopic_t *dt;
-    rd_kafka_event_t       *ev = NULL;
+    rd_kafka_queue_t       *queue = rd_kafka_queue_new(rk);
+    rd_kafka_DeleteTopic_t *dt    = rd_kafka_DeleteTopic_new(topic);
+    rd_kafka_event_t       *ev    = NULL;
     int                     rc;
 
-    if (argc != 1)
-        return usage();
-    queue = rd_kafka_queue_new(rk);
-    dt    = rd_kafka_DeleteTopic_new(argv[0]);
     rd_kafka_DeleteTopics(rk, &dt, 1, NULL, queue);
-    rc = answer(queue, argv[0], &ev);
+    rc = answer(queue, topic, &ev);
     if (!rc) {
         size_t                          n;
         const rd_kafka_topic_result_t **results =
             rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(ev), &n);
 
-        rc = topic_result(argv[0], results, n);
+        rc = topic_result(topic, results, n);
     }
     if (ev)
         rd_kafka_event_destroy(ev);
     rd_kafka_DeleteTopic_destroy(dt);
     rd_kafka_queue_destroy(queue);
-    return rc ? rc : await_partitions(argv[0], 0);
+    return rc ? rc : await_partitions(topic, 0);
+}
+
+/* One that fails does not keep the others. */
+static int cmd_delete(int argc, char **argv)
+{
+    int rc = EXIT_SUCCESS;
+
+    if (argc < 1)
+        return usage();
+    for (int i = 0; i < argc; i++)
+        if (delete_one(argv[i]) != EXIT_SUCCESS)
+            rc = EXIT_FAILURE;
+    return rc;
 }
 
 static int cmd_add_partitions(int argc, char **argv)
@@ -287,7 +295,7 @@ static int cmd_delete_records(int argc, char **argv)
     rd_kafka_DeleteRecords_t        *dr;
     rd_kafka_queue_t                *queue;
     rd_kafka_event_t                *ev = NULL;
-    int64_t                          partition, before, low = -1, high, end = now_ms() + ANSWER_MS;
+    int64_t                          partition, before, low = -1, high, end = now_ms() + answer_ms;
     int                              rc;
 
     if (argc != 3 || !number(argv[1], 10000, &partition) || !number(argv[2], INT64_MAX, &before))
@@ -314,7 +322,7 @@ static int cmd_delete_records(int argc, char **argv)
         if (rd_kafka_query_watermark_offsets(rk, argv[0], (int32_t)partition, &low, &high, 5000) != 0)
             low = -1;
         if (low < before && now_ms() > end)
-            rc = fail(argv[0], "the log still begins below that offset after 30 s");
+            rc = fail(argv[0], "the log still begins below that offset");
         if (low < before)
             nap_ms(30);
     }
@@ -386,6 +394,15 @@ int main(int argc, char **argv)
     char why[256];
     int  rc = -1;
 
+    if (argc > 2 && strcmp(argv[1], "-t") == 0) {
+        int64_t seconds;
+
+        if (!number(argv[2], 3600, &seconds) || seconds == 0)
+            return usage();
+        answer_ms = (int)seconds * 1000;
+        argc -= 2;
+        argv += 2;
+    }
     if (argc < 4)
         return usage();
     rk = handle_new(RD_KAFKA_PRODUCER, argv[1], NULL, why, sizeof(why));

@@ -16,7 +16,7 @@
 
 #define GROUPS_MAX   32
 #define COMMANDS_MAX 8
-#define WORDS_MAX    5
+#define WORDS_MAX    8
 #define OUTPUT_MAX   (16u << 20)
 
 volatile sig_atomic_t pw_children_stop;
@@ -153,7 +153,7 @@ static void tell_janitor_pid(char what, pid_t pid)
 
 void pw_children_at_end(const char *const words[])
 {
-    char   line[1024] = "!";
+    char   line[2048] = "!";
     size_t n          = 1;
 
     for (size_t i = 0; words[i]; i++)

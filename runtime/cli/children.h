@@ -26,7 +26,7 @@ int pw_children_begin(const char *dir, bool keep, struct pw_err *err) PW_MUST_CH
 /* Everything ends, now; returns when the janitor is done. */
 void pw_children_end(void);
 
-/* Commands that the janitor runs before the folder goes, last added first; "script verb argument...", at most 5 words. */
+/* Commands that the janitor runs before the folder goes, last added first; "script verb argument...", at most 8 words. */
 void pw_children_at_end(const char *const words[]);
 
 /* A process in a group of its own; its output goes to its log. */

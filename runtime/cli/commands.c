@@ -10,7 +10,8 @@ static const struct {
     const char *name, *text;
 } environment[] = {
     { "PAWL_LOG", "Least level that is logged: `debug`, `info` (default), `warn` or `error`. `--log-level` overrules it." },
-    { "PAWL_LOG_FORMAT", "`text`, or `json` (one object a line). Default: text on a terminal, else JSON. `--log-format` overrules it." },
+    { "PAWL_LOG_FORMAT",
+      "`text`, or `json` (one object a line). Default: text on a terminal, else JSON. `--log-format` overrules it." },
     { "PAWL_MIGRATE_WAIT_MS", "How long `pawl migrate` waits for another one on the same database. Default: 60000." },
 };
 
@@ -151,7 +152,7 @@ const char *pw_cli_opt(const struct pw_cli_args *args, const char *name)
 
 static int unknown_option(const struct pw_command *cmd, const char *name, size_t n, struct pw_buf *message)
 {
-    struct pw_suggest su = { 0 };
+    struct pw_suggest su                       = { 0 };
     char              copy[PW_SUGGEST_MAX + 1] = "";
 
     pw_buf_printf(message, "%s: unknown option '%.*s'", cmd->name, (int)n, name);
@@ -169,9 +170,9 @@ static int unknown_option(const struct pw_command *cmd, const char *name, size_t
 /* One option at argv[0]; returns how many arguments it took, -1 with *message. */
 static int parse_opt(const struct pw_command *cmd, int argc, char **argv, struct pw_cli_args *ret, struct pw_buf *message)
 {
-    const char *name  = argv[0], *equals = strchr(name, '=');
-    size_t      n     = equals ? (size_t)(equals - name) : strlen(name);
-    int         at    = find_opt(cmd, name, n);
+    const char              *name = argv[0], *equals = strchr(name, '=');
+    size_t                   n  = equals ? (size_t)(equals - name) : strlen(name);
+    int                      at = find_opt(cmd, name, n);
     const struct pw_cli_opt *opt;
 
     if (at < 0)
@@ -237,11 +238,14 @@ static void synopsis(const struct pw_command *cmd, struct pw_buf *out)
 
 void pw_cli_help(struct pw_buf *out)
 {
-    pw_buf_puts(out, "pawl runs plugins from Kafka into PostgreSQL, exactly once.\n\nUsage: pawl COMMAND [OPTIONS]\n\nCommands:\n");
+    pw_buf_puts(out,
+                "pawl runs plugins from Kafka into PostgreSQL, exactly once.\n\nUsage: pawl COMMAND [OPTIONS]\n\nCommands:\n");
     for (size_t i = 0; i < PW_CMD_N; i++)
         if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
             pw_buf_printf(out, "  %-12s %s\n", pw_commands[i].name, pw_commands[i].summary);
-    pw_buf_puts(out, "\nOptions:\n  --help       Print this. After a command: its options and exit codes.\n  --version    Print the version.\n");
+    pw_buf_puts(
+        out,
+        "\nOptions:\n  --help       Print this. After a command: its options and exit codes.\n  --version    Print the version.\n");
 }
 
 static void help_exits(const char *exits, struct pw_buf *out)
@@ -264,8 +268,8 @@ void pw_cli_help_command(const struct pw_command *cmd, struct pw_buf *out)
     if (cmd->opts[0].name)
         pw_buf_puts(out, "\nOptions:\n");
     for (const struct pw_cli_opt *opt = cmd->opts; opt->name; opt++) {
-        char left[64] = "";
-        struct pw_buf b = { 0 };
+        char          left[64] = "";
+        struct pw_buf b        = { 0 };
 
         pw_buf_printf(&b, "%s%s%s", opt->name, opt->value ? " " : "", opt->value ? opt->value : "");
         memcpy(left, b.p, b.n < sizeof(left) ? b.n : sizeof(left) - 1);
@@ -305,12 +309,14 @@ static void markdown_command(const struct pw_command *cmd, struct pw_buf *out)
 
 void pw_cli_markdown(struct pw_buf *out)
 {
-    pw_buf_puts(out, "# Commands\n\n<!-- Made from the command table by `pawl --help --markdown`; a test compares. Do not edit. -->\n\n"
-                     "`pawl COMMAND --help` prints the same. `pawl --version` prints the version. Results go to standard output,\n"
-                     "errors and logs to standard error. Wrong usage is exit code 64.\n\n| Command | |\n|---|---|\n");
+    pw_buf_puts(
+        out, "# Commands\n\n<!-- Made from the command table by `pawl --help --markdown`; a test compares. Do not edit. -->\n\n"
+             "`pawl COMMAND --help` prints the same. `pawl --version` prints the version. Results go to standard output,\n"
+             "errors and logs to standard error. Wrong usage is exit code 64.\n\n| Command | |\n|---|---|\n");
     for (size_t i = 0; i < PW_CMD_N; i++)
         if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
-            pw_buf_printf(out, "| [`pawl %s`](#pawl-%s) | %s |\n", pw_commands[i].name, pw_commands[i].name, pw_commands[i].summary);
+            pw_buf_printf(out, "| [`pawl %s`](#pawl-%s) | %s |\n", pw_commands[i].name, pw_commands[i].name,
+                          pw_commands[i].summary);
     for (size_t i = 0; i < PW_CMD_N; i++)
         if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
             markdown_command(&pw_commands[i], out);

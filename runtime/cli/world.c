@@ -127,11 +127,10 @@ static void admin_path(const struct pw_world *w, char *path, size_t cap)
 static int create_topic(struct pw_world *w, const char *topic, const char *partitions, struct pw_err *err)
 {
     char  admin[320];
-    char *argv[] = { admin, w->bootstrap, "create", (char *)topic, (char *)partitions, NULL };
+    char *argv[] = { admin, "-t", "15", w->bootstrap, "create", (char *)topic, (char *)partitions, NULL };
 
     admin_path(w, admin, sizeof(admin));
-    pw_children_at_end((const char *const[]){ admin, w->bootstrap, "delete", topic, NULL });
-    return pw_child_run("kafka-admin", argv, PW_WORLD_START_MS, NULL, err) < 0 ? pw_err_wrap(err, "create topic %s", topic) : 0;
+    return pw_child_run("kafka-admin", argv, PW_WORLD_START_MS, NULL, err) < 0 ? pw_err_wrap(err, "create topic %s at %s", topic, w->bootstrap) : 0;
 }
 
 static int start_mock(struct pw_world *w, struct pw_err *err)
@@ -161,13 +160,15 @@ static int start_mock(struct pw_world *w, struct pw_err *err)
 
 static int start_kafka(struct pw_world *w, const char *kafka, struct pw_err *err)
 {
-    char count[16];
+    char count[16], admin[320];
 
     if (!kafka)
         return start_mock(w, err);
     (void)snprintf(count, sizeof(count), "%d", PW_WORLD_PARTITIONS);
     if ((size_t)snprintf(w->bootstrap, sizeof(w->bootstrap), "%s", kafka) >= sizeof(w->bootstrap))
         return pw_err_set(err, PW_D_FATAL, "--kafka: too long");
+    admin_path(w, admin, sizeof(admin));
+    pw_children_at_end((const char *const[]){ admin, "-t", "5", w->bootstrap, "delete", w->topic, w->dlq, NULL });
     return create_topic(w, w->topic, count, err) < 0 || create_topic(w, w->dlq, "1", err) < 0 ? -1 : 0;
 }
 
