@@ -15,8 +15,8 @@
 #define GET(field)        atomic_load_explicit(&(field), memory_order_relaxed)
 #define PUT(field, value) atomic_store_explicit(&(field), (value), memory_order_relaxed)
 
-const uint64_t pw_bb_limits_us[PW_BB_BUCKETS - 1] = { 10,    50,    100,   250,   500,    1000,   2000,   3000,
-                                                      5000,  7500,  10000, 15000, 25000,  50000,  100000, 250000,
+const uint64_t pw_bb_limits_us[PW_BB_BUCKETS - 1] = { 10,     50,      100,     250,     500,      1000,     2000,    3000,
+                                                      5000,   7500,    10000,   15000,   25000,    50000,    100000,  250000,
                                                       500000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000 };
 const uint64_t pw_bb_limits_n[PW_BB_BUCKETS - 1]  = { 1,   2,   3,   5,   8,   10,   15,   20,   30,   50,   75,   100,
                                                       150, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 10000 };
@@ -58,7 +58,8 @@ int pw_blackbox_attach(int fd, struct pw_blackbox **ret_bb, struct pw_err *err)
     if (fstat(fd, &st) < 0)
         return pw_err_sys(err, PW_D_FATAL, "black box, descriptor %d", fd);
     if (st.st_size != (off_t)sizeof(struct pw_blackbox))
-        return pw_err_set(err, PW_D_FATAL, "descriptor %d is no black box of this version: %lld bytes, not %zu; it is made by `pawl run`", fd,
+        return pw_err_set(err, PW_D_FATAL,
+                          "descriptor %d is no black box of this version: %lld bytes, not %zu; it is made by `pawl run`", fd,
                           (long long)st.st_size, sizeof(struct pw_blackbox));
     if (map(fd, ret_bb, err) < 0)
         return -1;
@@ -121,7 +122,8 @@ static bool read_ok(const pw_bb_u32 *seq, uint32_t began)
 /* ---- mark ---- */
 
 /* The phase goes first to idle and is last to be set: a worker killed in between has nothing in its hands yet. */
-void pw_bb_mark_set(struct pw_blackbox *bb, enum pw_bb_phase phase, uint32_t topic, int32_t partition, int64_t offset, int32_t attempt)
+void pw_bb_mark_set(struct pw_blackbox *bb, enum pw_bb_phase phase, uint32_t topic, int32_t partition, int64_t offset,
+                    int32_t attempt)
 {
     struct pw_bb_mark *m   = &bb->mark;
     uint32_t           odd = write_begin(&m->seq);
@@ -293,7 +295,8 @@ static uint32_t strike_count(const struct pw_bb_strike *st, const char *topic, i
         uint32_t began = read_begin(&st->seq);
 
         count = GET(st->count);
-        if (count && (GET(st->offset) != offset || GET(st->partition) != partition || strncmp(st->topic, topic, sizeof(st->topic)) != 0))
+        if (count &&
+            (GET(st->offset) != offset || GET(st->partition) != partition || strncmp(st->topic, topic, sizeof(st->topic)) != 0))
             count = 0;
         if (count && how)
             pw_text_copy(how, sizeof(st->how), st->how, sizeof(st->how));
@@ -332,7 +335,8 @@ static struct pw_bb_strike *strike_slot(struct pw_blackbox *bb, const char *topi
     return best;
 }
 
-void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how, uint32_t count)
+void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how,
+                      uint32_t count)
 {
     struct pw_bb_strike *st  = strike_slot(bb, topic, partition, offset);
     uint32_t             top = 0;

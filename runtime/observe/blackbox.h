@@ -30,7 +30,7 @@ enum pw_bb_state {
     PW_BB_STARTING,  /* loading the plugin, connecting */
     PW_BB_READY,     /* joined, waiting for partitions or messages */
     PW_BB_RUNNING,
-    PW_BB_PAUSED,    /* PostgreSQL or Kafka does not answer; see text */
+    PW_BB_PAUSED, /* PostgreSQL or Kafka does not answer; see text */
     PW_BB_DRAINING,
     PW_BB_FAILED, /* see text */
 };
@@ -55,16 +55,16 @@ struct pw_bb_partition {
     pw_bb_u32 state; /* enum pw_bb_pstate */
     pw_bb_u32 topic;
     pw_bb_i32 partition;
-    pw_bb_i64 next_offset; /* committed in PostgreSQL */
-    pw_bb_i64 end_offset;  /* last stable offset as last seen, -1: unknown; lag = end - next */
+    pw_bb_i64 next_offset;        /* committed in PostgreSQL */
+    pw_bb_i64 end_offset;         /* last stable offset as last seen, -1: unknown; lag = end - next */
     pw_bb_i64 halt_from, halt_to; /* the missing range, when halted */
-    char      reason[160]; /* NUL-terminated; why it is halted or retrying */
-    pw_bb_i32 writer; /* pid: an entry of a worker that is gone is the last known, not the truth */
+    char      reason[160];        /* NUL-terminated; why it is halted or retrying */
+    pw_bb_i32 writer;             /* pid: an entry of a worker that is gone is the last known, not the truth */
 };
 
 /* A message that was in the hands of a worker when it died. Written by the supervisor, read by the worker. */
 struct pw_bb_strike {
-    pw_bb_u32 seq; /* odd while being written; it also tells the age: each write takes a higher one than all others have */
+    pw_bb_u32 seq;   /* odd while being written; it also tells the age: each write takes a higher one than all others have */
     pw_bb_u32 count; /* 0: empty */
     char      topic[PW_BB_NAME];
     pw_bb_i32 partition;
@@ -80,11 +80,11 @@ struct pw_bb_histogram {
 };
 
 struct pw_blackbox {
-    uint64_t  magic;
-    pw_bb_u32 state; /* enum pw_bb_state */
-    pw_bb_i32 pid;
-    pw_bb_i64 alive_ns; /* CLOCK_MONOTONIC(_COARSE), each turn of the loop */
-    pw_bb_i64 started_us; /* wall */
+    uint64_t          magic;
+    pw_bb_u32         state; /* enum pw_bb_state */
+    pw_bb_i32         pid;
+    pw_bb_i64         alive_ns;   /* CLOCK_MONOTONIC(_COARSE), each turn of the loop */
+    pw_bb_i64         started_us; /* wall */
     struct pw_bb_mark mark;
 
     pw_bb_u32 topics_n;
@@ -92,22 +92,22 @@ struct pw_blackbox {
 
     pw_bb_u64 events_ok, events_skipped, events_rejected, events_isolated /* dead-lettered for an SQL failure */,
         events_crashed /* dead-lettered for crashing its worker */, events_retried;
-    pw_bb_u64 outputs;
-    pw_bb_u64 batches, batch_failures, batch_splits, fenced, in_doubt, waves;
-    pw_bb_u64 stale_messages; /* delivered below the expected offset and dropped */
-    pw_bb_u64 offset_jumps;   /* legal holes: compaction, control records */
-    pw_bb_u64 rebalances, pg_connects, kafka_errors;
-    pw_bb_u64 log_dropped;
-    struct pw_bb_histogram batch_size;  /* messages */
-    struct pw_bb_histogram commit_us;   /* first byte of trip 1 to the answer of COMMIT */
-    struct pw_bb_histogram latency_us;  /* the record's timestamp to its COMMIT, wall clocks of two machines */
-    struct pw_bb_histogram handle_us;   /* plan and handle of a batch, per message average */
+    pw_bb_u64              outputs;
+    pw_bb_u64              batches, batch_failures, batch_splits, fenced, in_doubt, waves;
+    pw_bb_u64              stale_messages; /* delivered below the expected offset and dropped */
+    pw_bb_u64              offset_jumps;   /* legal holes: compaction, control records */
+    pw_bb_u64              rebalances, pg_connects, kafka_errors;
+    pw_bb_u64              log_dropped;
+    struct pw_bb_histogram batch_size; /* messages */
+    struct pw_bb_histogram commit_us;  /* first byte of trip 1 to the answer of COMMIT */
+    struct pw_bb_histogram latency_us; /* the record's timestamp to its COMMIT, wall clocks of two machines */
+    struct pw_bb_histogram handle_us;  /* plan and handle of a batch, per message average */
 
-    char plugin[PW_BB_NAME]; /* "org.example.underwriting/1.0.0" */
-    char text[480];          /* last failure, NUL-terminated */
+    char      plugin[PW_BB_NAME]; /* "org.example.underwriting/1.0.0" */
+    char      text[480];          /* last failure, NUL-terminated */
     pw_bb_u32 text_seq;
 
-    pw_bb_u32 partitions_n; /* high-water mark of slots in use */
+    pw_bb_u32              partitions_n; /* high-water mark of slots in use */
     struct pw_bb_partition partitions[PW_BB_PARTITIONS];
     struct pw_bb_strike    strikes[PW_BB_STRIKES];
 };
@@ -120,11 +120,12 @@ static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no lock
 /* Supervisor: a new page; *ret_fd is inherited by the workers of the slot (close-on-exec is set; clear it in the child). */
 int pw_blackbox_create(struct pw_blackbox **ret_bb, int *ret_fd, struct pw_err *err) PW_MUST_CHECK;
 /* Worker: map the inherited page. */
-int pw_blackbox_attach(int fd, struct pw_blackbox **ret_bb, struct pw_err *err) PW_MUST_CHECK;
+int  pw_blackbox_attach(int fd, struct pw_blackbox **ret_bb, struct pw_err *err) PW_MUST_CHECK;
 void pw_blackbox_close(struct pw_blackbox *bb);
 
 /* Worker side. */
-void pw_bb_mark_set(struct pw_blackbox *bb, enum pw_bb_phase phase, uint32_t topic, int32_t partition, int64_t offset, int32_t attempt);
+void pw_bb_mark_set(struct pw_blackbox *bb, enum pw_bb_phase phase, uint32_t topic, int32_t partition, int64_t offset,
+                    int32_t attempt);
 void pw_bb_mark_clear(struct pw_blackbox *bb);
 void pw_bb_text(struct pw_blackbox *bb, const char *text);
 void pw_bb_observe(struct pw_bb_histogram *h, const uint64_t *limits, uint64_t value); /* limits: PW_BB_BUCKETS - 1 ascending */
@@ -134,17 +135,17 @@ extern const uint64_t pw_bb_limits_n[PW_BB_BUCKETS - 1];
 /* A copied view without tearing, for readers. */
 struct pw_bb_mark_view {
     enum pw_bb_phase phase;
-    char    topic[PW_BB_NAME];
-    int32_t partition, attempt;
-    int64_t offset, since_ns;
+    char             topic[PW_BB_NAME];
+    int32_t          partition, attempt;
+    int64_t          offset, since_ns;
 };
 struct pw_bb_partition_view {
     enum pw_bb_pstate state;
-    char    topic[PW_BB_NAME];
-    int32_t partition;
-    int64_t next_offset, end_offset, halt_from, halt_to;
-    char    reason[160];
-    int32_t writer; /* ignored by pw_bb_partition_write, which notes bb->pid */
+    char              topic[PW_BB_NAME];
+    int32_t           partition;
+    int64_t           next_offset, end_offset, halt_from, halt_to;
+    char              reason[160];
+    int32_t           writer; /* ignored by pw_bb_partition_write, which notes bb->pid */
 };
 /* false: nothing in hand (phase idle). After a worker's death a half-written mark is read as it stands. */
 bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret);
@@ -159,10 +160,11 @@ uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int3
 /* ---- supervisor only ---- */
 
 /* Sets the count instead of adding one: the supervisor keeps its own table, which no plugin can scribble over. */
-void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how, uint32_t count);
+void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how,
+                      uint32_t count);
 /* After a death, before the next worker: repairs what the dead one may have scribbled over (magic, mark, text), clears the
  * pid and the state, and copies the strikes of `ledger`. Counters, topics and partitions stay. Nobody may have the page in use. */
-void pw_blackbox_recycle(struct pw_blackbox *bb, const struct pw_blackbox *ledger);
+void     pw_blackbox_recycle(struct pw_blackbox *bb, const struct pw_blackbox *ledger);
 uint32_t pw_bb_mark_seq(const struct pw_blackbox *bb); /* changes with every pw_bb_mark_set */
 /* ret: 480 bytes; "" if there is none. */
 void pw_bb_text_read(const struct pw_blackbox *bb, char *ret);

@@ -20,9 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EVENTS   128 /* names the rate limit knows; what comes later shares the last entry */
-#define WHO_MAX  128
-#define PLUG_MAX 256
+#define EVENTS     128 /* names the rate limit knows; what comes later shares the last entry */
+#define WHO_MAX    128
+#define PLUG_MAX   256
 #define VALUES_TOO 256 /* when the text is shorter than that and the line still too long, other values are cut */
 
 struct rate {
@@ -32,15 +32,15 @@ struct rate {
 };
 
 /* Everything but the level and the counter is guarded by the lock; nobody holds it while anything can block. */
-static pthread_mutex_t      lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic int          least_level = PW_LOG_INFO;
-static _Atomic uint64_t     dropped;
-static const char          *who = "pawl";
-static bool                 json, is_pipe, is_socket;
-static char                 plugin[PLUG_MAX];
-static uint32_t             generation;
-static struct rate          rates[EVENTS];
-static struct pw_buf        line; /* kept: no allocation once it has its size */
+static pthread_mutex_t  lock        = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic int      least_level = PW_LOG_INFO;
+static _Atomic uint64_t dropped;
+static const char      *who = "pawl";
+static bool             json, is_pipe, is_socket;
+static char             plugin[PLUG_MAX];
+static uint32_t         generation;
+static struct rate      rates[EVENTS];
+static struct pw_buf    line; /* kept: no allocation once it has its size */
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 

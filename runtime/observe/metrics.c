@@ -10,20 +10,20 @@
 
 /* Where the samples of a metric come from. */
 enum source {
-    BUILD,      /* of the runtime */
+    BUILD, /* of the runtime */
     START,
     RSS,
     LOG_DROPPED,
-    PLUGIN,     /* of a pipeline */
+    PLUGIN, /* of a pipeline */
     HALTS,
-    COUNTER,    /* a counter in each worker's page, at .offset */
+    COUNTER, /* a counter in each worker's page, at .offset */
     VERDICTS,
     HISTOGRAM,
     STATE,
     RESTARTS,
     WORKER_START,
     WORKER_RSS,
-    NEXT,       /* of a partition */
+    NEXT, /* of a partition */
     LAG,
     HALTED,
 };
@@ -44,42 +44,58 @@ static const struct metric table[] = {
       "too often); and retry, each attempt that the plugin wants repeated.",
       VERDICTS, 0, NULL },
     { "pawl_partition_lag", "gauge", "events", P,
-      "Events that are not yet in PostgreSQL: end of the partition minus the stored offset. Absent while the end is not known.", LAG, 0, NULL },
-    { "pawl_partition_next_offset", "gauge", "", P, "The offset stored in PostgreSQL: everything below it is applied.", NEXT, 0, NULL },
-    { "pawl_partition_halted", "gauge", "", P, "1 while the partition stands still and waits for an operator; `pawl status` says why.", HALTED, 0, NULL },
-    { "pawl_partition_halts_total", "counter", "", "pipeline", "How often a partition was halted.", HALTS, 0, NULL },
-    { "pawl_batch_size", "histogram", "events", W, "Events of a committed batch.", HISTOGRAM, OF_PAGE(batch_size), pw_bb_limits_n },
-    { "pawl_commit_seconds", "histogram", "seconds", W, "From the first byte of a batch's transaction to the answer of its COMMIT.", HISTOGRAM,
-      OF_PAGE(commit_us), pw_bb_limits_us },
-    { "pawl_event_latency_seconds", "histogram", "seconds", W,
-      "From the record's timestamp to its COMMIT; two machines' clocks are compared.", HISTOGRAM, OF_PAGE(latency_us), pw_bb_limits_us },
-    { "pawl_handle_seconds", "histogram", "seconds", W, "Time in the plugin for one event, averaged over its batch.", HISTOGRAM, OF_PAGE(handle_us),
-      pw_bb_limits_us },
-    { "pawl_batches_total", "counter", "batches", W, "Committed batches.", COUNTER, OF_PAGE(batches), NULL },
-    { "pawl_batch_failures_total", "counter", "batches", W, "Batches that were rolled back.", COUNTER, OF_PAGE(batch_failures), NULL },
-    { "pawl_batch_splits_total", "counter", "batches", W, "Batches that were halved to find the event at fault.", COUNTER, OF_PAGE(batch_splits), NULL },
-    { "pawl_waves_total", "counter", "", W, "Extra trips to PostgreSQL inside a batch, for events that read what an earlier one wrote.", COUNTER,
-      OF_PAGE(waves), NULL },
-    { "pawl_outputs_total", "counter", "records", W, "Records put into the outbox.", COUNTER, OF_PAGE(outputs), NULL },
-    { "pawl_fenced_total", "counter", "", W, "Times another worker had taken a partition over.", COUNTER, OF_PAGE(fenced), NULL },
-    { "pawl_in_doubt_total", "counter", "", W, "Connections lost at COMMIT; the offset row decided what had happened.", COUNTER, OF_PAGE(in_doubt), NULL },
-    { "pawl_rebalances_total", "counter", "", W, "Changes of the group's assignment that reached the worker.", COUNTER, OF_PAGE(rebalances), NULL },
-    { "pawl_stale_messages_total", "counter", "events", W, "Events delivered below the expected offset and dropped.", COUNTER, OF_PAGE(stale_messages),
+      "Events that are not yet in PostgreSQL: end of the partition minus the stored offset. Absent while the end is not known.",
+      LAG, 0, NULL },
+    { "pawl_partition_next_offset", "gauge", "", P, "The offset stored in PostgreSQL: everything below it is applied.", NEXT, 0,
       NULL },
-    { "pawl_offset_jumps_total", "counter", "", W, "Legal holes in a partition: compaction, aborted transactions.", COUNTER, OF_PAGE(offset_jumps), NULL },
-    { "pawl_postgres_connects_total", "counter", "", W, "Connections made to PostgreSQL.", COUNTER, OF_PAGE(pg_connects), NULL },
+    { "pawl_partition_halted", "gauge", "", P,
+      "1 while the partition stands still and waits for an operator; `pawl status` says why.", HALTED, 0, NULL },
+    { "pawl_partition_halts_total", "counter", "", "pipeline", "How often a partition was halted.", HALTS, 0, NULL },
+    { "pawl_batch_size", "histogram", "events", W, "Events of a committed batch.", HISTOGRAM, OF_PAGE(batch_size),
+      pw_bb_limits_n },
+    { "pawl_commit_seconds", "histogram", "seconds", W,
+      "From the first byte of a batch's transaction to the answer of its COMMIT.", HISTOGRAM, OF_PAGE(commit_us),
+      pw_bb_limits_us },
+    { "pawl_event_latency_seconds", "histogram", "seconds", W,
+      "From the record's timestamp to its COMMIT; two machines' clocks are compared.", HISTOGRAM, OF_PAGE(latency_us),
+      pw_bb_limits_us },
+    { "pawl_handle_seconds", "histogram", "seconds", W, "Time in the plugin for one event, averaged over its batch.", HISTOGRAM,
+      OF_PAGE(handle_us), pw_bb_limits_us },
+    { "pawl_batches_total", "counter", "batches", W, "Committed batches.", COUNTER, OF_PAGE(batches), NULL },
+    { "pawl_batch_failures_total", "counter", "batches", W, "Batches that were rolled back.", COUNTER, OF_PAGE(batch_failures),
+      NULL },
+    { "pawl_batch_splits_total", "counter", "batches", W, "Batches that were halved to find the event at fault.", COUNTER,
+      OF_PAGE(batch_splits), NULL },
+    { "pawl_waves_total", "counter", "", W,
+      "Extra trips to PostgreSQL inside a batch, for events that read what an earlier one wrote.", COUNTER, OF_PAGE(waves),
+      NULL },
+    { "pawl_outputs_total", "counter", "records", W, "Records put into the outbox.", COUNTER, OF_PAGE(outputs), NULL },
+    { "pawl_fenced_total", "counter", "", W, "Times another worker had taken a partition over.", COUNTER, OF_PAGE(fenced),
+      NULL },
+    { "pawl_in_doubt_total", "counter", "", W, "Connections lost at COMMIT; the offset row decided what had happened.", COUNTER,
+      OF_PAGE(in_doubt), NULL },
+    { "pawl_rebalances_total", "counter", "", W, "Changes of the group's assignment that reached the worker.", COUNTER,
+      OF_PAGE(rebalances), NULL },
+    { "pawl_stale_messages_total", "counter", "events", W, "Events delivered below the expected offset and dropped.", COUNTER,
+      OF_PAGE(stale_messages), NULL },
+    { "pawl_offset_jumps_total", "counter", "", W, "Legal holes in a partition: compaction, aborted transactions.", COUNTER,
+      OF_PAGE(offset_jumps), NULL },
+    { "pawl_postgres_connects_total", "counter", "", W, "Connections made to PostgreSQL.", COUNTER, OF_PAGE(pg_connects),
+      NULL },
     { "pawl_kafka_errors_total", "counter", "", W, "Errors that librdkafka reported.", COUNTER, OF_PAGE(kafka_errors), NULL },
-    { "pawl_log_dropped_total", "counter", "lines", W, "Log lines that could not be written without waiting.", COUNTER, OF_PAGE(log_dropped), NULL },
+    { "pawl_log_dropped_total", "counter", "lines", W, "Log lines that could not be written without waiting.", COUNTER,
+      OF_PAGE(log_dropped), NULL },
     { "pawl_worker_state", "gauge", "", W ", state", "1 for the state the worker is in, 0 for the others.", STATE, 0, NULL },
     { "pawl_worker_restarts_total", "counter", "", W ", reason",
       "Starts of a worker after the first, by what ended the one before: signal, exit, hung (handler_timeout), stuck, failed, config, fenced, spawn.",
       RESTARTS, 0, NULL },
-    { "pawl_worker_start_time_seconds", "gauge", "seconds", W, "When the running worker was started, since 1970.", WORKER_START, 0, NULL },
+    { "pawl_worker_start_time_seconds", "gauge", "seconds", W, "When the running worker was started, since 1970.", WORKER_START,
+      0, NULL },
     { "pawl_worker_resident_memory_bytes", "gauge", "bytes", W, "Memory of the running worker.", WORKER_RSS, 0, NULL },
     { "pawl_plugin_info", "gauge", "", "pipeline, plugin, version", "1; the plugin that the pipeline runs.", PLUGIN, 0, NULL },
     { "pawl_build_info", "gauge", "", "version", "1; the version of the runtime.", BUILD, 0, NULL },
-    { "pawl_supervisor_log_dropped_total", "counter", "lines", "", "Log lines of the supervisor that could not be written without waiting.", LOG_DROPPED, 0,
-      NULL },
+    { "pawl_supervisor_log_dropped_total", "counter", "lines", "",
+      "Log lines of the supervisor that could not be written without waiting.", LOG_DROPPED, 0, NULL },
     { "process_start_time_seconds", "gauge", "seconds", "", "When the supervisor was started, since 1970.", START, 0, NULL },
     { "process_resident_memory_bytes", "gauge", "bytes", "", "Memory of the supervisor.", RSS, 0, NULL },
 };
@@ -150,8 +166,9 @@ static void verdicts(struct pw_buf *out, const struct metric *m, const struct pw
         const char *verdict;
         size_t      offset;
     } kinds[] = {
-        { "ok", OF_PAGE(events_ok) },           { "skip", OF_PAGE(events_skipped) },    { "reject", OF_PAGE(events_rejected) },
-        { "isolated", OF_PAGE(events_isolated) }, { "crashed", OF_PAGE(events_crashed) }, { "retry", OF_PAGE(events_retried) },
+        { "ok", OF_PAGE(events_ok) },           { "skip", OF_PAGE(events_skipped) },
+        { "reject", OF_PAGE(events_rejected) }, { "isolated", OF_PAGE(events_isolated) },
+        { "crashed", OF_PAGE(events_crashed) }, { "retry", OF_PAGE(events_retried) },
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -239,7 +256,9 @@ static void of_worker(struct pw_buf *out, const struct metric *m, const struct p
 
 static void of_partition(struct pw_buf *out, const struct metric *m, const struct pw_partition_row *row)
 {
-    int64_t value = m->source == LAG ? pw_partition_lag(&row->view) : m->source == NEXT ? row->view.next_offset : row->view.state == PW_BB_P_HALTED;
+    int64_t value = m->source == LAG  ? pw_partition_lag(&row->view) :
+                    m->source == NEXT ? row->view.next_offset :
+                                        row->view.state == PW_BB_P_HALTED;
 
     if (value < 0) /* not known */
         return;
@@ -304,13 +323,15 @@ void pw_metrics_render(struct pw_buf *out, const struct pw_metrics *mx)
 
 void pw_metrics_manual(struct pw_buf *out)
 {
-    pw_buf_puts(out, "# Metrics\n\n"
-                     "`GET /metrics` on the address of `http.listen` answers with these, in Prometheus' text format. The numbers of a worker go on\n"
-                     "when it is started again. This page is made from the table in `runtime/observe/metrics.c`.\n\n"
-                     "| Name | Type | Unit | Labels | Meaning |\n|---|---|---|---|---|\n");
+    pw_buf_puts(
+        out,
+        "# Metrics\n\n"
+        "`GET /metrics` on the address of `http.listen` answers with these, in Prometheus' text format. The numbers of a worker go on\n"
+        "when it is started again. This page is made from the table in `runtime/observe/metrics.c`.\n\n"
+        "| Name | Type | Unit | Labels | Meaning |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < TABLE_N; i++)
-        pw_buf_printf(out, "| `%s` | %s | %s | %s | %s |\n", table[i].name, table[i].type, table[i].unit[0] ? table[i].unit : "-",
-                      table[i].labels[0] ? table[i].labels : "-", table[i].help);
+        pw_buf_printf(out, "| `%s` | %s | %s | %s | %s |\n", table[i].name, table[i].type,
+                      table[i].unit[0] ? table[i].unit : "-", table[i].labels[0] ? table[i].labels : "-", table[i].help);
     pw_buf_puts(out, "\nHistograms in seconds have the limits");
     for (size_t i = 0; i < PW_BB_BUCKETS - 1; i++)
         pw_buf_printf(out, "%s %.10g", i ? "," : "", (double)pw_bb_limits_us[i] / 1e6);

@@ -26,7 +26,7 @@ struct pw_partition_row {
 };
 
 /* end - next, or -1 when the end is not known. */
-int64_t pw_partition_lag(const struct pw_bb_partition_view *v);
+int64_t     pw_partition_lag(const struct pw_bb_partition_view *v);
 const char *pw_partition_state_name(enum pw_bb_pstate state);
 
 /* Rows sorted by pipeline (in the order of the pages), topic, partition; malloc'ed, free() them. Pages of one pipeline stand

@@ -57,8 +57,8 @@ static void start(struct pw_supervisor *sup, struct pw_slot *sl)
 
     if (sl->started_before) /* also a start that fails: it was tried again */
         sl->restarts[sl->why]++;
-    sl->started_before = true;
-    sl->watch          = (struct pw_watch){ .began_ns = pw_clock_coarse_ns() };
+    sl->started_before   = true;
+    sl->watch            = (struct pw_watch){ .began_ns = pw_clock_coarse_ns() };
     sl->batches_at_start = batches(sl);
     if (pw_spawn_worker(sup, sl, &err) < 0) {
         pw_log(PW_LOG_ERROR, "worker.spawn", PW_LOG_AT_NONE, "%s/%u: %s", sl->pipe->conf->name, sl->slot, err.text);
@@ -69,8 +69,8 @@ static void start(struct pw_supervisor *sup, struct pw_slot *sl)
     sl->started_us      = pw_clock_us();
     sl->started_wall_us = pw_clock_wall_us();
     set_pid(sup, sl, sl->pid);
-    pw_log(PW_LOG_INFO, "worker.spawned", PW_LOG_AT_NONE, "%s/%u: pid %d, plugin %s/%s", sl->pipe->conf->name, sl->slot, (int)sl->pid,
-           sl->pipe->meta.id, sl->pipe->meta.version);
+    pw_log(PW_LOG_INFO, "worker.spawned", PW_LOG_AT_NONE, "%s/%u: pid %d, plugin %s/%s", sl->pipe->conf->name, sl->slot,
+           (int)sl->pid, sl->pipe->meta.id, sl->pipe->meta.version);
 }
 
 /* ---- death ---- */
@@ -149,18 +149,19 @@ static void note_crash(struct pw_slot *sl, const siginfo_t *si, bool in_hand, co
 
 static bool is_hopeless(enum pw_restart reason)
 {
-    return reason == PW_RESTART_CONFIG || reason == PW_RESTART_FAILED || reason == PW_RESTART_FENCED || reason == PW_RESTART_SPAWN;
+    return reason == PW_RESTART_CONFIG || reason == PW_RESTART_FAILED || reason == PW_RESTART_FENCED ||
+           reason == PW_RESTART_SPAWN;
 }
 
 /* Returns the milliseconds until the next start. */
 static uint32_t plan_restart(struct pw_slot *sl)
 {
-    const struct pw_crash *cr = &sl->crash;
-    enum pw_death          de = is_hopeless(cr->reason)                                       ? PW_DEATH_HOPELESS :
-                                cr->in_hand && cr->strikes <= sl->pipe->conf->crash_limit ? PW_DEATH_MESSAGE :
-                                                                                                PW_DEATH_CRASH;
+    const struct pw_crash *cr  = &sl->crash;
+    enum pw_death          de  = is_hopeless(cr->reason)                                   ? PW_DEATH_HOPELESS :
+                                 cr->in_hand && cr->strikes <= sl->pipe->conf->crash_limit ? PW_DEATH_MESSAGE :
+                                                                                             PW_DEATH_CRASH;
     int64_t                now = pw_clock_us();
-    uint32_t               ms  = pw_backoff_next(&sl->backoff, de, batches(sl) != sl->batches_at_start, (now - sl->started_us) / 1000);
+    uint32_t ms = pw_backoff_next(&sl->backoff, de, batches(sl) != sl->batches_at_start, (now - sl->started_us) / 1000);
 
     sl->why         = cr->reason;
     sl->start_at_us = now + (int64_t)ms * 1000;
@@ -170,20 +171,23 @@ static uint32_t plan_restart(struct pw_slot *sl)
 static void log_death(const struct pw_slot *sl, pid_t pid, bool again, uint32_t ms)
 {
     const struct pw_crash *cr = &sl->crash;
-    struct pw_log_at       at = { .topic = cr->topic, .partition = cr->partition, .offset = cr->offset, .attempt = (int32_t)cr->strikes };
-    char                   next[64] = "not started again, the runtime is stopping";
+    struct pw_log_at       at = {
+              .topic = cr->topic, .partition = cr->partition, .offset = cr->offset, .attempt = (int32_t)cr->strikes
+    };
+    char next[64] = "not started again, the runtime is stopping";
 
     if (again)
         (void)snprintf(next, sizeof(next), ms ? "next start in %u ms" : "starts again at once", ms);
     pw_log(PW_LOG_ERROR, is_hopeless(cr->reason) ? "worker.exited" : "worker.crashed", cr->in_hand ? &at : PW_LOG_AT_NONE,
            "%s/%u: %s, pid %d, plugin %s/%s%s; %s%s%s", sl->pipe->conf->name, sl->slot, cr->how, (int)pid, sl->pipe->meta.id,
-           sl->pipe->meta.version, cr->in_hand ? ", with this message in hand" : "", next, cr->words[0] ? "; its last words: " : "", cr->words);
+           sl->pipe->meta.version, cr->in_hand ? ", with this message in hand" : "", next,
+           cr->words[0] ? "; its last words: " : "", cr->words);
 }
 
 void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl)
 {
     struct pw_bb_mark_view mark;
-    siginfo_t              si = { 0 };
+    siginfo_t              si  = { 0 };
     pid_t                  pid = sl->pid;
     bool                   in_hand;
     uint32_t               ms = 0;
@@ -196,7 +200,8 @@ void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl)
     set_pid(sup, sl, 0);
     in_hand = message_in_hand(sl, &mark);
     if (sup->draining && si.si_code == CLD_EXITED && si.si_status == PW_EXIT_OK && !in_hand) {
-        pw_log(PW_LOG_INFO, "worker.stopped", PW_LOG_AT_NONE, "%s/%u: pid %d, drained", sl->pipe->conf->name, sl->slot, (int)pid);
+        pw_log(PW_LOG_INFO, "worker.stopped", PW_LOG_AT_NONE, "%s/%u: pid %d, drained", sl->pipe->conf->name, sl->slot,
+               (int)pid);
         return;
     }
     note_crash(sl, &si, in_hand, &mark);
@@ -217,17 +222,17 @@ static void look(struct pw_slot *sl, int64_t now_ns)
     switch (pw_watch_look(&sl->watch, sl->bb, sl->pipe->conf->handler_timeout_ms, now_ns)) {
     case PW_WATCH_FINE: break;
     case PW_WATCH_WARN:
-        pw_log(PW_LOG_WARN, "worker.stuck", PW_LOG_AT_NONE, "%s/%u: pid %d: its loop has stood still for 30 s", sl->pipe->conf->name, sl->slot,
-               (int)sl->pid);
+        pw_log(PW_LOG_WARN, "worker.stuck", PW_LOG_AT_NONE, "%s/%u: pid %d: its loop has stood still for 30 s",
+               sl->pipe->conf->name, sl->slot, (int)sl->pid);
         break;
     case PW_WATCH_ABORT:
-        pw_log(PW_LOG_ERROR, "worker.hung", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGABRT", sl->pipe->conf->name, sl->slot, (int)sl->pid,
-               whys[sl->watch.why]);
+        pw_log(PW_LOG_ERROR, "worker.hung", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGABRT", sl->pipe->conf->name, sl->slot,
+               (int)sl->pid, whys[sl->watch.why]);
         (void)pidfd_send_signal(sl->pidfd, SIGABRT, NULL, 0); /* fails if it has just ended, then its pidfd says so */
         break;
     case PW_WATCH_KILL:
-        pw_log(PW_LOG_ERROR, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGKILL", sl->pipe->conf->name, sl->slot, (int)sl->pid,
-               whys[sl->watch.why]);
+        pw_log(PW_LOG_ERROR, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGKILL", sl->pipe->conf->name, sl->slot,
+               (int)sl->pid, whys[sl->watch.why]);
         (void)pidfd_send_signal(sl->pidfd, SIGKILL, NULL, 0);
         break;
     }
@@ -296,8 +301,8 @@ void pw_children_kill(struct pw_supervisor *sup)
 
         if (sl->pid <= 0)
             continue;
-        pw_log(PW_LOG_WARN, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d did not end in time; SIGKILL", sl->pipe->conf->name, sl->slot,
-               (int)sl->pid);
+        pw_log(PW_LOG_WARN, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d did not end in time; SIGKILL", sl->pipe->conf->name,
+               sl->slot, (int)sl->pid);
         (void)pidfd_send_signal(sl->pidfd, SIGKILL, NULL, 0); /* fails if it has just ended, then its pidfd says so */
     }
 }

@@ -17,7 +17,7 @@
 #define CLIENT_WAIT_MS 10000
 
 struct client {
-    int           fd; /* -1: free */
+    int           fd;    /* -1: free */
     size_t        index; /* in the pollset of this turn */
     int64_t       until_us;
     char          line[PW_CONTROL_LINE];
@@ -177,7 +177,8 @@ static void take_clients(struct pw_control *ct)
     }
 }
 
-void pw_control_serve(struct pw_control *ct, const struct pw_pollset *ps, void (*answer)(void *, const char *, struct pw_buf *), void *arg)
+void pw_control_serve(struct pw_control *ct, const struct pw_pollset *ps, void (*answer)(void *, const char *, struct pw_buf *),
+                      void *arg)
 {
     int64_t now = pw_clock_us();
 
@@ -211,8 +212,8 @@ static int ask(int fd, const struct sockaddr_un *at, const char *request, struct
         struct pollfd p = { .fd = fd, .events = POLLIN };
 
         if (poll(&p, 1, CLIENT_WAIT_MS) == 0)
-            return pw_err_set(err, PW_D_FATAL, "no answer on %s within %d s: the supervisor is stopped or very busy", at->sun_path,
-                              CLIENT_WAIT_MS / 1000);
+            return pw_err_set(err, PW_D_FATAL, "no answer on %s within %d s: the supervisor is stopped or very busy",
+                              at->sun_path, CLIENT_WAIT_MS / 1000);
         n = recv(fd, pw_buf_room(reply, 65536), 65536, 0);
         reply->n += n > 0 ? (size_t)n : 0;
     } while (n > 0 || (n < 0 && errno == EINTR));
@@ -234,9 +235,10 @@ int pw_control_status(const char *run_dir, int json)
     rc = socket_path(run_dir, &at, &err);
     if (rc == 0) {
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        rc = fd < 0 ? pw_err_sys(&err, PW_D_FATAL, "make a socket") : ask(fd, &at, json ? "status json\n" : "status text\n", &reply, &err);
+        rc = fd < 0 ? pw_err_sys(&err, PW_D_FATAL, "make a socket") :
+                      ask(fd, &at, json ? "status json\n" : "status text\n", &reply, &err);
     }
-    if (rc == 0 && strncmp(reply.p, "error: ", 7) == 0)
+    if (rc == 0 && reply.p && strncmp(reply.p, "error: ", 7) == 0)
         rc = pw_err_set(&err, PW_D_FATAL, "%.*s", (int)reply.n - 8, reply.p + 7);
     if (rc == 0 && (fwrite(reply.p, 1, reply.n, stdout) != reply.n || fflush(stdout) != 0))
         rc = pw_err_sys(&err, PW_D_FATAL, "write the status");

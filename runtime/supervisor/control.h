@@ -22,6 +22,7 @@ void pw_control_close(struct pw_control *ct); /* NULL is a no-op; removes the so
 /* One turn: descriptors in, poll, serve. answer fills *out for a request without its line break. */
 void    pw_control_poll(struct pw_control *ct, struct pw_pollset *ps);
 int64_t pw_control_until_us(const struct pw_control *ct); /* when the next client times out, INT64_MAX: none */
-void    pw_control_serve(struct pw_control *ct, const struct pw_pollset *ps, void (*answer)(void *arg, const char *request, struct pw_buf *out), void *arg);
+void    pw_control_serve(struct pw_control *ct, const struct pw_pollset                           *ps,
+                         void (*answer)(void *arg, const char *request, struct pw_buf *out), void *arg);
 
 #endif

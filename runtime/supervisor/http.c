@@ -57,7 +57,8 @@ static enum MHD_Result serve(void *cls, struct MHD_Connection *co, const char *u
         if (strcmp(url, paths[i]) == 0) {
             unsigned status = ht->answer(ht->arg, (enum pw_http_page)i, &body);
 
-            return reply(co, status, i == PW_HTTP_METRICS ? PW_METRICS_CONTENT_TYPE : "text/plain; charset=utf-8", &body, false);
+            return reply(co, status, i == PW_HTTP_METRICS ? PW_METRICS_CONTENT_TYPE : "text/plain; charset=utf-8", &body,
+                         false);
         }
     pw_buf_puts(&body, "there are /metrics, /healthz and /readyz\n");
     return reply(co, MHD_HTTP_NOT_FOUND, "text/plain; charset=utf-8", &body, false);
@@ -108,7 +109,9 @@ static int try_listen(const struct addrinfo *ai)
 
 static int open_socket(const char *listen, struct pw_err *err)
 {
-    const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+    const struct addrinfo hints = { .ai_family   = AF_UNSPEC,
+                                    .ai_socktype = SOCK_STREAM,
+                                    .ai_flags    = AI_PASSIVE | AI_NUMERICSERV };
     struct addrinfo      *list  = NULL;
     char                  host[256];
     const char           *port = NULL;
@@ -140,12 +143,12 @@ static void name_socket(int fd, char *ret, size_t cap)
         (void)snprintf(ret, cap, at.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-int pw_http_open(struct pw_http **ret, const char *listen, unsigned (*answer)(void *, enum pw_http_page, struct pw_buf *), void *arg,
-                 struct pw_err *err)
+int pw_http_open(struct pw_http **ret, const char *listen, unsigned (*answer)(void *, enum pw_http_page, struct pw_buf *),
+                 void *arg, struct pw_err *err)
 {
-    struct pw_http              *ht;
-    const union MHD_DaemonInfo  *info;
-    int                          fd = open_socket(listen, err);
+    struct pw_http             *ht;
+    const union MHD_DaemonInfo *info;
+    int                         fd = open_socket(listen, err);
 
     if (fd < 0)
         return -1;
@@ -154,10 +157,10 @@ int pw_http_open(struct pw_http **ret, const char *listen, unsigned (*answer)(vo
     ht->answer = answer;
     ht->arg    = arg;
     name_socket(fd, ht->address, sizeof(ht->address));
-    ht->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, serve, ht, MHD_OPTION_EXTERNAL_LOGGER, log_from_library, NULL,
-                                  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)PW_HTTP_CLIENTS,
-                                  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PW_HTTP_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                                  (size_t)PW_HTTP_MEMORY, MHD_OPTION_END);
+    ht->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, serve, ht, MHD_OPTION_EXTERNAL_LOGGER,
+                                  log_from_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+                                  (unsigned)PW_HTTP_CLIENTS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PW_HTTP_TIMEOUT_S,
+                                  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)PW_HTTP_MEMORY, MHD_OPTION_END);
     if (!ht->daemon) {
         (void)close(fd); /* only bound */
         free(ht);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define PW_HTTP_CLIENTS   64
-#define PW_HTTP_TIMEOUT_S 10 /* of a silent connection */
+#define PW_HTTP_TIMEOUT_S 10    /* of a silent connection */
 #define PW_HTTP_MEMORY    16384 /* for the head of a request */
 
 enum pw_http_page { PW_HTTP_METRICS, PW_HTTP_HEALTH, PW_HTTP_READY };
@@ -17,7 +17,8 @@ enum pw_http_page { PW_HTTP_METRICS, PW_HTTP_HEALTH, PW_HTTP_READY };
 struct pw_http;
 
 /* listen: "127.0.0.1:9464", "[::1]:0", "localhost:9464". answer fills *out and returns the status code. */
-int  pw_http_open(struct pw_http **ret, const char *listen, unsigned (*answer)(void *arg, enum pw_http_page page, struct pw_buf *out), void *arg,
+int  pw_http_open(struct pw_http **ret, const char                                                *listen,
+                  unsigned (*answer)(void *arg, enum pw_http_page page, struct pw_buf *out), void *arg,
                   struct pw_err *err) PW_MUST_CHECK;
 void pw_http_close(struct pw_http *ht); /* NULL is a no-op */
 /* The address it listens on, with the port that was found if 0 was asked for. */

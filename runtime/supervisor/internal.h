@@ -17,14 +17,14 @@ struct pw_pipe;
 
 /* How a worker ended, when it was not asked to. */
 struct pw_crash {
-    int64_t         at_us;   /* wall clock; 0: never */
+    int64_t         at_us; /* wall clock; 0: never */
     enum pw_restart reason;
     char            how[64]; /* "SIGSEGV", "exit 0", "handler timeout" */
     bool            in_hand; /* the next three say which message */
     char            topic[PW_BB_NAME];
     int32_t         partition;
     int64_t         offset;
-    uint32_t        strikes; /* of that message, with this one */
+    uint32_t        strikes;    /* of that message, with this one */
     char            words[480]; /* last text of the worker, "" if none */
 };
 
@@ -37,10 +37,10 @@ struct pw_slot {
     pid_t               pid; /* 0: none */
     int                 pidfd, control_fd;
     int64_t             started_us, started_wall_us;
-    int64_t             start_at_us;     /* when pid is 0: the next start */
+    int64_t             start_at_us; /* when pid is 0: the next start */
     uint64_t            batches_at_start;
     bool                started_before;
-    enum pw_restart     why;             /* the next start will be counted as */
+    enum pw_restart     why; /* the next start will be counted as */
     uint64_t            restarts[PW_RESTART_N];
     struct pw_watch     watch;
     struct pw_backoff   backoff;
@@ -59,20 +59,20 @@ struct pw_pipe {
 };
 
 struct pw_supervisor {
-    const char          *self; /* binary of the workers */
-    struct pw_arena     *ar;
-    struct pw_topology  *tp;
-    int                  lock_fd, topology_fd, signal_fd;
-    char               **worker_env;
-    struct pw_pipe      *pipes;
-    size_t               pipes_n, slots_n;
-    struct pw_page      *pages; /* one per slot, pipelines in order */
-    struct pw_control   *control;
-    struct pw_http      *http; /* NULL: none */
-    int64_t              started_us, started_wall_us;
-    bool                 draining, killing;
-    int64_t              drain_until_us;
-    size_t               undrained; /* workers that did not end well while draining */
+    const char         *self; /* binary of the workers */
+    struct pw_arena    *ar;
+    struct pw_topology *tp;
+    int                 lock_fd, topology_fd, signal_fd;
+    char              **worker_env;
+    struct pw_pipe     *pipes;
+    size_t              pipes_n, slots_n;
+    struct pw_page     *pages; /* one per slot, pipelines in order */
+    struct pw_control  *control;
+    struct pw_http     *http; /* NULL: none */
+    int64_t             started_us, started_wall_us;
+    bool                draining, killing;
+    int64_t             drain_until_us;
+    size_t              undrained; /* workers that did not end well while draining */
 };
 
 /* ---- setup.c: all that can be wrong is found before the first worker starts ---- */
@@ -98,10 +98,10 @@ char **pw_spawn_env(struct pw_arena *ar);
 /* Starts what is due; counts halts; looks for hanging workers. Returns when it wants to be called again (monotonic). */
 int64_t pw_children_tick(struct pw_supervisor *sup);
 /* Its pidfd is readable. */
-void   pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl);
-void   pw_children_drain(struct pw_supervisor *sup);
-void   pw_children_kill(struct pw_supervisor *sup);
-size_t pw_children_alive(const struct pw_supervisor *sup);
+void            pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl);
+void            pw_children_drain(struct pw_supervisor *sup);
+void            pw_children_kill(struct pw_supervisor *sup);
+size_t          pw_children_alive(const struct pw_supervisor *sup);
 struct pw_slot *pw_children_slot(const struct pw_supervisor *sup, size_t i); /* 0..slots_n - 1, in the order of sup->pages */
 
 /* ---- status.c ---- */

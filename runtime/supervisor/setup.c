@@ -97,10 +97,13 @@ static int check_dir(const char *dir, struct pw_err *err)
     if (!S_ISDIR(st.st_mode))
         return pw_err_set(err, PW_D_FATAL, "run_dir: %s is not a folder", dir);
     if (st.st_uid != geteuid() || (st.st_mode & 022))
-        return pw_err_set(err, PW_D_FATAL, "run_dir: others may write to %s; it must belong to the user that runs pawl, with mode 0700", dir);
+        return pw_err_set(err, PW_D_FATAL,
+                          "run_dir: others may write to %s; it must belong to the user that runs pawl, with mode 0700", dir);
     if (statvfs(dir, &fs) == 0 && (fs.f_flag & ST_NOEXEC))
-        return pw_err_set(err, PW_D_FATAL, "run_dir: %s is on a file system mounted noexec, plugins cannot be loaded from it; set run_dir to a "
-                                           "folder elsewhere", dir);
+        return pw_err_set(err, PW_D_FATAL,
+                          "run_dir: %s is on a file system mounted noexec, plugins cannot be loaded from it; set run_dir to a "
+                          "folder elsewhere",
+                          dir);
     return 0;
 }
 
@@ -111,7 +114,9 @@ static int refuse(int fd, const char *dir, struct pw_err *err)
     long    pid      = n > 0 ? strtol(text, NULL, 10) : 0;
 
     if (pid > 0)
-        return pw_err_set(err, PW_D_FATAL, "already running as pid %ld in %s; stop it first, or give this one another run_dir and instance", pid, dir);
+        return pw_err_set(err, PW_D_FATAL,
+                          "already running as pid %ld in %s; stop it first, or give this one another run_dir and instance", pid,
+                          dir);
     return pw_err_set(err, PW_D_FATAL, "another process holds the lock of %s", dir);
 }
 
@@ -156,7 +161,8 @@ static int stage(struct pw_supervisor *sup, struct pw_pipe *pi, const char *dir,
 
     if (n < 0 || (size_t)n >= sizeof(path))
         return pw_err_set(err, PW_D_FATAL, "the path of the plugin is too long");
-    if (pw_stage_file(path, dir, 0, pi->plugin_file, sizeof(pi->plugin_file), err) < 0 || pw_plugin_meta(pi->plugin_file, &pi->meta, err) < 0)
+    if (pw_stage_file(path, dir, 0, pi->plugin_file, sizeof(pi->plugin_file), err) < 0 ||
+        pw_plugin_meta(pi->plugin_file, &pi->meta, err) < 0)
         return -1;
     if (pl->plugin_config)
         return pw_stage_file(pl->plugin_config, dir, 0, pi->config_file, sizeof(pi->config_file), err);
@@ -200,7 +206,8 @@ int pw_setup_plugins(struct pw_supervisor *sup)
     for (size_t i = 0; i < sup->pipes_n; i++) {
         sup->pipes[i].conf = &sup->tp->pipelines[i];
         if (stage(sup, &sup->pipes[i], dir, &err) < 0) {
-            (void)fprintf(stderr, "%s:%d: pipeline '%s': %s\n", sup->tp->file, sup->pipes[i].conf->line, sup->pipes[i].conf->name, err.text);
+            (void)fprintf(stderr, "%s:%d: pipeline '%s': %s\n", sup->tp->file, sup->pipes[i].conf->line,
+                          sup->pipes[i].conf->name, err.text);
             rc = -1;
         }
     }

@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEPT 3
-#define ARGS 24
+#define KEPT        3
+#define ARGS        24
 #define EXEC_FAILED 127 /* as a shell has it */
 
 extern char **environ;
@@ -99,8 +99,8 @@ static int reopen(int fd, struct pw_err *err)
     return own < 0 ? pw_err_sys(err, PW_D_RETRY, "open %s", path) : own;
 }
 
-static void build_args(const struct pw_supervisor *sup, const struct pw_slot *sl, int topology, int control, char numbers[5][16],
-                       char *argv[ARGS])
+static void build_args(const struct pw_supervisor *sup, const struct pw_slot *sl, int topology, int control,
+                       char numbers[5][16], char *argv[ARGS])
 {
     const struct pw_pipe *pi = sl->pipe;
     int                   n  = 0;

@@ -17,10 +17,14 @@ static const struct {
     const char *name;
     size_t      offset;
 } counters[] = {
-#define C(field) { #field, offsetof(struct pw_blackbox, field) }
-    C(events_ok),   C(events_skipped), C(events_rejected), C(events_isolated),   C(events_crashed), C(events_retried), C(outputs),
-    C(batches),     C(batch_failures), C(batch_splits),    C(fenced),            C(in_doubt),       C(waves),          C(stale_messages),
-    C(offset_jumps), C(rebalances),    C(pg_connects),     C(kafka_errors),      C(log_dropped),
+#define C(field)                                    \
+    {                                               \
+#field, offsetof(struct pw_blackbox, field) \
+    }
+    C(events_ok),      C(events_skipped), C(events_rejected), C(events_isolated), C(events_crashed),
+    C(events_retried), C(outputs),        C(batches),         C(batch_failures),  C(batch_splits),
+    C(fenced),         C(in_doubt),       C(waves),           C(stale_messages),  C(offset_jumps),
+    C(rebalances),     C(pg_connects),    C(kafka_errors),    C(log_dropped),
 #undef C
 };
 
@@ -112,7 +116,8 @@ static bool rows_ready(const struct pw_partition_row *rows, size_t n, struct pw_
     for (size_t i = 0; i < n; i++) {
         if (rows[i].view.state != PW_BB_P_HALTED)
             continue;
-        pw_buf_printf(why, "partition %s[%d] of %s is halted: ", rows[i].view.topic, rows[i].view.partition, rows[i].page->pipeline);
+        pw_buf_printf(why, "partition %s[%d] of %s is halted: ", rows[i].view.topic, rows[i].view.partition,
+                      rows[i].page->pipeline);
         clean_line(why, rows[i].view.reason);
         pw_buf_puts(why, "\n");
         ready = false;
@@ -159,7 +164,8 @@ void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out)
 
     PW_ASSERT(pls != NULL && ws != NULL);
     for (size_t i = 0; i < sup->pipes_n; i++)
-        pls[i] = (struct pw_metrics_pipeline){ sup->pipes[i].conf->name, sup->pipes[i].meta.id, sup->pipes[i].meta.version, sup->pipes[i].halts };
+        pls[i] = (struct pw_metrics_pipeline){ sup->pipes[i].conf->name, sup->pipes[i].meta.id, sup->pipes[i].meta.version,
+                                               sup->pipes[i].halts };
     for (size_t i = 0; i < sup->slots_n; i++) {
         const struct pw_slot *sl = pw_children_slot(sup, i);
 
@@ -210,8 +216,8 @@ static void text_crash(const struct pw_crash *cr, struct pw_buf *out)
 static void text_worker(const struct pw_slot *sl, struct pw_buf *out)
 {
     char             up[24] = "-", pid[16] = "-", rss[24] = "-", text[sizeof(sl->bb->text)];
-    int64_t          bytes  = rss_bytes(sl->pid);
-    enum pw_bb_state state  = pw_bb_state_read(sl->bb);
+    int64_t          bytes = rss_bytes(sl->pid);
+    enum pw_bb_state state = pw_bb_state_read(sl->bb);
 
     if (sl->pid > 0) {
         (void)snprintf(pid, sizeof(pid), "%d", (int)sl->pid);
@@ -274,8 +280,8 @@ static void text_pipeline(const struct pw_pipe *pi, const struct pw_partition_ro
 {
     bool head = false;
 
-    pw_buf_printf(out, "\n%s: %s/%s, group %s\n  %-7s %-8s %-9s %-8s %-9s %-8s %s\n", pi->conf->name, pi->meta.id, pi->meta.version, pi->conf->group,
-                  "WORKER", "PID", "STATE", "UP", "RESTARTS", "MEMORY", "LAST CRASH");
+    pw_buf_printf(out, "\n%s: %s/%s, group %s\n  %-7s %-8s %-9s %-8s %-9s %-8s %s\n", pi->conf->name, pi->meta.id,
+                  pi->meta.version, pi->conf->group, "WORKER", "PID", "STATE", "UP", "RESTARTS", "MEMORY", "LAST CRASH");
     for (size_t i = 0; i < pi->slots_n; i++)
         text_worker(&pi->slots[i], out);
     for (size_t i = 0; i < n; i++) {
@@ -297,8 +303,12 @@ void pw_status_text(struct pw_supervisor *sup, struct pw_buf *out)
     bool                     ready = ready_with(sup, rows, n, &why);
     char                     up[24];
 
-    pw_buf_printf(out, "pawl %s, pid %d, up %s, %s%s%s\n", PW_VERSION, (int)getpid(), ago(pw_clock_us() - sup->started_us, up, sizeof(up)),
-                  sup->draining ? "stopping" : ready ? "ready" : "not ready", sup->http ? ", http://" : "", sup->http ? pw_http_address(sup->http) : "");
+    pw_buf_printf(out, "pawl %s, pid %d, up %s, %s%s%s\n", PW_VERSION, (int)getpid(),
+                  ago(pw_clock_us() - sup->started_us, up, sizeof(up)),
+                  sup->draining ? "stopping" :
+                  ready         ? "ready" :
+                                  "not ready",
+                  sup->http ? ", http://" : "", sup->http ? pw_http_address(sup->http) : "");
     for (size_t i = 0; i < sup->pipes_n; i++)
         text_pipeline(&sup->pipes[i], rows, n, out);
     pw_buf_done(&why);

@@ -67,11 +67,12 @@ static void take_signals(struct pw_supervisor *sup)
         const char *name = sigabbrev_np((int)si.ssi_signo);
 
         if (!sup->draining) {
-            pw_log(PW_LOG_INFO, "supervisor.draining", PW_LOG_AT_NONE, "SIG%s: %zu workers have %u ms to finish", name, pw_children_alive(sup),
-                   sup->tp->drain_timeout_ms);
+            pw_log(PW_LOG_INFO, "supervisor.draining", PW_LOG_AT_NONE, "SIG%s: %zu workers have %u ms to finish", name,
+                   pw_children_alive(sup), sup->tp->drain_timeout_ms);
             pw_children_drain(sup);
         } else if (!sup->killing) {
-            pw_log(PW_LOG_WARN, "supervisor.killing", PW_LOG_AT_NONE, "SIG%s again: not waiting for %zu workers", name, pw_children_alive(sup));
+            pw_log(PW_LOG_WARN, "supervisor.killing", PW_LOG_AT_NONE, "SIG%s again: not waiting for %zu workers", name,
+                   pw_children_alive(sup));
             sup->drain_until_us = pw_clock_us() + KILL_WAIT_US;
             pw_children_kill(sup);
         }
@@ -91,7 +92,7 @@ static void reap_strangers(const struct pw_supervisor *sup)
             return;
         for (size_t i = 0; i < sup->slots_n; i++)
             if (pw_children_slot(sup, i)->pid == si.si_pid)
-                return; /* its pidfd will tell; then the next */
+                return;                                               /* its pidfd will tell; then the next */
         (void)waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG); /* it is there: we have just seen it */
     }
 }
@@ -160,7 +161,8 @@ static int run(struct pw_supervisor *sup)
     }
     free(ps.p);
     sup->undrained += pw_children_alive(sup);
-    pw_log(sup->undrained ? PW_LOG_WARN : PW_LOG_INFO, "supervisor.stopped", PW_LOG_AT_NONE, "%zu workers did not drain", sup->undrained);
+    pw_log(sup->undrained ? PW_LOG_WARN : PW_LOG_INFO, "supervisor.stopped", PW_LOG_AT_NONE, "%zu workers did not drain",
+           sup->undrained);
     return sup->undrained ? NOT_DRAINED : 0;
 }
 
@@ -223,8 +225,8 @@ int pw_supervisor_run(const char *self, const char *topology_file)
     sup.started_wall_us = pw_clock_wall_us();
     rc                  = prepare(&sup, topology_file);
     if (rc == 0) {
-        pw_log(PW_LOG_INFO, "supervisor.started", PW_LOG_AT_NONE, "version %s, pid %d, %zu pipelines, %zu workers, run_dir %s", PW_VERSION,
-               (int)getpid(), sup.pipes_n, sup.slots_n, sup.tp->run_dir);
+        pw_log(PW_LOG_INFO, "supervisor.started", PW_LOG_AT_NONE, "version %s, pid %d, %zu pipelines, %zu workers, run_dir %s",
+               PW_VERSION, (int)getpid(), sup.pipes_n, sup.slots_n, sup.tp->run_dir);
         rc = run(&sup);
     }
     pw_http_close(sup.http);

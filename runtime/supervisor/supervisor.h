@@ -6,21 +6,21 @@
 #include "topology/topology.h"
 
 /* How a worker is started: `pawl worker` with these options, then nothing more. */
-#define PW_WORKER_OPT_PIPELINE   "--pipeline"   /* name */
-#define PW_WORKER_OPT_SLOT       "--slot"       /* 0.. */
-#define PW_WORKER_OPT_GENERATION "--generation" /* 1.. */
-#define PW_WORKER_OPT_TOPOLOGY   "--topology"   /* file name as given by the user, for messages */
+#define PW_WORKER_OPT_PIPELINE    "--pipeline"    /* name */
+#define PW_WORKER_OPT_SLOT        "--slot"        /* 0.. */
+#define PW_WORKER_OPT_GENERATION  "--generation"  /* 1.. */
+#define PW_WORKER_OPT_TOPOLOGY    "--topology"    /* file name as given by the user, for messages */
 #define PW_WORKER_OPT_TOPOLOGY_FD "--topology-fd" /* its bytes, a sealed memfd */
 #define PW_WORKER_OPT_BLACKBOX_FD "--blackbox-fd"
-#define PW_WORKER_OPT_CONTROL_FD "--control-fd" /* socketpair: a byte 'D' = drain; end of file = the supervisor is gone */
-#define PW_WORKER_OPT_PLUGIN     "--plugin"     /* staged file */
-#define PW_WORKER_OPT_CONFIG     "--config"     /* staged libconfig file, absent if none */
+#define PW_WORKER_OPT_CONTROL_FD  "--control-fd" /* socketpair: a byte 'D' = drain; end of file = the supervisor is gone */
+#define PW_WORKER_OPT_PLUGIN      "--plugin"     /* staged file */
+#define PW_WORKER_OPT_CONFIG      "--config"     /* staged libconfig file, absent if none */
 
 /* Exit codes of a worker. */
-#define PW_EXIT_OK       0  /* drained */
-#define PW_EXIT_CONFIG   78 /* EX_CONFIG: the same again will fail again */
-#define PW_EXIT_FAILED   70 /* EX_SOFTWARE: fatal verdict or error; text is in the black box */
-#define PW_EXIT_FENCED   75 /* another process uses our group.instance.id */
+#define PW_EXIT_OK     0  /* drained */
+#define PW_EXIT_CONFIG 78 /* EX_CONFIG: the same again will fail again */
+#define PW_EXIT_FAILED 70 /* EX_SOFTWARE: fatal verdict or error; text is in the black box */
+#define PW_EXIT_FENCED 75 /* another process uses our group.instance.id */
 
 /* Runs until SIGTERM or SIGINT (drain) or a second one (at once). self: path of this binary for the workers.
  * Returns the process's exit code. */

@@ -56,6 +56,8 @@ enum pw_watch_act pw_watch_look(struct pw_watch *wa, const struct pw_blackbox *b
         return look_at_loop(wa, now_ns);
     wa->alive_seen_ns = now_ns; /* the loop cannot turn while the plugin has the thread */
     if (v.phase == PW_BB_CREATE)
-        return call_age_ns(wa, &v, now_ns) > PW_WATCH_CREATE_MS * NS_PER_MS ? abort_for(wa, PW_WATCH_CREATE, now_ns) : PW_WATCH_FINE;
-    return call_age_ns(wa, &v, now_ns) > handler_timeout_ms * NS_PER_MS ? abort_for(wa, PW_WATCH_HANDLER, now_ns) : PW_WATCH_FINE;
+        return call_age_ns(wa, &v, now_ns) > PW_WATCH_CREATE_MS * NS_PER_MS ? abort_for(wa, PW_WATCH_CREATE, now_ns) :
+                                                                              PW_WATCH_FINE;
+    return call_age_ns(wa, &v, now_ns) > handler_timeout_ms * NS_PER_MS ? abort_for(wa, PW_WATCH_HANDLER, now_ns) :
+                                                                          PW_WATCH_FINE;
 }

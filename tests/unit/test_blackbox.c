@@ -194,7 +194,13 @@ Test(blackbox, indices_and_strings_of_a_hostile_page_are_bounded)
 Test(blackbox, partitions_are_read_back_with_their_writer)
 {
     struct pw_blackbox         *bb = page();
-    struct pw_bb_partition_view v  = { .state = PW_BB_P_HALTED, .partition = 7, .next_offset = 10, .end_offset = -1, .halt_from = 3, .halt_to = 9 }, r;
+    struct pw_bb_partition_view v  = { .state       = PW_BB_P_HALTED,
+                                       .partition   = 7,
+                                       .next_offset = 10,
+                                       .end_offset  = -1,
+                                       .halt_from   = 3,
+                                       .halt_to     = 9 },
+                                r;
 
     atomic_store(&bb->pid, 4711);
     strcpy(v.reason, "gone");
@@ -203,7 +209,8 @@ Test(blackbox, partitions_are_read_back_with_their_writer)
     cr_assert(pw_bb_partition_read(bb, PW_BB_PARTITIONS - 1, &r));
     cr_assert_str_eq(r.topic, "other");
     cr_assert_str_eq(r.reason, "gone");
-    cr_assert(r.state == PW_BB_P_HALTED && r.partition == 7 && r.next_offset == 10 && r.end_offset == -1 && r.halt_from == 3 && r.halt_to == 9);
+    cr_assert(r.state == PW_BB_P_HALTED && r.partition == 7 && r.next_offset == 10 && r.end_offset == -1 && r.halt_from == 3 &&
+              r.halt_to == 9);
     cr_assert_eq(r.writer, 4711);
     cr_assert_eq(atomic_load(&bb->partitions_n), PW_BB_PARTITIONS);
     v.state = PW_BB_P_NONE;
@@ -280,7 +287,8 @@ Test(blackbox, long_names_are_cut_and_found_again_only_if_they_fit)
 
     memset(name, 'x', sizeof(name) - 1);
     name[sizeof(name) - 1] = 0;
-    cr_assert_eq(pw_bb_strike_add(bb, name, 0, 1, "a reason that is longer than the sixty-four bytes that there are for it"), 1);
+    cr_assert_eq(pw_bb_strike_add(bb, name, 0, 1, "a reason that is longer than the sixty-four bytes that there are for it"),
+                 1);
     cr_assert_eq(pw_bb_strike_find(bb, name, 0, 1, NULL), 1);
 }
 

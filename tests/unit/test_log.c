@@ -62,9 +62,10 @@ Test(log, json_lines_have_their_keys)
     cr_assert(json_is_line(s), "%s", s);
     cr_assert_eq(strncmp(s, "{\"ts\":\"2", 8), 0, "%s", s);
     cr_assert(strstr(s, "\"level\":\"warn\",\"pid\":"));
-    cr_assert(strstr(s, ",\"who\":\"uw/0\",\"plugin\":\"org.example.uw/1.0.0\",\"gen\":4,\"topic\":\"auto.events\",\"partition\":3,"
-                        "\"offset\":18211,\"attempt\":2,\"event\":\"event.rejected\",\"text\":\"key 'POL-1'\"}\n"),
-              "%s", s);
+    cr_assert(
+        strstr(s, ",\"who\":\"uw/0\",\"plugin\":\"org.example.uw/1.0.0\",\"gen\":4,\"topic\":\"auto.events\",\"partition\":3,"
+                  "\"offset\":18211,\"attempt\":2,\"event\":\"event.rejected\",\"text\":\"key 'POL-1'\"}\n"),
+        "%s", s);
 }
 
 Test(log, fields_without_a_value_are_left_out)

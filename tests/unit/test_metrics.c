@@ -30,16 +30,18 @@ static struct pw_page seen(const char *pipeline, uint32_t slot, int32_t pid, str
 
 static void partition(struct pw_blackbox *bb, uint32_t slot, int32_t number, int64_t next, int64_t end, enum pw_bb_pstate state)
 {
-    struct pw_bb_partition_view v = { .state = state, .partition = number, .next_offset = next, .end_offset = end, .halt_to = -1 };
+    struct pw_bb_partition_view v = {
+        .state = state, .partition = number, .next_offset = next, .end_offset = end, .halt_to = -1
+    };
 
     pw_bb_partition_write(bb, slot, &v, 0);
 }
 
 static struct pw_buf render(const struct pw_page *pages, const struct pw_metrics_worker *workers, size_t n)
 {
-    static const struct pw_metrics_pipeline pl = { "uw", "org.example.underwriting", "1.2.3", 4 };
-    struct pw_metrics mx = { "0.1.0", 1500000, 2048, 3, &pl, 1, pages, workers, n };
-    struct pw_buf     out = { 0 };
+    static const struct pw_metrics_pipeline pl  = { "uw", "org.example.underwriting", "1.2.3", 4 };
+    struct pw_metrics                       mx  = { "0.1.0", 1500000, 2048, 3, &pl, 1, pages, workers, n };
+    struct pw_buf                           out = { 0 };
 
     pw_metrics_render(&out, &mx);
     return out;
@@ -67,9 +69,9 @@ static int count(const struct pw_buf *out, const char *text)
 
 Test(metrics, every_sample_has_a_help_and_a_type_and_a_number)
 {
-    struct pw_blackbox      *bb    = page(7);
-    struct pw_page           pg    = seen("uw", 0, 7, bb);
-    struct pw_metrics_worker w     = { .rss_bytes = 4096, .started_us = 2000000 };
+    struct pw_blackbox      *bb = page(7);
+    struct pw_page           pg = seen("uw", 0, 7, bb);
+    struct pw_metrics_worker w  = { .rss_bytes = 4096, .started_us = 2000000 };
     struct pw_buf            out;
     char                    *save = NULL, name[128] = "";
 
@@ -139,7 +141,8 @@ Test(metrics, what_is_not_known_is_absent)
     cr_expect_eq(count(&out, "pawl_worker_resident_memory_bytes{"), 0);
     cr_expect_eq(count(&out, "pawl_worker_start_time_seconds{"), 0);
     cr_expect(has_line(&out, "pawl_partition_halted{pipeline=\"uw\",topic=\"auto.events\",partition=\"3\"} 1"));
-    cr_expect(has_line(&out, "pawl_worker_state{pipeline=\"uw\",worker=\"0\",state=\"down\"} 1"), "its page still says running");
+    cr_expect(has_line(&out, "pawl_worker_state{pipeline=\"uw\",worker=\"0\",state=\"down\"} 1"),
+              "its page still says running");
 }
 
 Test(metrics, histograms_are_cumulative_and_their_count_is_the_last_bucket)
@@ -168,9 +171,9 @@ Test(metrics, histograms_are_cumulative_and_their_count_is_the_last_bucket)
 
 Test(metrics, names_are_escaped)
 {
-    struct pw_blackbox      *bb = page(7);
-    struct pw_page           pg = seen("a\"b\\c\nd\xff", 0, 7, bb);
-    struct pw_metrics_worker w  = { .rss_bytes = -1 };
+    struct pw_blackbox      *bb  = page(7);
+    struct pw_page           pg  = seen("a\"b\\c\nd\xff", 0, 7, bb);
+    struct pw_metrics_worker w   = { .rss_bytes = -1 };
     struct pw_buf            out = render(&pg, &w, 1);
 
     cr_assert(has_line(&out, "pawl_outputs_total{pipeline=\"a\\\"b\\\\c\\nd\xef\xbf\xbd\",worker=\"0\"} 0"));
@@ -184,7 +187,7 @@ Test(metrics, a_page_full_of_nonsense_gives_wrong_numbers_and_no_wrong_lines)
     struct pw_page           pg = seen("uw", 0, 7, bb);
     struct pw_metrics_worker w  = { .rss_bytes = -1 };
     struct pw_buf            out;
-    uint64_t                 before = 0;
+    uint64_t                 before  = 0;
     int                      buckets = 0;
 
     for (int fill = 0; fill < 256; fill += 17) {
@@ -209,9 +212,9 @@ Test(metrics, a_page_full_of_nonsense_gives_wrong_numbers_and_no_wrong_lines)
 
 Test(metrics, a_partition_is_shown_once_however_many_pages_name_it)
 {
-    struct pw_blackbox      *bb[3]  = { page(7), page(8), page(9) };
-    struct pw_page           pg[3]  = { seen("uw", 0, 7, bb[0]), seen("uw", 1, 8, bb[1]), seen("other", 0, 9, bb[2]) };
-    struct pw_metrics_worker w[3]   = { { .rss_bytes = -1 }, { .rss_bytes = -1 }, { .rss_bytes = -1 } };
+    struct pw_blackbox      *bb[3] = { page(7), page(8), page(9) };
+    struct pw_page           pg[3] = { seen("uw", 0, 7, bb[0]), seen("uw", 1, 8, bb[1]), seen("other", 0, 9, bb[2]) };
+    struct pw_metrics_worker w[3]  = { { .rss_bytes = -1 }, { .rss_bytes = -1 }, { .rss_bytes = -1 } };
     struct pw_buf            out;
 
     partition(bb[0], 0, 3, 10, 15, PW_BB_P_RUNNING);
@@ -236,7 +239,8 @@ Test(metrics, a_living_worker_knows_better_than_a_dead_one)
     partition(bb[1], 0, 3, 10, 15, PW_BB_P_RUNNING);
     out = render(pg, w, 2);
     cr_expect(has_line(&out, "pawl_partition_next_offset{pipeline=\"uw\",topic=\"auto.events\",partition=\"3\"} 10"));
-    cr_expect(has_line(&out, "pawl_partition_lag{pipeline=\"uw\",topic=\"auto.events\",partition=\"4\"} 4"), "the last known is better than nothing");
+    cr_expect(has_line(&out, "pawl_partition_lag{pipeline=\"uw\",topic=\"auto.events\",partition=\"4\"} 4"),
+              "the last known is better than nothing");
 }
 
 Test(metrics, what_a_dead_worker_left_is_dropped_when_its_successor_has_partitions)
@@ -279,7 +283,7 @@ Test(metrics, lag_is_never_negative_and_never_overflows)
 
 Test(metrics, the_manual_is_up_to_date)
 {
-    FILE         *f = fopen(METRICS_MANUAL, "r");
+    FILE         *f    = fopen(METRICS_MANUAL, "r");
     struct pw_buf have = { 0 }, want = { 0 };
 
     cr_assert_not_null(f, "%s", METRICS_MANUAL);

@@ -54,8 +54,8 @@ Test(text, a_second_line_is_indented_so_that_it_cannot_pass_for_a_log_line)
 Test(text, label_values_are_escaped_and_always_utf8)
 {
     expect(pw_text_label, "a\"b\\c\nd", 7, "a\\\"b\\\\c\\nd");
-    expect(pw_text_label, "\xc0\xaf", 2, "\xef\xbf\xbd\xef\xbf\xbd");         /* overlong */
-    expect(pw_text_label, "\xed\xa0\x80", 3, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); /* surrogate */
+    expect(pw_text_label, "\xc0\xaf", 2, "\xef\xbf\xbd\xef\xbf\xbd");                                 /* overlong */
+    expect(pw_text_label, "\xed\xa0\x80", 3, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");                 /* surrogate */
     expect(pw_text_label, "\xf4\x90\x80\x80", 4, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); /* beyond Unicode */
-    expect(pw_text_label, "\xe2\x82", 2, "\xef\xbf\xbd\xef\xbf\xbd");         /* cut off */
+    expect(pw_text_label, "\xe2\x82", 2, "\xef\xbf\xbd\xef\xbf\xbd");                                 /* cut off */
 }

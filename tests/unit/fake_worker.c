@@ -1,0 +1,250 @@
+/* A worker without plugin, Kafka or PostgreSQL: it speaks the protocol of runtime/supervisor and misbehaves as the name of its
+ * pipeline says. */
+#include "base/clock.h"
+#include "observe/blackbox.h"
+#include "supervisor/supervisor.h"
+
+#include <dirent.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TOPIC     "t"
+#define PARTITION 3
+#define OFFSET    42
+
+static struct pw_blackbox *bb;
+static int                 control;
+static unsigned            life; /* 1 for the first worker of this slot */
+
+static const char *option(char **argv, const char *name)
+{
+    for (; argv[0] && argv[1]; argv++)
+        if (strcmp(argv[0], name) == 0)
+            return argv[1];
+    return NULL;
+}
+
+static void state(enum pw_bb_state s)
+{
+    atomic_store(&bb->state, (uint32_t)s);
+}
+
+static void take_message(void)
+{
+    pw_bb_mark_set(bb, PW_BB_HANDLE, 0, PARTITION, OFFSET, 1);
+}
+
+static unsigned strikes(void)
+{
+    return pw_bb_strike_find(bb, TOPIC, PARTITION, OFFSET, NULL);
+}
+
+static _Noreturn void hang(void)
+{
+    for (;;)
+        (void)pause();
+}
+
+/* Turns until it is asked to drain, or the supervisor is gone. */
+static int work(void)
+{
+    struct pw_bb_partition_view v = {
+        .state = PW_BB_P_RUNNING, .partition = PARTITION, .next_offset = OFFSET, .end_offset = OFFSET + 5
+    };
+    char c;
+
+    pw_bb_partition_write(bb, 0, &v, 0);
+    pw_bb_add(&bb->batches, 1);
+    pw_bb_add(&bb->events_ok, 7);
+    state(PW_BB_RUNNING);
+    for (;;) {
+        struct pollfd p = { .fd = control, .events = POLLIN };
+
+        atomic_store(&bb->alive_ns, pw_clock_coarse_ns());
+        if (poll(&p, 1, 50) == 1 && (read(control, &c, 1) != 1 || c == 'D'))
+            break;
+    }
+    state(PW_BB_DRAINING);
+    return PW_EXIT_OK;
+}
+
+/* ---- what its pipeline's name stands for ---- */
+
+static int crash_on_message(void)
+{
+    if (strikes() >= 3)
+        return work();
+    take_message();
+    (void)signal(SIGSEGV, SIG_DFL); /* a sanitizer would make an exit of it */
+    (void)raise(SIGSEGV);
+    return 1;
+}
+
+static int exit_with_message(void)
+{
+    if (strikes() >= 3)
+        return work();
+    take_message();
+    return life % 2 ? PW_EXIT_OK : PW_EXIT_CONFIG; /* a plugin may call exit() with anything */
+}
+
+static int exit_zero_once(void)
+{
+    return life == 1 ? 0 : work();
+}
+
+static int hang_on_message(void)
+{
+    if (strikes() >= 1)
+        return work();
+    take_message();
+    hang();
+}
+
+static int hang_and_refuse_abort(void)
+{
+    (void)signal(SIGABRT, SIG_IGN);
+    return hang_on_message();
+}
+
+static int wrong_config(void)
+{
+    pw_bb_text(bb, "tariff.cfg:3: no such \"option\"\n\x1b[31mred");
+    state(PW_BB_FAILED);
+    return PW_EXIT_CONFIG;
+}
+
+static int fenced(void)
+{
+    pw_bb_text(bb, "another process is this member");
+    return PW_EXIT_FENCED;
+}
+
+static int always_abort(void)
+{
+    abort();
+}
+
+static int deaf(void)
+{
+    state(PW_BB_RUNNING);
+    while (poll(NULL, 0, 20) == 0)
+        atomic_store(&bb->alive_ns, pw_clock_coarse_ns());
+    return 2;
+}
+
+static int starting(void)
+{
+    hang();
+}
+
+static int halted(void)
+{
+    struct pw_bb_partition_view v = {
+        .state = PW_BB_P_HALTED, .partition = 1, .next_offset = 5, .end_offset = 20, .halt_from = 5, .halt_to = 9
+    };
+
+    strcpy(v.reason, "the log was cut: offsets 5 to 9 are missing");
+    pw_bb_partition_write(bb, 1, &v, 0);
+    return work();
+}
+
+/* Scribbles over the whole page, then dies. */
+static int vandal(void)
+{
+    if (life >= 3)
+        return work();
+    take_message();
+    memset((void *)bb, 0xff, sizeof(*bb));
+    atomic_store(&bb->pg_connects, life);
+    abort();
+}
+
+/* Says in its text what it has inherited. */
+static int nosy(char **argv, char **envp)
+{
+    int            topology = atoi(option(argv, PW_WORKER_OPT_TOPOLOGY_FD)), death = 0;
+    DIR           *d = opendir("/proc/self/fd");
+    char           text[400], head[16] = "", null[32] = "";
+    struct dirent *e;
+    sigset_t       mask;
+    int            kept = 0, strangers = 0, ld = 0, blocked = 0;
+
+    while (d && (e = readdir(d))) {
+        int fd = atoi(e->d_name);
+
+        if (fd == topology || fd == control || fd == atoi(option(argv, PW_WORKER_OPT_BLACKBOX_FD)))
+            kept++;
+        else
+            strangers += fd > 2 && fd != dirfd(d);
+    }
+    if (d)
+        (void)closedir(d);
+    for (; *envp; envp++)
+        ld += strncmp(*envp, "LD_", 3) == 0;
+    (void)sigprocmask(SIG_SETMASK, NULL, &mask);
+    for (int s = 1; s < NSIG; s++)
+        blocked += sigismember(&mask, s) == 1;
+    (void)prctl(PR_GET_PDEATHSIG, &death);
+    (void)readlink("/proc/self/fd/0", null, sizeof(null) - 1);
+    (void)read(topology, head, 10); /* from the start, whoever else reads it */
+    (void)snprintf(
+        text, sizeof(text),
+        "kept %d, strangers %d; ld %d; blocked %d; pdeathsig %d; stdin %s; topology %s; mine %s; seals %d; leader %d", kept,
+        strangers, ld, blocked, death, null, head, getenv("FAKE_WORKER_ENV") ? getenv("FAKE_WORKER_ENV") : "none",
+        write(topology, "x", 1) < 0, getsid(0) == getpid());
+    pw_bb_text(bb, text);
+    return work();
+}
+
+int main(int argc, char **argv, char **envp)
+{
+    static const struct {
+        const char *pipeline;
+        int (*act)(void);
+    } acts[] = {
+        { "steady", work },
+        { "second", work },
+        { "crash", crash_on_message },
+        { "exit-in-hand", exit_with_message },
+        { "exit-zero", exit_zero_once },
+        { "hang", hang_on_message },
+        { "hang-hard", hang_and_refuse_abort },
+        { "config", wrong_config },
+        { "fenced", fenced },
+        { "abort", always_abort },
+        { "deaf", deaf },
+        { "starting", starting },
+        { "halted", halted },
+        { "vandal", vandal },
+    };
+    const char   *pipeline = option(argv, PW_WORKER_OPT_PIPELINE);
+    struct pw_err err;
+
+    if (argc < 2 || strcmp(argv[1], "worker") != 0 || !pipeline || !option(argv, PW_WORKER_OPT_PLUGIN) ||
+        !option(argv, PW_WORKER_OPT_TOPOLOGY) || !option(argv, PW_WORKER_OPT_GENERATION) ||
+        access(option(argv, PW_WORKER_OPT_PLUGIN), R_OK) < 0)
+        return 2;
+    control = atoi(option(argv, PW_WORKER_OPT_CONTROL_FD));
+    if (pw_blackbox_attach(atoi(option(argv, PW_WORKER_OPT_BLACKBOX_FD)), &bb, &err) < 0)
+        return 2;
+    pw_bb_add(&bb->pg_connects, 1); /* lives on in the page */
+    life = (unsigned)bb->pg_connects;
+    strcpy(bb->topics[0], TOPIC);
+    atomic_store(&bb->topics_n, 1);
+    atomic_store(&bb->pid, getpid());
+    atomic_store(&bb->alive_ns, pw_clock_coarse_ns());
+    state(PW_BB_STARTING);
+    if (strcmp(pipeline, "nosy") == 0)
+        return nosy(argv, envp);
+    for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
+        if (strcmp(acts[i].pipeline, pipeline) == 0)
+            return acts[i].act();
+    return 2;
+}
