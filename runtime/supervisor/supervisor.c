@@ -219,7 +219,6 @@ int pw_supervisor_run(const char *self, const char *topology_file)
     int                  rc;
 
     fill_standard();
-    pw_log_init("supervisor", PW_LOG_INFO, PW_LOG_AUTO);
     sup.ar              = pw_arena_new(1 << 16);
     sup.started_us      = pw_clock_us();
     sup.started_wall_us = pw_clock_wall_us();

@@ -23,7 +23,8 @@
 #define PW_EXIT_FENCED 75 /* another process uses our group.instance.id */
 
 /* Runs until SIGTERM or SIGINT (drain) or a second one (at once). self: path of this binary for the workers.
- * Returns the process's exit code. */
+ * The caller has called pw_log_init("supervisor", ...). Returns the process's exit code: 0 all workers drained, 1 some did not or it
+ * could not start, PW_EXIT_CONFIG when the topology or a plugin is wrong; the reasons are then on stderr. */
 int pw_supervisor_run(const char *self, const char *topology_file);
 
 /* Asks the supervisor that listens in run_dir; prints to stdout. json: 0 or 1. Returns the exit code. */

@@ -192,8 +192,9 @@ static int nosy(char **argv, char **envp)
     for (int s = 1; s < NSIG; s++)
         blocked += sigismember(&mask, s) == 1;
     (void)prctl(PR_GET_PDEATHSIG, &death);
-    (void)readlink("/proc/self/fd/0", null, sizeof(null) - 1);
-    (void)read(topology, head, 10); /* from the start, whoever else reads it */
+    if (readlink("/proc/self/fd/0", null, sizeof(null) - 1) < 0 ||
+        read(topology, head, 10) < 0) /* from the start, whoever else reads it */
+        return 2;
     (void)snprintf(
         text, sizeof(text),
         "kept %d, strangers %d; ld %d; blocked %d; pdeathsig %d; stdin %s; topology %s; mine %s; seals %d; leader %d", kept,

@@ -2,6 +2,7 @@
 #include "supervisor/supervisor.h"
 
 #include "json_check.h"
+#include "observe/log.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -125,6 +126,7 @@ static pid_t launch(const char *worker, const char *log)
         (void)setenv("FAKE_WORKER_ENV", "kept", 1);
         (void)setenv("LD_FAKE", "dropped", 1);
         (void)open("/dev/null", O_RDONLY); /* a descriptor without close-on-exec, as a shell may leave */
+        pw_log_init("supervisor", PW_LOG_INFO, PW_LOG_JSON);
         exit(pw_supervisor_run(worker, topology));
     }
     return pid;
