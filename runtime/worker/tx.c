@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "postgres/migrate.h"
 #include "worker/tx_parts.h"
 
 #include <stdio.h>
@@ -233,8 +234,9 @@ static int check_version(struct pw_tx *tx, struct pw_arena *ar, const char *owne
 int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err)
 {
     const pawl_plugin *desc = tx->inst->pl->desc;
+    const uint32_t     ours = pw_migrate_runtime[pw_migrate_runtime_n - 1].version;
 
-    if (check_version(tx, scratch, "pawl", 1, 1, err) < 0)
+    if (check_version(tx, scratch, "pawl", ours, ours, err) < 0)
         return -1;
     if (tx->inst->pl->n_migrations && check_version(tx, scratch, pw_arena_strndup(scratch, desc->id.p, desc->id.n),
                                                     desc->db_version_min, desc->db_version, err) < 0)

@@ -170,7 +170,8 @@ Test(cli, migrate_brings_an_empty_database_up_to_date)
     expect(pawl("migrate", "--dry-run", file, NULL), 0, &out, "pawl: would apply step 1 'pawl'\n");
     expect(pawl("migrate", file, NULL), 0, &out, "pawl: applied step 1 'pawl'\n");
     cr_expect(strstr(out.p, "org.pawl.underwriting: applied step 1 "), "%s", out.p);
-    expect(pawl("migrate", file, NULL), 0, &out, "pawl: up to date at step 1\norg.pawl.underwriting: up to date at step ");
+    expect(pawl("migrate", file, NULL), 0, &out, "pawl: up to date at step ");
+    cr_expect(strstr(out.p, "org.pawl.underwriting: up to date at step "), "%s", out.p);
     conn = pw_kit_pg_connect(&pg);
     cr_expect_str_eq(pw_kit_pg_sql(conn, "SELECT count(*) > 0 FROM pawl.migrations WHERE owner = 'org.pawl.underwriting'"),
                      "t");

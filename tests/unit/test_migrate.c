@@ -95,9 +95,9 @@ Test(migrate, every_table_and_column_of_the_runtime_says_what_it_is)
             "AND (CASE WHEN a.attnum = 0 THEN obj_description(c.oid) ELSE col_description(c.oid, a.attnum) END) IS NULL"),
         "");
     cr_expect_str_eq(
-        ask("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'pawl' AND "
+        ask("SELECT count(*) >= 8 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'pawl' AND "
             "c.relkind IN ('r', 'v')"),
-        "5");
+        "t");
 }
 
 Test(migrate, offset_updates_stay_inside_their_page)
