@@ -161,8 +161,10 @@ static int run(struct pw_supervisor *sup)
     }
     free(ps.p);
     sup->undrained += pw_children_alive(sup);
-    pw_log(sup->undrained ? PW_LOG_WARN : PW_LOG_INFO, "supervisor.stopped", PW_LOG_AT_NONE, "%zu workers did not drain",
-           sup->undrained);
+    if (sup->undrained)
+        pw_log(PW_LOG_WARN, "supervisor.stopped", PW_LOG_AT_NONE, "%zu workers did not drain", sup->undrained);
+    else
+        pw_log(PW_LOG_INFO, "supervisor.stopped", PW_LOG_AT_NONE, "all workers have drained");
     return sup->undrained ? NOT_DRAINED : 0;
 }
 
