@@ -25,7 +25,7 @@ void kafka_broker_up(int broker);   /* started again and waited for */
 /* Until each partition has that many replicas in sync. */
 void kafka_wait_in_sync(const char *topic, int replicas);
 
-/* An idempotent producer with acks=all that counts what the brokers acknowledged. */
+/* A producer with acks=all, idempotent where brokers may die, that counts what the brokers acknowledged. */
 struct kafka_producer;
 struct kafka_producer *kafka_producer_new(void);
 void kafka_producer_free(struct kafka_producer *pr);

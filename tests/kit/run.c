@@ -258,7 +258,7 @@ int kit_main(int argc, char **argv, int brokers)
     pid_t                      cleaner = 0;
     int                        alive = -1, rc = 0;
 
-    criterion_options.jobs = 2;
+    criterion_options.jobs = 4; /* they mostly wait */
     if (criterion_handle_args(argc, argv, true)) {
         if (!only_asks(argc, argv)) {
             (void)snprintf(run_dir, sizeof(run_dir), "%s/pawl-XXXXXX", env_or("TMPDIR", "/tmp"));
