@@ -35,6 +35,7 @@ static const char *const defaults[][2] = {
     { "socket.keepalive.enable", "true" },
     { "socket.nagle.disable", "true" },
     { "statistics.interval.ms", "0" },
+    { "client.id", "pawl" },
 };
 
 static struct pw_consumer *self(void *opaque)
@@ -105,6 +106,14 @@ static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct
     return pw_err_set(err, PW_D_FATAL, "kafka property %s: %s", key, why);
 }
 
+/* Properties that old libraries do not have, and do not need. */
+static void set_if_known(rd_kafka_conf_t *conf, const char *key, const char *value)
+{
+    char why[256];
+
+    (void)rd_kafka_conf_set(conf, key, value, why, sizeof(why));
+}
+
 static int configure(rd_kafka_conf_t *conf, const struct pw_consumer_settings *se, struct pw_err *err)
 {
     char n[16];
@@ -124,9 +133,10 @@ static int configure(rd_kafka_conf_t *conf, const struct pw_consumer_settings *s
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         if (set(conf, owned[i][0], owned[i][1], err) < 0)
             return -1;
-    if (set(conf, "group.id", se->group, err) < 0 || set(conf, "group.instance.id", se->instance_id, err) < 0 ||
-        set(conf, "client.id", se->client_id, err) < 0)
+    if (set(conf, "group.id", se->group, err) < 0 || set(conf, "group.instance.id", se->instance_id, err) < 0)
         return -1;
+    set_if_known(conf, "enable.metrics.push", "false");
+    set_if_known(conf, "fetch.queue.backoff.ms", "10");
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);

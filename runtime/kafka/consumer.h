@@ -17,7 +17,7 @@ struct pw_consumer_settings {
     const char *const *keys; /* librdkafka properties from the topology, checked */
     const char *const *values;
     size_t             properties_n;
-    const char        *group, *instance_id, *client_id;
+    const char        *group, *instance_id;
     const char *const *topics;
     size_t             topics_n;
     uint32_t           queue_messages; /* per partition, that may wait in memory */

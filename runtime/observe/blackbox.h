@@ -110,6 +110,10 @@ struct pw_blackbox {
     pw_bb_u32              partitions_n; /* high-water mark of slots in use */
     struct pw_bb_partition partitions[PW_BB_PARTITIONS];
     struct pw_bb_strike    strikes[PW_BB_STRIKES];
+
+    /* from the outbox to Kafka; the publisher's thread writes these */
+    pw_bb_u64 published, publish_transactions, publish_failures;
+    pw_bb_u64 outbox_waiting; /* committed, not published; the loop writes this one */
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */

@@ -14,6 +14,8 @@
 #define RECLAIM_MAX_US    30000000
 #define WATERMARK_WAIT_MS 5000
 #define ENDS_EVERY_US     500000
+#define REVOKE_SETTLE_US  1000000
+#define REVOKE_FORGET_MS  1000
 #define QUEUE_MESSAGES \
     20000 /* per partition: old librdkafka sleeps up to 1 s when all queues are full, this must last longer */
 #define QUEUE_KBYTES 8192
@@ -40,7 +42,6 @@ int pw_worker_open_consumer(struct pw_worker *w, struct pw_err *err)
             .properties_n   = tp->kafka_n,
             .group          = w->pipe->group,
             .instance_id    = pw_arena_printf(w->life, "%s-%s-%u", tp->instance, w->pipe->name, w->args->slot),
-            .client_id      = "pawl",
             .topics         = w->pipe->topics,
             .topics_n       = w->pipe->topics_n,
             .queue_messages = QUEUE_MESSAGES,
@@ -58,12 +59,41 @@ int pw_worker_open_consumer(struct pw_worker *w, struct pw_err *err)
     return pw_consumer_open(&w->consumer, &se, err);
 }
 
+int pw_worker_open_publisher(struct pw_worker *w, struct pw_err *err)
+{
+    const struct pw_topology    *tp     = w->args->topology;
+    const char                 **keys   = pw_arena_array(w->life, tp->kafka_n, sizeof(*keys));
+    const char                 **values = pw_arena_array(w->life, tp->kafka_n, sizeof(*values));
+    struct pw_publisher_settings se     = {
+            .consumer         = w->consumer.rk,
+            .group            = w->pipe->group,
+            .dsn              = tp->postgres_dsn,
+            .application_name = pw_arena_printf(w->life, "pawl %s/%u publisher", w->pipe->name, w->args->slot),
+            .dlq_topic        = w->pipe->dlq_topic,
+            .has_outputs      = w->plugin->n_outputs > 0,
+            .producer         = { .keys             = keys,
+                                  .values           = values,
+                                  .properties_n     = tp->kafka_n,
+                                  .transactional_id = pw_arena_printf(w->life, "pawl-%s-%s-%s-%u", w->pipe->group, tp->instance,
+                                                                      w->pipe->name, w->args->slot),
+                                  .log              = log_from_kafka },
+            .bb               = w->bb,
+    };
+
+    for (size_t i = 0; i < tp->kafka_n; i++) {
+        keys[i]   = tp->kafka[i].key;
+        values[i] = tp->kafka[i].value;
+    }
+    return pw_publisher_start(&se, &w->publisher, err);
+}
+
 /* ---- what the group decided ---- */
 
-static void forget_partitions(struct pw_worker *w)
+static void forget_partitions(struct pw_worker *w, int publisher_ms)
 {
     static const struct pw_bb_partition_view empty = { .state = PW_BB_P_NONE };
 
+    pw_publisher_forget(w->publisher, publisher_ms);
     for (size_t i = 0; i < w->parts_n; i++) {
         pw_bb_partition_write(w->bb, w->parts[i].slot, &empty, 0);
         pw_part_done(&w->parts[i]);
@@ -88,7 +118,7 @@ static void take_assignment(struct pw_worker *w)
     rd_kafka_topic_partition_list_t *list = w->consumer.assigned;
 
     w->consumer.assigned = NULL;
-    forget_partitions(w);
+    forget_partitions(w, 0);
     w->parts = calloc((size_t)list->cnt + 1, sizeof(*w->parts));
     PW_ASSERT(w->parts != NULL);
     for (int i = 0; i < list->cnt; i++) {
@@ -106,13 +136,29 @@ static void take_assignment(struct pw_worker *w)
     w->consumer.trouble_us = 0;
 }
 
+bool pw_worker_settle(struct pw_worker *w, int64_t timeout_us)
+{
+    int64_t until_us = pw_clock_us() + timeout_us;
+
+    while (!pw_publisher_settled(w->publisher)) {
+        if (pw_clock_us() >= until_us || w->consumer.fatal)
+            return false;
+        (void)pw_worker_turn(w, -1, 0, until_us);
+    }
+    return true;
+}
+
 void pw_worker_rebalance(struct pw_worker *w)
 {
     if (w->consumer.revoked) {
+        bool lost = w->consumer.lost;
+
         PW_FAULT(revoke);
+        if (!lost) /* the next owner then finds everything published; what is not, it publishes */
+            (void)pw_worker_settle(w, REVOKE_SETTLE_US);
         pw_log(PW_LOG_INFO, "group.revoked", PW_LOG_AT_NONE, "%zu partitions%s", w->parts_n, w->consumer.lost ? ", lost" : "");
         w->consumer.revoked = w->consumer.lost = false;
-        forget_partitions(w);
+        forget_partitions(w, lost ? 0 : REVOKE_FORGET_MS);
         if (!w->consumer.assigned) /* else the next assignment is here already */
             pw_consumer_unassign(&w->consumer);
     }
@@ -191,13 +237,49 @@ static bool claim_due(struct pw_worker *w)
     return due;
 }
 
+/* Claimed: the publisher reads where the group stands before the first record is handled. */
+static void open_publications(struct pw_worker *w)
+{
+    for (size_t i = 0; i < w->parts_n; i++) {
+        struct pw_part *pt = &w->parts[i];
+
+        if (pt->state == PW_PART_OPENING)
+            pt->publication =
+                pw_publisher_add(w->publisher, pt->topic, pt->partition, pt->next_offset, pt->outbox_seq, pt->published_seq);
+    }
+}
+
+void pw_worker_open_parts(struct pw_worker *w)
+{
+    bool opened = false;
+
+    for (size_t i = 0; i < w->parts_n; i++) {
+        struct pw_part *pt = &w->parts[i];
+        int64_t         published;
+        char            why[sizeof(pt->reason)];
+
+        if (pt->state != PW_PART_OPENING)
+            continue;
+        switch (pw_publisher_state(w->publisher, pt->publication, &published, why, sizeof(why))) {
+        case PW_PUB_OPENING: break;
+        case PW_PUB_OPEN:
+            pt->state = PW_PART_CLAIMED;
+            opened    = true;
+            break;
+        case PW_PUB_HALTED: pw_part_halt(pt, 1, 0, "%s", why); break;
+        }
+    }
+    if (opened)
+        assign(w);
+}
+
 static void log_claimed(const struct pw_worker *w)
 {
     for (size_t i = 0; i < w->parts_n; i++) {
         const struct pw_part *pt = &w->parts[i];
         struct pw_log_at      at = at_part(pt, pt->next_offset);
 
-        if (pt->state == PW_PART_CLAIMED)
+        if (pt->state == PW_PART_OPENING)
             pw_log(PW_LOG_DEBUG, "partition.claimed", &at, "epoch %lld", (long long)pt->owner_epoch);
         else if (pt->state == PW_PART_HALTED && !pt->expected)
             pw_log(PW_LOG_ERROR, "partition.halted", &at, "%s", pt->reason);
@@ -230,7 +312,7 @@ void pw_worker_claim(struct pw_worker *w)
     }
     w->claims_failed = 0;
     log_claimed(w);
-    assign(w);
+    open_publications(w);
 }
 
 void pw_worker_reclaim(struct pw_worker *w, struct pw_part *pt, const char *why)

@@ -13,6 +13,7 @@ struct pw_range {
     size_t              first, n;   /* its items */
     int64_t             outbox_seq; /* before; as the fence read it */
     uint32_t            outbox_n;   /* rows of this batch */
+    int64_t             swept_to;   /* published: deleted with this batch */
     int64_t             hash;       /* of last: its fingerprint */
     rd_kafka_message_t *last;       /* the record the bookmark is made of; NULL: none */
 };

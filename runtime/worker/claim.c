@@ -20,9 +20,9 @@ static const char insert_sql[] =
     " JOIN pawl.offsets AS p ON p.topic = v.topic AND p.partition = v.partition::int WHERE p.group_name = $1 FOR UPDATE OF p"
 #define CLAIM_TAIL                                                                       \
     ") AS c WHERE o.group_name = $1 AND o.topic = c.topic AND o.partition = c.partition" \
-    " RETURNING c.i, o.next_offset, o.owner_epoch, o.outbox_seq, o.bookmark_offset, o.bookmark_hash, o.cluster_id"
+    " RETURNING c.i, o.next_offset, o.owner_epoch, o.outbox_seq, o.bookmark_offset, o.bookmark_hash, o.cluster_id, o.published_seq"
 
-enum { R_I, R_NEXT, R_EPOCH, R_SEQ, R_BOOKMARK, R_HASH, R_CLUSTER };
+enum { R_I, R_NEXT, R_EPOCH, R_SEQ, R_BOOKMARK, R_HASH, R_CLUSTER, R_PUBLISHED };
 
 int pw_tx_prepare_claim(struct pw_tx *tx, struct pw_err *err)
 {
@@ -110,15 +110,16 @@ static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_
 
 static void take_over(struct pw_part *pt, const PGresult *res, int r, const struct pw_start_hook *start)
 {
-    pt->next_offset  = pw_tx_int8(res, r, R_NEXT);
-    pt->owner_epoch  = pw_tx_int8(res, r, R_EPOCH);
-    pt->outbox_seq   = pw_tx_int8(res, r, R_SEQ);
-    pt->has_bookmark = !PQgetisnull(res, r, R_BOOKMARK) && !PQgetisnull(res, r, R_HASH);
+    pt->next_offset   = pw_tx_int8(res, r, R_NEXT);
+    pt->owner_epoch   = pw_tx_int8(res, r, R_EPOCH);
+    pt->outbox_seq    = pw_tx_int8(res, r, R_SEQ);
+    pt->published_seq = pw_tx_int8(res, r, R_PUBLISHED);
+    pt->has_bookmark  = !PQgetisnull(res, r, R_BOOKMARK) && !PQgetisnull(res, r, R_HASH);
     if (pt->has_bookmark) {
         pt->bookmark_offset = pw_tx_int8(res, r, R_BOOKMARK);
         pt->bookmark_hash   = pw_tx_int8(res, r, R_HASH);
     }
-    pt->state    = PW_PART_CLAIMED;
+    pt->state    = PW_PART_OPENING;
     pt->reclaims = 0;
     if (start->cluster_id && !PQgetisnull(res, r, R_CLUSTER) && strcmp(PQgetvalue(res, r, R_CLUSTER), start->cluster_id) != 0)
         pw_part_halt(pt, 1, 0, "the offset %lld belongs to Kafka cluster %.40s, this is %.40s", (long long)pt->next_offset,

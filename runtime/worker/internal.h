@@ -4,6 +4,7 @@
 
 #include "kafka/consumer.h"
 #include "worker/batch.h"
+#include "worker/publisher.h"
 #include "worker/tx.h"
 #include "worker/worker.h"
 
@@ -23,6 +24,7 @@ struct pw_worker {
     struct pw_conn_settings      conn_settings;
     struct pw_tx                 tx;
     struct pw_batch              batch;
+    struct pw_publisher         *publisher;
 
     struct pw_part *parts;
     size_t          parts_n;
@@ -52,13 +54,19 @@ void pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, con
 
 /* assign.c */
 int  pw_worker_open_consumer(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
-void pw_worker_rebalance(struct pw_worker *w);                                    /* acts on what the group decided */
+void pw_worker_rebalance(struct pw_worker *w); /* acts on what the group decided */
+int  pw_worker_open_publisher(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
+void pw_worker_open_parts(struct pw_worker *w); /* those whose published position is known by now */
+/* Turns until all outputs are published and the group's offsets say so, at most timeout_us. */
+bool pw_worker_settle(struct pw_worker *w, int64_t timeout_us);
 void pw_worker_claim(struct pw_worker *w);                                        /* the WANTED partitions, when it is time */
 void pw_worker_receive(struct pw_worker *w);                                      /* fetched records into the partitions */
 void pw_worker_reclaim(struct pw_worker *w, struct pw_part *pt, const char *why); /* fenced: claim again, later */
 void pw_worker_publish(struct pw_worker *w);                                      /* all partitions into the black box */
 
 /* process.c */
+/* Deletes published rows of the outbox, outside of a batch. */
+int  pw_worker_sweep(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
 void pw_worker_process(struct pw_worker *w); /* one batch, committed or given up for now */
 
 #endif

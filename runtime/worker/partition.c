@@ -93,10 +93,8 @@ void pw_part_halt(struct pw_part *pt, int64_t from, int64_t to, const char *fmt,
 void pw_part_publish(const struct pw_part *pt, struct pw_blackbox *bb)
 {
     static const enum pw_bb_pstate states[] = {
-        [PW_PART_WANTED]  = PW_BB_P_CLAIMING,
-        [PW_PART_CLAIMED] = PW_BB_P_CLAIMING,
-        [PW_PART_RUNNING] = PW_BB_P_RUNNING,
-        [PW_PART_HALTED]  = PW_BB_P_HALTED,
+        [PW_PART_WANTED] = PW_BB_P_CLAIMING, [PW_PART_OPENING] = PW_BB_P_CLAIMING, [PW_PART_CLAIMED] = PW_BB_P_CLAIMING,
+        [PW_PART_RUNNING] = PW_BB_P_RUNNING, [PW_PART_HALTED] = PW_BB_P_HALTED,
     };
     struct pw_bb_partition_view v = { .partition   = pt->partition,
                                       .next_offset = pt->next_offset,

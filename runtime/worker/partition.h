@@ -13,7 +13,8 @@
 
 enum pw_part_state {
     PW_PART_WANTED = 0, /* assigned by the group, offset row not claimed yet */
-    PW_PART_CLAIMED,    /* offset row is ours, not fetching yet */
+    PW_PART_OPENING,    /* offset row is ours; the group's published position is being read */
+    PW_PART_CLAIMED,    /* both fit together, not fetching yet */
     PW_PART_RUNNING,
     PW_PART_HALTED, /* a gap, a recreated topic ...: an operator decides */
 };
@@ -27,6 +28,8 @@ struct pw_part {
 
     /* the row of pawl.offsets as we know it */
     int64_t next_offset, owner_epoch, outbox_seq;
+    int64_t published_seq; /* outbox rows up to here are deleted, or about to be */
+    size_t  publication;   /* its number at the publisher */
     bool    has_bookmark;
     int64_t bookmark_offset, bookmark_hash;
 

@@ -185,8 +185,10 @@ static void advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us)
         struct pw_range *ra = &ba->ranges[r];
         struct pw_part  *pt = ra->pt;
 
-        pt->next_offset = ra->hi;
-        pt->outbox_seq  = ra->outbox_seq + ra->outbox_n;
+        pt->next_offset   = ra->hi;
+        pt->outbox_seq    = ra->outbox_seq + ra->outbox_n;
+        pt->published_seq = ra->swept_to > pt->published_seq ? ra->swept_to : pt->published_seq;
+        pw_publisher_advance(w->publisher, pt->publication, pt->next_offset, pt->outbox_seq);
         if (ra->last) {
             pt->has_bookmark    = true;
             pt->bookmark_offset = ra->last->offset;
@@ -200,6 +202,34 @@ static void advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us)
     PW_FAULT(after_advance);
 }
 
+/* What is published may be deleted with this batch. */
+static int64_t sweep_to(struct pw_worker *w, const struct pw_part *pt)
+{
+    int64_t published = 0;
+    char    why[160];
+
+    (void)pw_publisher_state(w->publisher, pt->publication, &published, why, sizeof(why));
+    if (!PW_GUARD(delete_published))
+        return pt->outbox_seq;
+    return published > pt->published_seq ? published : pt->published_seq;
+}
+
+int pw_worker_sweep(struct pw_worker *w, struct pw_err *err)
+{
+    struct pw_batch ba = { .ar = w->scratch };
+
+    pw_arena_reset(w->scratch);
+    ba.ranges = pw_arena_array(w->scratch, w->parts_n, sizeof(*ba.ranges));
+    for (size_t i = 0; i < w->parts_n; i++)
+        if (w->parts[i].state == PW_PART_RUNNING)
+            ba.ranges[ba.ranges_n++] = (struct pw_range){ .pt = &w->parts[i], .swept_to = sweep_to(w, &w->parts[i]) };
+    if (pw_tx_sweep(&w->tx, &ba, err) < 0)
+        return -1;
+    for (size_t r = 0; r < ba.ranges_n; r++)
+        ba.ranges[r].pt->published_seq = ba.ranges[r].swept_to;
+    return 0;
+}
+
 /* Returns 0 when it is committed; otherwise -1, and stop or err->disp says what the loop does next. */
 static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct stop *stop, struct pw_err *err)
 {
@@ -207,6 +237,8 @@ static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct stop *stop
     size_t  more;
 
     pw_calls_next_trip(&ba->calls);
+    for (size_t r = 0; r < ba->ranges_n; r++)
+        ba->ranges[r].swept_to = sweep_to(w, ba->ranges[r].pt);
     more = plan_open(w, ba, false, stop);
     if (stop->kind != STOP_NONE)
         return -1;

@@ -17,6 +17,7 @@ enum { KIND_OUTPUT = 1, KIND_DEAD = 2 };
 /* columns of the fence's array parameters: topic, partition, lo, hi, epoch, bookmark offset, bookmark hash */
 enum { F_TOPIC, F_PARTITION, F_LO, F_HI, F_EPOCH, F_BOOKMARK, F_HASH, F_N };
 enum { G_TOPIC, G_PARTITION, G_ROWS, G_N };
+enum { S_TOPIC, S_PARTITION, S_UPTO, S_EPOCH, S_N };
 enum {
     O_TOPIC,
     O_PARTITION,
@@ -54,6 +55,15 @@ static const char grow_sql[] = "UPDATE pawl.offsets AS o SET outbox_seq = o.outb
                                " FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS v(topic, partition, n)"
                                " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int";
 
+/* Outputs only: dead letters stay, as the record of what was set aside. Fenced by itself: it also runs outside of a batch. */
+static const char sweep_sql[] =
+    "WITH s AS (UPDATE pawl.offsets AS o SET published_seq = v.upto"
+    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS v(topic, partition, upto, epoch)"
+    " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int AND o.owner_epoch = v.epoch"
+    " AND o.published_seq < v.upto RETURNING o.topic, o.partition, v.upto)"
+    " DELETE FROM pawl.outbox AS b USING s WHERE b.group_name = $1 AND b.topic = s.topic AND b.partition = s.partition AND b.seq <= s.upto"
+    " AND b.kind = 1";
+
 static const char look_sql[] =
     "SELECT v.i, o.next_offset, o.owner_epoch FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)"
     " JOIN pawl.offsets AS o ON o.topic = v.topic AND o.partition = v.partition::int WHERE o.group_name = $1 FOR UPDATE OF o";
@@ -73,6 +83,8 @@ void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
         pw_array_init(&tx->outbox[i], outbox_types[i]);
     for (int i = 0; i < G_N; i++)
         pw_array_init(&tx->grown[i], fence_types[i]);
+    for (int i = 0; i < S_N; i++)
+        pw_array_init(&tx->swept[i], fence_types[i]);
     for (int i = 0; i < C_N; i++)
         pw_array_init(&tx->claim[i], fence_types[i]);
     tx->cols = pw_arena_array(ar, pl->n_stmts, sizeof(struct pw_array *));
@@ -176,6 +188,7 @@ static int prepare_ours(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *er
         { "pawl_fence", fence },
         { "pawl_outbox", outbox_sql },
         { "pawl_grow", grow_sql },
+        { "pawl_sweep", sweep_sql },
         { "pawl_look", look_sql },
     };
     const size_t n = sizeof(ours) / sizeof(ours[0]);
@@ -630,6 +643,39 @@ static int queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, st
                0;
 }
 
+/* The deletion of rows that are published; *ret_any: there is something to delete. */
+static int queue_sweep(struct pw_tx *tx, const struct pw_batch *ba, bool *ret_any, struct pw_err *err)
+{
+    struct pw_array *a = tx->swept;
+
+    pw_tx_reset_arrays(a, S_N);
+    for (size_t r = 0; r < ba->ranges_n; r++) {
+        const struct pw_range *ra = &ba->ranges[r];
+
+        if (ra->swept_to <= ra->pt->published_seq)
+            continue;
+        if (pw_array_put_text(&a[S_TOPIC], ra->pt->topic, strlen(ra->pt->topic), err) < 0 ||
+            pw_array_put_i64(&a[S_PARTITION], ra->pt->partition, err) < 0 ||
+            pw_array_put_i64(&a[S_UPTO], ra->swept_to, err) < 0 || pw_array_put_i64(&a[S_EPOCH], ra->pt->owner_epoch, err) < 0)
+            return -1;
+    }
+    *ret_any = a[S_UPTO].n > 0;
+    return *ret_any ? pw_tx_queue_arrays(tx, "pawl_sweep", a, S_N, err) : 0;
+}
+
+int pw_tx_sweep(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
+{
+    bool any = false;
+
+    if (queue_sweep(tx, ba, &any, err) < 0)
+        return -1;
+    if (!any)
+        return 0;
+    if (pw_conn_sync(tx->co, err) < 0 || pw_conn_done(tx->co, NULL, err) < 0)
+        return pw_err_wrap(err, "delete published rows");
+    return pw_conn_synced(tx->co, err);
+}
+
 /* ---- the batch ---- */
 
 /* Every range must have found its row where we think it is. */
@@ -730,8 +776,8 @@ static bool counts_matter(const struct pw_tx *tx, const struct run *runs, size_t
 int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
 {
     size_t      n      = 0;
-    bool        outbox = false;
-    struct run *runs   = collect_runs(tx, ba, &n);
+    bool        outbox = false, sweep = false;
+    struct run *runs = collect_runs(tx, ba, &n);
 
     if (counts_matter(tx, runs, n)) { /* one trip more: a COMMIT behind a wrong count would be too late to stop */
         if (queue_runs(tx, ba, runs, n, err) < 0 || pw_conn_sync(tx->co, err) < 0 || read_runs(tx, runs, n, err) < 0 ||
@@ -739,7 +785,7 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
             return -1;
         n = 0;
     }
-    if (queue_runs(tx, ba, runs, n, err) < 0 || queue_outbox(tx, ba, &outbox, err) < 0)
+    if (queue_runs(tx, ba, runs, n, err) < 0 || queue_outbox(tx, ba, &outbox, err) < 0 || queue_sweep(tx, ba, &sweep, err) < 0)
         return pw_err_wrap(err, "send the last trip");
     if (tx->lost(tx->lost_arg))
         return pw_err_set(err, PW_D_FENCED, "fenced: the group has taken the partitions away");
@@ -753,6 +799,8 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
         return -1;
     if (outbox && (pw_conn_done(tx->co, NULL, err) < 0 || pw_conn_done(tx->co, NULL, err) < 0))
         return pw_err_wrap(err, "outbox");
+    if (sweep && pw_conn_done(tx->co, NULL, err) < 0)
+        return pw_err_wrap(err, "delete published rows");
     if (read_commit(tx, err) < 0)
         return pw_err_wrap(err, "COMMIT");
     tx->commit_sent = false;

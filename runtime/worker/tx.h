@@ -19,7 +19,7 @@ struct pw_tx {
     const char        *dlq_topic;
     const char *const *output_topics; /* by output of the plugin */
     struct pw_array  **cols;          /* by statement: one array per column */
-    struct pw_array    fence[7], outbox[13], grown[3], claim[3];
+    struct pw_array    fence[7], outbox[13], grown[3], swept[4], claim[3];
     bool (*lost)(void *arg); /* asked right before COMMIT: has the group taken the partitions away? */
     void   *lost_arg;
     int64_t plans_until_us, plans_for_us; /* PostgreSQL plans its prepared statements anew then; how long they are kept */
@@ -44,13 +44,16 @@ enum pw_outcome { PW_TX_COMMITTED = 1, PW_TX_NOT_COMMITTED, PW_TX_FENCED };
 /* After an in-doubt COMMIT, on a new connection: waits for the old transaction to end and reads the offset rows. */
 int pw_tx_resolve(struct pw_tx *tx, const struct pw_batch *ba, enum pw_outcome *ret_outcome, struct pw_err *err) PW_MUST_CHECK;
 
+/* Deletes the outbox rows up to swept_to of each range, in a transaction of its own; fenced by the owner epoch. */
+int pw_tx_sweep(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MUST_CHECK;
+
 /* ---- the claim (claim.c) ---- */
 struct pw_start_hook { /* the first offset of a partition that has no row: asked once, then stored */
     int (*start)(void *arg, const struct pw_part *pt, int64_t *ret_offset, struct pw_err *err);
     void       *arg;
     const char *cluster_id; /* NULL: not known */
 };
-/* Takes over the WANTED partitions whose rows are free: bumps the owner epoch and reads where to go on; they are CLAIMED
+/* Takes over the WANTED partitions whose rows are free: bumps the owner epoch and reads where to go on; they are OPENING
  * then, or HALTED. Rows in the hands of another transaction stay WANTED; with `wait` the first of them is waited for, up
  * to lock_timeout: that is the hand-over barrier. *ret_claimed counts. */
 int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *parts, size_t n, const struct pw_start_hook *start,

@@ -16,7 +16,9 @@
 #define STATEMENT_TIMEOUT_MS 30000
 #define LOCK_TIMEOUT_MS      2000
 #define CONNECT_TIMEOUT_MS   10000
-#define IDLE_GRACE_MS        5000 /* beyond handler_timeout, until PostgreSQL frees a frozen worker's locks */
+#define IDLE_GRACE_MS        5000  /* beyond handler_timeout, until PostgreSQL frees a frozen worker's locks */
+#define OUTBOX_MAX           50000 /* rows committed and not published, from which on batches wait */
+#define OUTBOX_PAUSE_US      50000
 #define CLOSE_TIMEOUT_MS     3000
 
 /* ---- the turn ---- */
@@ -46,22 +48,25 @@ static void heartbeat(struct pw_worker *w)
 int pw_worker_turn(struct pw_worker *w, int fd, short events, int64_t until_us)
 {
     int64_t       left_us = until_us - pw_clock_us();
-    struct pollfd p[3]    = { { .fd = pw_consumer_fd(&w->consumer), .events = POLLIN },
+    struct pollfd p[4]    = { { .fd = pw_consumer_fd(&w->consumer), .events = POLLIN },
                               { .fd = w->orphaned ? -1 : w->args->control_fd, .events = POLLIN },
+                              { .fd = pw_publisher_fd(w->publisher), .events = POLLIN },
                               { .fd = fd, .events = events } };
 
     if (left_us > TURN_MAX_US)
         left_us = TURN_MAX_US;
-    if (poll(p, fd < 0 ? 2 : 3, left_us <= 0 ? 0 : (int)((left_us + 999) / 1000)) < 0 && errno != EINTR)
+    if (poll(p, fd < 0 ? 3 : 4, left_us <= 0 ? 0 : (int)((left_us + 999) / 1000)) < 0 && errno != EINTR)
         PW_ASSERT(errno == EAGAIN);
     if (p[0].revents)
         pw_consumer_drain_fd(&w->consumer);
     if (p[1].revents)
         read_control(w);
+    if (p[2].revents)
+        pw_publisher_drain_fd(w->publisher);
     pw_consumer_serve(&w->consumer);
     pw_worker_receive(w);
     heartbeat(w);
-    return fd < 0 ? 0 : p[2].revents;
+    return fd < 0 ? 0 : p[3].revents;
 }
 
 /* The connection waits: Kafka is served meanwhile, and the next batch arrives. */
@@ -234,7 +239,9 @@ static int start(struct pw_worker *w, struct pw_err *err)
         .connect_timeout_ms             = CONNECT_TIMEOUT_MS,
     };
     pw_conn_init(&w->conn, wait_for_postgres, w);
-    return pw_worker_open_consumer(w, err);
+    if (pw_worker_open_consumer(w, err) < 0)
+        return -1;
+    return pw_worker_open_publisher(w, err);
 }
 
 /* ---- the loop ---- */
@@ -254,6 +261,10 @@ static bool batch_due(struct pw_worker *w, int64_t now, int64_t *until)
             *until = earliest(*until, w->parts[i].retry_at_us);
     if (w->pause_until_us > now) {
         *until = earliest(*until, w->pause_until_us);
+        return false;
+    }
+    if (pw_publisher_waiting(w->publisher) > OUTBOX_MAX) { /* Kafka takes no outputs: no more of them */
+        *until = earliest(*until, now + OUTBOX_PAUSE_US);
         return false;
     }
     if (!pw_batch_ready(w->parts, w->parts_n, now)) {
@@ -317,6 +328,7 @@ static void loop(struct pw_worker *w)
         if (w->exit_code >= 0)
             break;
         pw_worker_claim(w);
+        pw_worker_open_parts(w);
         show_state(w);
         if (pw_conn_alive(&w->conn) && batch_due(w, pw_clock_us(), &until)) {
             w->linger_until_us = 0;
@@ -324,6 +336,20 @@ static void loop(struct pw_worker *w)
         }
         pw_worker_publish(w);
     }
+}
+
+/* A clean stop leaves no output unpublished and no published row behind. */
+static void finish(struct pw_worker *w)
+{
+    struct pw_err err;
+
+    if (!pw_worker_settle(w, (int64_t)w->args->topology->drain_timeout_ms * 1000 / 2)) {
+        pw_log(PW_LOG_WARN, "worker.outputs", PW_LOG_AT_NONE, "%lld outputs are not published yet; the next owner does it",
+               (long long)pw_publisher_waiting(w->publisher));
+        return;
+    }
+    if (pw_conn_alive(&w->conn) && pw_worker_sweep(w, &err) < 0)
+        pw_log(PW_LOG_WARN, "worker.sweep", PW_LOG_AT_NONE, "%s", err.text);
 }
 
 int pw_worker_run(const struct pw_worker_args *args)
@@ -345,6 +371,8 @@ int pw_worker_run(const struct pw_worker_args *args)
         set_state(&w, PW_BB_DRAINING);
         pw_log(PW_LOG_INFO, "worker.drained", PW_LOG_AT_NONE, "%s", w.orphaned ? "the supervisor is gone" : "asked to stop");
         w.exit_code = PW_EXIT_OK;
+        if (!w.orphaned)
+            finish(&w);
     }
     pw_conn_close(&w.conn);
     if (!w.consumer.fatal)

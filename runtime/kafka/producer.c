@@ -1,0 +1,181 @@
+#include "kafka/producer.h"
+
+#include "base/fault.h"
+
+#include <string.h>
+
+static const char *const owned[][2] = {
+    { "enable.idempotence", "true" },
+    { "acks", "all" },
+    { "partitioner", "murmur2_random" }, /* as Java clients: one key, one partition, whoever produces */
+    { "linger.ms", "0" },
+    { "transaction.timeout.ms", "15000" },
+    { "retry.backoff.ms", "2" }, /* a transaction begun right after another waits for its markers: ask again soon */
+    { "statistics.interval.ms", "0" },
+};
+
+static const char *const consumers_only[] = {
+    "fetch.",      "max.partition.fetch.", "queued.",   "session.", "heartbeat.", "partition.assignment.",
+    "client.rack", "coordinator.query.",   "client.id",
+};
+
+static bool for_consumers(const char *key)
+{
+    for (size_t i = 0; i < sizeof(consumers_only) / sizeof(consumers_only[0]); i++)
+        if (strncmp(key, consumers_only[i], strlen(consumers_only[i])) == 0)
+            return true;
+    return false;
+}
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    const struct pw_producer *pr = rd_kafka_opaque(rk);
+
+    if (pr->log)
+        pr->log(level, facility, text);
+}
+
+static bool record_is_to_blame(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || code == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
+           code == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE || code == RD_KAFKA_RESP_ERR_INVALID_RECORD;
+}
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+    struct pw_producer *pr = opaque;
+
+    (void)rk;
+    if (record_is_to_blame(m->err) && !pr->refused) {
+        pr->refused      = (int64_t)(intptr_t)m->_private;
+        pr->refused_code = m->err;
+    }
+}
+
+/* Takes the error over. Everything but a defect of ours can be tried again with a new producer. */
+static int failed(rd_kafka_error_t *error, const char *doing, struct pw_err *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+
+    (void)pw_err_set(err, PW_D_RETRY, "%s: %s: %s", doing, rd_kafka_error_name(error), rd_kafka_error_string(error));
+    err->kafka = (int)code;
+    rd_kafka_error_destroy(error);
+    return -1;
+}
+
+static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct pw_err *err)
+{
+    char why[256];
+
+    if (rd_kafka_conf_set(conf, key, value, why, sizeof(why)) == RD_KAFKA_CONF_OK)
+        return 0;
+    return pw_err_set(err, PW_D_FATAL, "kafka property %s: %s", key, why);
+}
+
+static int configure(rd_kafka_conf_t *conf, const struct pw_producer_settings *se, struct pw_err *err)
+{
+    for (size_t i = 0; i < se->properties_n; i++)
+        if (!for_consumers(se->keys[i]) && set(conf, se->keys[i], se->values[i], err) < 0)
+            return -1;
+    for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
+        if (set(conf, owned[i][0], owned[i][1], err) < 0)
+            return -1;
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    return set(conf, "transactional.id", se->transactional_id, err);
+}
+
+int pw_producer_open(struct pw_producer *pr, const struct pw_producer_settings *se, int timeout_ms, struct pw_err *err)
+{
+    rd_kafka_conf_t  *conf = rd_kafka_conf_new();
+    rd_kafka_error_t *error;
+    char              why[256];
+
+    *pr = (struct pw_producer){ .log = se->log };
+    rd_kafka_conf_set_opaque(conf, pr);
+    if (configure(conf, se, err) < 0) {
+        rd_kafka_conf_destroy(conf);
+        return -1;
+    }
+    pr->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+    if (!pr->rk) {
+        rd_kafka_conf_destroy(conf);
+        return pw_err_set(err, PW_D_FATAL, "producer: %s", why);
+    }
+    error = rd_kafka_init_transactions(pr->rk, timeout_ms);
+    if (error) {
+        pw_producer_discard(pr);
+        return failed(error, "init_transactions", err);
+    }
+    return 0;
+}
+
+void pw_producer_discard(struct pw_producer *pr)
+{
+    if (!pr->rk)
+        return;
+    (void)rd_kafka_purge(pr->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+    (void)rd_kafka_poll(pr->rk, 0); /* the reports of what was purged */
+    rd_kafka_destroy_flags(pr->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    pr->rk = NULL;
+}
+
+int pw_producer_begin(struct pw_producer *pr, struct pw_err *err)
+{
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(pr->rk);
+
+    pr->refused = 0;
+    return error ? failed(error, "begin transaction", err) : 0;
+}
+
+int pw_producer_send(struct pw_producer *pr, const struct pw_record *re, struct pw_err *err)
+{
+    for (;;) {
+        rd_kafka_vu_t vus[] = {
+            { .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = re->topic },
+            { .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { (void *)(uintptr_t)re->key, re->key_n } },
+            { .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = { (void *)(uintptr_t)re->value, re->value_n } },
+            { .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY },
+            { .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(intptr_t)re->tag },
+            { .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = re->headers },
+        };
+        rd_kafka_error_t   *error = rd_kafka_produceva(pr->rk, vus, sizeof(vus) / sizeof(vus[0]) - (re->headers ? 0 : 1));
+        rd_kafka_resp_err_t code;
+
+        if (!error)
+            return 0;
+        code = rd_kafka_error_code(error);
+        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) { /* ours is bounded by the batch of rows, so this ends */
+            rd_kafka_error_destroy(error);
+            (void)rd_kafka_poll(pr->rk, 50);
+            continue;
+        }
+        (void)failed(error, re->topic, err);
+        if (record_is_to_blame(code)) {
+            pr->refused      = re->tag;
+            pr->refused_code = code;
+            err->disp        = PW_D_REJECT;
+        }
+        return -1;
+    }
+}
+
+int pw_producer_offsets(struct pw_producer *pr, rd_kafka_t *consumer, const rd_kafka_topic_partition_list_t *offsets,
+                        int timeout_ms, struct pw_err *err)
+{
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(consumer);
+    rd_kafka_error_t                   *error;
+
+    if (!group)
+        return pw_err_set(err, PW_D_RETRY, "the group's metadata is not there yet");
+    error = rd_kafka_send_offsets_to_transaction(pr->rk, offsets, group, timeout_ms);
+    rd_kafka_consumer_group_metadata_destroy(group);
+    return error ? failed(error, "send offsets to the transaction", err) : 0;
+}
+
+int pw_producer_commit(struct pw_producer *pr, int timeout_ms, struct pw_err *err)
+{
+    rd_kafka_error_t *error = rd_kafka_commit_transaction(pr->rk, timeout_ms);
+
+    return error ? failed(error, "commit transaction", err) : 0;
+}

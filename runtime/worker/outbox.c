@@ -1,0 +1,276 @@
+#include "worker/outbox.h"
+
+#include "postgres/array.h"
+#include "postgres/sqlstate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char read_sql[] =
+    "SELECT v.i, b.seq, b.source_offset, b.kind, b.target, b.key, b.value, b.headers, b.code, b.reason, b.plugin, b.attempt, b.created_at"
+    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) WITH ORDINALITY AS v(topic, partition, above, upto, i)"
+    " CROSS JOIN LATERAL (SELECT * FROM pawl.outbox AS o WHERE o.group_name = $1 AND o.topic = v.topic"
+    " AND o.partition = v.partition::int AND o.seq > v.above AND o.seq <= v.upto ORDER BY o.seq LIMIT $6) AS b"
+    " ORDER BY v.i, b.seq LIMIT $6";
+
+enum { C_I, C_SEQ, C_OFFSET, C_KIND, C_TARGET, C_KEY, C_VALUE, C_HEADERS, C_CODE, C_REASON, C_PLUGIN, C_ATTEMPT, C_CREATED };
+enum { A_TOPIC, A_PARTITION, A_ABOVE, A_UPTO, A_N };
+
+void pw_outbox_init(struct pw_outbox *ob, const char *group, const char *dsn, const char *application_name)
+{
+    *ob = (struct pw_outbox){ .group = group, .dsn = dsn, .application_name = application_name };
+}
+
+void pw_outbox_close(struct pw_outbox *ob)
+{
+    if (ob->res)
+        PQclear(ob->res);
+    ob->res = NULL, ob->n = 0;
+    if (ob->pg)
+        PQfinish(ob->pg);
+    ob->pg = NULL;
+}
+
+void pw_outbox_done(struct pw_outbox *ob)
+{
+    pw_outbox_close(ob);
+    free(ob->rows);
+    free(ob->last_seq);
+    free(ob->last_offset);
+    pw_outbox_init(ob, ob->group, ob->dsn, ob->application_name);
+}
+
+void pw_outbox_room(struct pw_outbox *ob, size_t ranges)
+{
+    if (!ob->rows)
+        ob->rows = calloc(PW_OUTBOX_ROWS, sizeof(*ob->rows));
+    if (ranges > ob->room || !ob->last_seq) {
+        ob->room        = ranges + 16;
+        ob->last_seq    = realloc(ob->last_seq, ob->room * sizeof(*ob->last_seq));
+        ob->last_offset = realloc(ob->last_offset, ob->room * sizeof(*ob->last_offset));
+    }
+    PW_ASSERT(ob->rows && ob->last_seq && ob->last_offset);
+    memset(ob->last_seq, 0, ob->room * sizeof(*ob->last_seq));
+    memset(ob->last_offset, 0, ob->room * sizeof(*ob->last_offset));
+    ob->n = 0;
+}
+
+static int failed(struct pw_outbox *ob, const PGresult *res, struct pw_err *err)
+{
+    const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+    const char *text  = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
+    (void)pw_err_set(err, pw_sqlstate_disp(state), "read the outbox: %s%s%s", state ? state : "", state ? ": " : "",
+                     text ? text : "connection to PostgreSQL lost");
+    pw_outbox_close(ob);
+    return -1;
+}
+
+static int connect_if_needed(struct pw_outbox *ob, struct pw_err *err)
+{
+    const char *keys[]   = { "dbname",
+                             "application_name",
+                             "options",
+                             "target_session_attrs",
+                             "connect_timeout",
+                             "tcp_user_timeout",
+                             "keepalives_idle",
+                             "keepalives_interval",
+                             "keepalives_count",
+                             "client_encoding",
+                             NULL };
+    const char *values[] = { ob->dsn,
+                             ob->application_name,
+                             "-c statement_timeout=10000 -c search_path=pg_catalog",
+                             "read-write",
+                             "10",
+                             "10000",
+                             "5",
+                             "3",
+                             "3",
+                             "UTF8",
+                             NULL };
+
+    if (ob->pg)
+        return 0;
+    ob->pg = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(ob->pg) != CONNECTION_OK)
+        return failed(ob, NULL, err);
+    return 0;
+}
+
+static int64_t int_cell(const PGresult *res, int row, int col)
+{
+    const unsigned char *p = (const unsigned char *)PQgetvalue(res, row, col);
+    uint64_t             u = 0;
+    int                  n = PQgetlength(res, row, col);
+
+    for (int i = 0; i < n; i++)
+        u = u << 8 | p[i];
+    return n == 2 ? (int16_t)u : n == 4 ? (int32_t)u : (int64_t)u;
+}
+
+static const void *bytes_cell(const PGresult *res, int row, int col, size_t *ret_n)
+{
+    *ret_n = (size_t)PQgetlength(res, row, col);
+    return PQgetisnull(res, row, col) ? NULL : PQgetvalue(res, row, col);
+}
+
+static const char *text_cell(const PGresult *res, int row, int col)
+{
+    return PQgetisnull(res, row, col) ? NULL : PQgetvalue(res, row, col);
+}
+
+static int take_rows(struct pw_outbox *ob, const struct pw_outbox_range *ranges, size_t n, struct pw_err *err)
+{
+    ob->n = (size_t)PQntuples(ob->res);
+    for (int r = 0; r < PQntuples(ob->res); r++) {
+        struct pw_outbox_row *row   = &ob->rows[r];
+        size_t                range = (size_t)int_cell(ob->res, r, C_I) - 1;
+        int64_t               before;
+
+        PW_ASSERT(range < n);
+        *row     = (struct pw_outbox_row){ .tag = r + 1, .topic = ranges[range].topic, .partition = ranges[range].partition };
+        row->seq = int_cell(ob->res, r, C_SEQ);
+        row->offset     = int_cell(ob->res, r, C_OFFSET);
+        row->kind       = (int)int_cell(ob->res, r, C_KIND);
+        row->target     = text_cell(ob->res, r, C_TARGET);
+        row->key        = bytes_cell(ob->res, r, C_KEY, &row->key_n);
+        row->value      = bytes_cell(ob->res, r, C_VALUE, &row->value_n);
+        row->headers    = bytes_cell(ob->res, r, C_HEADERS, &row->headers_n);
+        row->code       = text_cell(ob->res, r, C_CODE);
+        row->reason     = text_cell(ob->res, r, C_REASON);
+        row->plugin     = text_cell(ob->res, r, C_PLUGIN);
+        row->attempt    = (int32_t)int_cell(ob->res, r, C_ATTEMPT);
+        row->created_us = int_cell(ob->res, r, C_CREATED) + PW_PG_EPOCH_US;
+        before          = ob->last_seq[range] ? ob->last_seq[range] : ranges[range].above;
+        if (row->seq != before + 1)
+            return pw_err_set(err, PW_D_FATAL,
+                              "outbox row %lld of %s[%d] is missing: somebody deleted it before it was published",
+                              (long long)before + 1, row->topic, row->partition);
+        ob->last_seq[range]    = row->seq;
+        ob->last_offset[range] = row->offset;
+    }
+    for (size_t i = 0; ob->n < PW_OUTBOX_ROWS && i < n; i++)
+        if (ranges[i].above < ranges[i].upto && ob->last_seq[i] != ranges[i].upto)
+            return pw_err_set(
+                err, PW_D_FATAL, "outbox row %lld of %s[%d] is missing: somebody deleted it before it was published",
+                (long long)(ob->last_seq[i] ? ob->last_seq[i] : ranges[i].above) + 1, ranges[i].topic, ranges[i].partition);
+    return 0;
+}
+
+int pw_outbox_read(struct pw_outbox *ob, const struct pw_outbox_range *ranges, size_t n, struct pw_err *err)
+{
+    static const int32_t types[A_N] = { PAWL_V_TEXT, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64 };
+    const uint64_t       limit      = __builtin_bswap64(PW_OUTBOX_ROWS);
+    struct pw_array      arrays[A_N];
+    const char          *values[A_N + 2]  = { ob->group };
+    int                  lengths[A_N + 2] = { (int)strlen(ob->group) }, formats[A_N + 2] = { 1, 1, 1, 1, 1, 1 };
+    int                  rc = 0;
+
+    if (ob->res)
+        PQclear(ob->res);
+    ob->res = NULL, ob->n = 0;
+    if (connect_if_needed(ob, err) < 0)
+        return -1;
+    for (int i = 0; i < A_N; i++)
+        pw_array_init(&arrays[i], types[i]);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (pw_array_put_text(&arrays[A_TOPIC], ranges[i].topic, strlen(ranges[i].topic), err) < 0 ||
+            pw_array_put_i64(&arrays[A_PARTITION], ranges[i].partition, err) < 0 ||
+            pw_array_put_i64(&arrays[A_ABOVE], ranges[i].above, err) < 0 ||
+            pw_array_put_i64(&arrays[A_UPTO], ranges[i].upto, err) < 0)
+            rc = -1;
+    for (int i = 0; i < A_N; i++)
+        pw_array_finish(&arrays[i], &values[i + 1], &lengths[i + 1]);
+    values[A_N + 1]  = (const char *)&limit;
+    lengths[A_N + 1] = sizeof(limit);
+    if (rc == 0)
+        ob->res = PQexecParams(ob->pg, read_sql, A_N + 2, NULL, values, lengths, formats, 1);
+    for (int i = 0; i < A_N; i++)
+        pw_array_done(&arrays[i]);
+    if (rc < 0)
+        return -1;
+    if (PQresultStatus(ob->res) != PGRES_TUPLES_OK)
+        return failed(ob, ob->res, err);
+    return take_rows(ob, ranges, n, err);
+}
+
+/* ---- headers ---- */
+
+static uint32_t be32(const unsigned char *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* u32 count, then u32 name length, name, i32 value length or -1, value. What does not fit ends the list. */
+static void add_stored(rd_kafka_headers_t *hdrs, const unsigned char *p, size_t n)
+{
+    size_t   at = 4;
+    uint32_t count;
+
+    if (n < 4)
+        return;
+    count = be32(p);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t               name_n, value_n;
+        uint32_t             raw;
+        const unsigned char *name;
+
+        if (n - at < 4 || (name_n = be32(p + at)) > n - at - 4)
+            return;
+        name = p + at + 4;
+        at += 4 + name_n;
+        if (n - at < 4)
+            return;
+        raw     = be32(p + at);
+        value_n = raw == UINT32_MAX ? 0 : raw;
+        at += 4;
+        if (value_n > n - at)
+            return;
+        (void)rd_kafka_header_add(hdrs, (const char *)name, (ssize_t)name_n, raw == UINT32_MAX ? NULL : p + at,
+                                  (ssize_t)value_n);
+        at += value_n;
+    }
+}
+
+static void add_text(rd_kafka_headers_t *hdrs, const char *name, const char *value)
+{
+    if (value)
+        (void)rd_kafka_header_add(hdrs, name, -1, value, (ssize_t)strlen(value));
+}
+
+static void add_number(rd_kafka_headers_t *hdrs, const char *name, int64_t value)
+{
+    char text[24];
+
+    (void)snprintf(text, sizeof(text), "%lld", (long long)value);
+    add_text(hdrs, name, text);
+}
+
+rd_kafka_headers_t *pw_outbox_headers(const struct pw_outbox_row *row, const char *group, int by_reference)
+{
+    rd_kafka_headers_t *hdrs = rd_kafka_headers_new(16);
+
+    add_stored(hdrs, row->headers, row->headers ? row->headers_n : 0);
+    if (row->kind != PW_OUTBOX_DEAD && !by_reference)
+        return hdrs;
+    add_text(hdrs, "pawl-group", group);
+    add_text(hdrs, "pawl-topic", row->topic);
+    add_number(hdrs, "pawl-partition", row->partition);
+    add_number(hdrs, "pawl-offset", row->offset);
+    add_text(hdrs, "pawl-plugin", row->plugin);
+    add_number(hdrs, "pawl-attempts", row->attempt);
+    add_number(hdrs, "pawl-at-us", row->created_us);
+    if (by_reference) {
+        add_text(hdrs, "pawl-code", "output.too_large");
+        add_text(hdrs, "pawl-target", row->target);
+        add_number(hdrs, "pawl-bytes", (int64_t)(row->key_n + row->value_n));
+        add_number(hdrs, "pawl-seq", row->seq);
+        return hdrs;
+    }
+    add_text(hdrs, "pawl-code", row->code);
+    add_text(hdrs, "pawl-reason", row->reason);
+    return hdrs;
+}
