@@ -67,6 +67,83 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--run-dir", "DIR", "The run directory, instead of a topology." },
         },
     },
+    [PW_CMD_offsets_show] = {
+        .name = "offsets show", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .summary = "Show where the partitions of a group stand.",
+        .text = "From PostgreSQL: the next offset of each partition, its owner, and what waits in the outbox. From Kafka, if it answers: the\n"
+                "first and the end offset of the log, and so the lag and any gap.",
+        .exits = "0  shown\n1  failed\n64  wrong usage\n75  PostgreSQL does not answer\n78  the topology is wrong",
+        .opts = {
+            { "--pipeline", "NAME", "Only this pipeline." },
+            { "--json", NULL, "Print JSON." },
+        },
+    },
+    [PW_CMD_offsets_set] = {
+        .name = "offsets set", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .needs = { "--pipeline", "--topic", "--partition", "--to", "--reason" },
+        .summary = "Let a partition go on at another offset.",
+        .text = "Prints which events will be applied again or never, then stores the offset and records the decision in pawl.decisions, in one\n"
+                "transaction. A worker that has the partition is fenced and goes on at the new offset by itself. Refused while a worker that owns\n"
+                "the partition is connected, unless the pipeline is paused or drained.",
+        .exits = "0  stored\n1  refused or failed; nothing was changed\n64  wrong usage\n75  PostgreSQL or Kafka does not answer, or the row is locked\n78  the "
+                 "topology is wrong",
+        .opts = {
+            { "--pipeline", "NAME", "Pipeline of the topology." },
+            { "--topic", "TOPIC", "Source topic." },
+            { "--partition", "N", "Its partition." },
+            { "--to", "OFFSET", "The next offset to apply, inside the log: a number, earliest or latest." },
+            { "--reason", "TEXT", "Why; it is recorded." },
+            { "--dry-run", NULL, "Only print what would be changed." },
+        },
+    },
+    [PW_CMD_offsets_accept_gap] = {
+        .name = "offsets accept-gap", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .needs = { "--pipeline", "--reason" },
+        .summary = "Let partitions go on behind a gap in their log.",
+        .text = "For partitions whose next offset is not in the log: below its start, they go on at its start; above its end, at its end. Prints\n"
+                "the exact range that is missing first. Refused where there is no gap, and while a worker that owns the partition is connected,\n"
+                "unless the pipeline is paused or drained. Recorded in pawl.decisions; a halted partition comes back by itself.",
+        .exits = "0  stored\n1  no gap, refused or failed; nothing was changed\n64  wrong usage\n75  PostgreSQL or Kafka does not answer, or the row is locked\n78  "
+                 "the topology is wrong",
+        .opts = {
+            { "--pipeline", "NAME", "Pipeline of the topology." },
+            { "--topic", "TOPIC", "Only one partition: of this topic," },
+            { "--partition", "N", "and with this number. Without both: all that have a gap." },
+            { "--reason", "TEXT", "Why; it is recorded." },
+            { "--dry-run", NULL, "Only print what would be changed." },
+        },
+    },
+    [PW_CMD_pause] = {
+        .name = "pause", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED,
+        .summary = "Let the workers of a pipeline begin no batch.",
+        .text = "Stored in PostgreSQL: it counts for all workers of the pipeline wherever they run, and survives restarts. They notice within a\n"
+                "second, finish the batch in hand, and keep their partitions and their place in the group. Returns at once.",
+        .exits = "0  stored\n1  failed\n64  wrong usage\n75  PostgreSQL does not answer\n78  the topology is wrong",
+        .opts = {
+            { "--reason", "TEXT", "Why; it is recorded, and `pawl status` shows it." },
+        },
+    },
+    [PW_CMD_resume] = {
+        .name = "resume", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED,
+        .summary = "Let a paused or drained pipeline go on.",
+        .text = "Workers notice within a second and go on where they stand.",
+        .exits = "0  stored\n1  failed\n64  wrong usage\n75  PostgreSQL does not answer\n78  the topology is wrong",
+        .opts = {
+            { "--reason", "TEXT", "Why; it is recorded." },
+        },
+    },
+    [PW_CMD_drain] = {
+        .name = "drain", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED,
+        .summary = "Pause a pipeline, wait until its workers are idle, and print where they stopped.",
+        .text = "As `pawl pause`, and then waits until each connected worker has finished the batch in hand and said so. What was fetched and not\n"
+                "begun stays unapplied. Offsets do not move after that until `pawl resume`, also over restarts.",
+        .exits = "0  all workers are idle\n1  failed\n64  wrong usage\n75  PostgreSQL does not answer, or workers are busy after the wait; they stay drained\n78  "
+                 "the topology is wrong",
+        .opts = {
+            { "--reason", "TEXT", "Why; it is recorded, and `pawl status` shows it." },
+            { "--wait", "SECONDS", "How long to wait. Default: 60." },
+        },
+    },
     [PW_CMD_demo] = {
         .name = "demo",
         .summary = "Show it: events through Kafka into PostgreSQL, then an audit.",
@@ -117,6 +194,40 @@ const struct pw_command *pw_command_find(const char *name)
         if (strcmp(pw_commands[i].name, name) == 0)
             return &pw_commands[i];
     return NULL;
+}
+
+const struct pw_command *pw_command_find_words(int argc, char **argv, int *ret_words)
+{
+    size_t n = strlen(argv[0]);
+
+    for (size_t i = 0; argc > 1 && i < PW_CMD_N; i++) {
+        const char *name = pw_commands[i].name;
+
+        if (strncmp(name, argv[0], n) == 0 && name[n] == ' ' && strcmp(name + n + 1, argv[1]) == 0) {
+            *ret_words = 2;
+            return &pw_commands[i];
+        }
+    }
+    *ret_words = 1;
+    return strchr(argv[0], ' ') ? NULL : pw_command_find(argv[0]);
+}
+
+bool pw_cli_half_command(const char *first, const char *second, struct pw_buf *message)
+{
+    size_t n = strlen(first), found = 0;
+
+    for (size_t i = 0; i < PW_CMD_N; i++) {
+        const char *name = pw_commands[i].name;
+
+        if ((pw_commands[i].flags & PW_CLI_HIDDEN) || strncmp(name, first, n) != 0 || name[n] != ' ')
+            continue;
+        if (found++ == 0 && second && second[0] != '-')
+            pw_buf_printf(message, "%s: there is no '%s'; it is one of: ", first, second);
+        else if (found == 1)
+            pw_buf_printf(message, "%s what? One of: ", first);
+        pw_buf_printf(message, "%s%s", found > 1 ? ", " : "", name + n + 1);
+    }
+    return found > 0;
 }
 
 void pw_cli_unknown_command(const char *name, struct pw_buf *message)
@@ -194,6 +305,19 @@ static int parse_opt(const struct pw_command *cmd, int argc, char **argv, struct
     return opt->value && !equals ? 2 : 1;
 }
 
+static int check_given(const struct pw_command *cmd, const struct pw_cli_args *args, struct pw_buf *message)
+{
+    const char *missing = (cmd->flags & PW_CLI_REQUIRED) && !args->arg ? cmd->arg : cmd->arg2 && !args->arg2 ? cmd->arg2 : NULL;
+
+    for (size_t i = 0; !missing && cmd->needs[i]; i++)
+        if (!pw_cli_opt(args, cmd->needs[i]))
+            missing = cmd->needs[i];
+    if (!missing)
+        return 0;
+    pw_buf_printf(message, "%s: %s is missing", cmd->name, missing);
+    return -1;
+}
+
 int pw_cli_parse(const struct pw_command *cmd, int argc, char **argv, struct pw_cli_args *ret, struct pw_buf *message)
 {
     int only_args = 0;
@@ -211,29 +335,41 @@ int pw_cli_parse(const struct pw_command *cmd, int argc, char **argv, struct pw_
             if (took < 0)
                 return -1;
             i += took;
-        } else if (!cmd->arg || ret->arg) {
+        } else if (!cmd->arg || (ret->arg && (!cmd->arg2 || ret->arg2))) {
             pw_buf_printf(message, "%s: '%s' is one argument too many", cmd->name, argv[i]);
             return -1;
         } else {
-            ret->arg = argv[i++];
+            *(ret->arg ? &ret->arg2 : &ret->arg) = argv[i];
+            i++;
         }
     }
-    if ((cmd->flags & PW_CLI_REQUIRED) && !ret->arg) {
-        pw_buf_printf(message, "%s: %s is missing", cmd->name, cmd->arg);
-        return -1;
-    }
-    return 0;
+    return check_given(cmd, ret, message);
 }
 
 /* ---- Help ---- */
 
+static bool needed(const struct pw_command *cmd, const char *option)
+{
+    size_t i = 0;
+
+    while (cmd->needs[i] && strcmp(cmd->needs[i], option) != 0)
+        i++;
+    return cmd->needs[i] != NULL;
+}
+
 static void synopsis(const struct pw_command *cmd, struct pw_buf *out)
 {
     pw_buf_printf(out, "pawl %s", cmd->name);
-    for (const struct pw_cli_opt *opt = cmd->opts; opt->name; opt++)
-        pw_buf_printf(out, opt->value ? " [%s %s]" : " [%s]", opt->name, opt->value);
+    for (const struct pw_cli_opt *opt = cmd->opts; opt->name; opt++) {
+        bool must = needed(cmd, opt->name);
+
+        pw_buf_printf(out, " %s%s%s%s%s", must ? "" : "[", opt->name, opt->value ? " " : "", opt->value ? opt->value : "",
+                      must ? "" : "]");
+    }
     if (cmd->arg)
         pw_buf_printf(out, cmd->flags & PW_CLI_REQUIRED ? " %s" : " [%s]", cmd->arg);
+    if (cmd->arg2)
+        pw_buf_printf(out, " %s", cmd->arg2);
 }
 
 void pw_cli_help(struct pw_buf *out)
@@ -242,7 +378,7 @@ void pw_cli_help(struct pw_buf *out)
                 "pawl runs plugins from Kafka into PostgreSQL, exactly once.\n\nUsage: pawl COMMAND [OPTIONS]\n\nCommands:\n");
     for (size_t i = 0; i < PW_CMD_N; i++)
         if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
-            pw_buf_printf(out, "  %-12s %s\n", pw_commands[i].name, pw_commands[i].summary);
+            pw_buf_printf(out, "  %-18s %s\n", pw_commands[i].name, pw_commands[i].summary);
     pw_buf_puts(
         out,
         "\nOptions:\n  --help       Print this. After a command: its options and exit codes.\n  --version    Print the version.\n");
@@ -314,9 +450,12 @@ void pw_cli_markdown(struct pw_buf *out)
              "`pawl COMMAND --help` prints the same. `pawl --version` prints the version. Results go to standard output,\n"
              "errors and logs to standard error. Wrong usage is exit code 64.\n\n| Command | |\n|---|---|\n");
     for (size_t i = 0; i < PW_CMD_N; i++)
-        if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
-            pw_buf_printf(out, "| [`pawl %s`](#pawl-%s) | %s |\n", pw_commands[i].name, pw_commands[i].name,
-                          pw_commands[i].summary);
+        if (!(pw_commands[i].flags & PW_CLI_HIDDEN)) {
+            pw_buf_printf(out, "| [`pawl %s`](#pawl-", pw_commands[i].name);
+            for (const char *at = pw_commands[i].name; *at; at++) /* as a heading becomes an anchor */
+                pw_buf_add(out, *at == ' ' ? "-" : at, 1);
+            pw_buf_printf(out, ") | %s |\n", pw_commands[i].summary);
+        }
     for (size_t i = 0; i < PW_CMD_N; i++)
         if (!(pw_commands[i].flags & PW_CLI_HIDDEN))
             markdown_command(&pw_commands[i], out);

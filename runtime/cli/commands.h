@@ -5,21 +5,29 @@
 
 #include "base/buf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PW_CLI_EXIT_FAILED 1
 #define PW_CLI_EXIT_USAGE  64 /* EX_USAGE */
 #define PW_CLI_EXIT_RETRY  75 /* EX_TEMPFAIL: the same may work later */
 #define PW_CLI_OPTS        12 /* of one command */
-#define PW_CLI_ARGS        1  /* beside options */
+#define PW_CLI_NEEDS       6  /* of them that must be given */
 
-/* Every command: its function pw_cmd_NAME(args) returns the exit code, its row is in commands.c. */
+/* Every command: its function pw_cmd_NAME(args) returns the exit code, its row is in commands.c. A command of two words,
+ * "offsets show", is a row of its own: offsets_show. */
 #define PW_COMMANDS(X) \
     X(run)             \
     X(validate)        \
     X(schema)          \
     X(migrate)         \
     X(status)          \
+    X(offsets_show)    \
+    X(offsets_set)     \
+    X(offsets_accept_gap) \
+    X(pause)           \
+    X(resume)          \
+    X(drain)           \
     X(demo)            \
     X(worker)          \
     PW_COMMANDS_TEST(X)
@@ -52,6 +60,8 @@ struct pw_command {
     const char *exits;      /* "0  what it means\n..." */
     struct pw_cli_opt opts[PW_CLI_OPTS + 1]; /* ends with name NULL */
     unsigned flags;
+    const char *arg2;                        /* a second argument, which must be given then; NULL: takes none */
+    const char *needs[PW_CLI_NEEDS + 1];     /* options that must be given; ends with NULL */
 };
 
 extern const struct pw_command pw_commands[PW_CMD_N];
@@ -60,13 +70,15 @@ extern const struct pw_command pw_commands[PW_CMD_N];
 struct pw_cli_args {
     const struct pw_command *cmd;
     const char *opt[PW_CLI_OPTS];
-    const char *arg; /* NULL: not given */
+    const char *arg, *arg2; /* NULL: not given */
 };
 
 /* The value of an option, NULL if absent. Asking for one that is not in the row is an assertion. */
 const char *pw_cli_opt(const struct pw_cli_args *args, const char *name);
 
 const struct pw_command *pw_command_find(const char *name); /* NULL: none */
+/* The command that argv begins with, of one word or two; *ret_words says how many. NULL: none. */
+const struct pw_command *pw_command_find_words(int argc, char **argv, int *ret_words);
 
 /* argv[0] is the first after the command. Returns 0; 1 if help was asked for; -1 with what is wrong in *message. "--" ends the options. */
 int pw_cli_parse(const struct pw_command *cmd, int argc, char **argv, struct pw_cli_args *ret, struct pw_buf *message);
@@ -75,5 +87,7 @@ void pw_cli_help(struct pw_buf *out);                                           
 void pw_cli_help_command(const struct pw_command *cmd, struct pw_buf *out);      /* one of them */
 void pw_cli_markdown(struct pw_buf *out);                                        /* docs/cli.md */
 void pw_cli_unknown_command(const char *name, struct pw_buf *message);           /* with the one that may have been meant */
+/* Is it the first word of commands of two? Then *message says which words go with it; second: what was given, or NULL. */
+bool pw_cli_half_command(const char *first, const char *second, struct pw_buf *message);
 
 #endif

@@ -40,6 +40,15 @@ static int usage_error(struct pw_buf *message, const char *help)
     return pw_cli_fail(PW_CLI_EXIT_USAGE, "see `pawl %s%s--help`", help, *help ? " " : "");
 }
 
+static int not_a_command(const char *first, const char *second)
+{
+    struct pw_buf message = { 0 };
+
+    if (!pw_cli_half_command(first, second, &message))
+        pw_cli_unknown_command(first, &message);
+    return usage_error(&message, "");
+}
+
 static int run_command(const struct pw_command *cmd, int argc, char **argv)
 {
     struct pw_buf      message = { 0 };
@@ -57,6 +66,7 @@ int main(int argc, char **argv)
 {
     struct pw_buf            message = { 0 };
     const struct pw_command *cmd;
+    int                      words;
 
     (void)signal(SIGPIPE, SIG_IGN); /* a reader that goes away is an error of the write, not our end */
     if (argc < 2) {
@@ -64,21 +74,17 @@ int main(int argc, char **argv)
         return usage_error(&message, "");
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        cmd = argc > 2 ? pw_command_find(argv[2]) : NULL;
-        if (argc > 2 && !cmd && argv[2][0] != '-') {
-            pw_cli_unknown_command(argv[2], &message);
-            return usage_error(&message, "");
-        }
+        cmd = argc > 2 ? pw_command_find_words(argc - 2, argv + 2, &words) : NULL;
+        if (argc > 2 && !cmd && argv[2][0] != '-')
+            return not_a_command(argv[2], argc > 3 ? argv[3] : NULL);
         return print_help(cmd, argc > 2 ? argv[2] : NULL);
     }
     if (strcmp(argv[1], "--version") == 0) {
         pw_buf_puts(&message, "pawl " PW_VERSION "\n");
         return print(&message);
     }
-    cmd = pw_command_find(argv[1]);
-    if (!cmd) {
-        pw_cli_unknown_command(argv[1], &message);
-        return usage_error(&message, "");
-    }
-    return run_command(cmd, argc - 2, argv + 2);
+    cmd = pw_command_find_words(argc - 1, argv + 1, &words);
+    if (!cmd)
+        return not_a_command(argv[1], argc > 2 ? argv[2] : NULL);
+    return run_command(cmd, argc - 1 - words, argv + 1 + words);
 }

@@ -40,6 +40,13 @@ Test(commands, every_command_has_all_of_its_texts)
 
         cr_assert(cmd->name && cmd->summary && cmd->text && cmd->exits, "row %zu", i);
         cr_expect_eq(pw_command_find(cmd->name), cmd);
+        for (size_t k = 0; cmd->needs[k]; k++) {
+            size_t o = 0;
+
+            while (cmd->opts[o].name && strcmp(cmd->opts[o].name, cmd->needs[k]) != 0)
+                o++;
+            cr_expect(cmd->opts[o].name, "%s needs %s, which it does not have", cmd->name, cmd->needs[k]);
+        }
         cr_expect_eq(cmd->summary[strlen(cmd->summary) - 1], '.', "%s", cmd->name);
         for (const struct pw_cli_opt *opt = cmd->opts; opt->name; opt++)
             cr_expect(strncmp(opt->name, "--", 2) == 0 && opt->text && strcmp(opt->name, "--help") != 0, "%s %s", cmd->name,
@@ -85,6 +92,49 @@ Test(commands, wrong_usage_says_what_is_wrong)
     cr_expect_eq(PARSE("run", "a", "b", "-h") < 0, 1, "the first mistake counts");
 }
 
+static const struct pw_command *find(int *ret_words, const char *first, const char *second)
+{
+    char *argv[] = { (char *)first, (char *)second, NULL };
+
+    return pw_command_find_words(second ? 2 : 1, argv, ret_words);
+}
+
+Test(commands, a_command_of_two_words_is_found_by_both)
+{
+    int words = 0;
+
+    cr_expect_eq(find(&words, "offsets", "show"), pw_command_find("offsets show"));
+    cr_expect_eq(words, 2);
+    cr_expect_eq(find(&words, "status", "show"), pw_command_find("status"));
+    cr_expect_eq(words, 1);
+    cr_expect_null(find(&words, "offsets", NULL));
+    cr_expect_null(find(&words, "offsets", "shows"));
+    cr_expect_null(find(&words, "offset", "s show"));
+    cr_expect_null(find(&words, "offsets show", NULL), "one word that looks like two");
+    cr_expect(pw_cli_half_command("offsets", NULL, &message));
+    cr_expect_str_eq(message.p, "offsets what? One of: show, set, accept-gap");
+    pw_buf_reset(&message);
+    cr_expect(pw_cli_half_command("offsets", "shwo", &message));
+    cr_expect_str_eq(message.p, "offsets: there is no 'shwo'; it is one of: show, set, accept-gap");
+    pw_buf_reset(&message);
+    cr_expect_not(pw_cli_half_command("status", NULL, &message));
+    cr_expect_not(pw_cli_half_command("off", NULL, &message));
+}
+
+Test(commands, what_must_be_given_is_missed)
+{
+    expect_wrong(PARSE("pause"), "pause: TOPOLOGY is missing");
+    expect_wrong(PARSE("pause", "t.yaml"), "pause: PIPELINE is missing");
+    expect_wrong(PARSE("pause", "t.yaml", "main", "x"), "pause: 'x' is one argument too many");
+    cr_assert_eq(PARSE("pause", "t.yaml", "--reason", "why", "main"), 0, "%s", message.p);
+    cr_expect_str_eq(args.arg, "t.yaml");
+    cr_expect_str_eq(args.arg2, "main");
+    cr_expect_str_eq(pw_cli_opt(&args, "--reason"), "why");
+    expect_wrong(PARSE("offsets accept-gap", "t.yaml"), "offsets accept-gap: --pipeline is missing");
+    expect_wrong(PARSE("offsets accept-gap", "t.yaml", "--pipeline", "p"), "--reason is missing");
+    cr_assert_eq(PARSE("offsets accept-gap", "t.yaml", "--pipeline", "p", "--reason", "why"), 0, "%s", message.p);
+}
+
 Test(commands, an_option_as_long_as_one_likes_is_only_unknown)
 {
     char *name = malloc(100001);
@@ -117,6 +167,11 @@ Test(commands, the_help_names_every_command_that_is_for_people)
     cr_expect(strstr(help.p, "Usage: pawl status [--json] [--run-dir DIR] [TOPOLOGY]\n"), "%s", help.p);
     cr_expect(strstr(help.p, "  --run-dir DIR        The run directory"), "%s", help.p);
     cr_expect(strstr(help.p, "  64   wrong usage\n"), "%s", help.p);
+    pw_buf_reset(&help);
+    pw_cli_help_command(pw_command_find("offsets accept-gap"), &help);
+    cr_expect(strstr(help.p, "Usage: pawl offsets accept-gap --pipeline NAME [--topic TOPIC] [--partition N] --reason TEXT [--dry-run] "
+                             "TOPOLOGY\n"),
+              "%s", help.p);
     pw_buf_done(&help);
 }
 

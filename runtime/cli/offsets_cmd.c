@@ -1,0 +1,600 @@
+/* pawl offsets show | set | accept-gap: where the partitions stand, and what an operator decides about it. */
+#include "cli/gap.h"
+#include "cli/ops.h"
+#include "kafka/ask.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_MS 5000
+
+/* ---- what is there ---- */
+
+/* One row of pawl.offsets, and the log as Kafka has it. Strings are in the command's arena; NULL: none. */
+struct place {
+    const char *topic, *owner, *claimed_at;
+    int32_t     partition;
+    int64_t     next_offset, start_offset, owner_epoch, outbox_seq, outputs_waiting, dead_letters;
+    int64_t     bookmark_offset; /* -1: none */
+    bool        stored;          /* false: the group has never had it */
+    bool        live;            /* a session of its owner's name exists */
+    int64_t     low, end;        /* -1: not known */
+};
+
+static const char places_sql[] =
+    "SELECT o.topic, o.\"partition\", o.next_offset, o.start_offset, o.owner_epoch, o.outbox_seq, p.outputs_waiting,"
+    " p.dead_letters, coalesce(o.bookmark_offset, -1), o.owner, to_char(o.claimed_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
+    " EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.application_name = " PW_OPS_SESSION(
+        "o.owner") ")"
+                  " FROM pawl.offsets AS o JOIN pawl.progress AS p USING (group_name, topic, \"partition\")"
+                  " WHERE o.group_name = $1 AND ($2::text IS NULL OR o.topic = $2) AND ($3::int IS NULL OR o.\"partition\" = $3::int)"
+                  " ORDER BY o.topic, o.\"partition\"";
+
+enum { P_TOPIC, P_PARTITION, P_NEXT, P_START, P_EPOCH, P_SEQ, P_WAITING, P_DEAD, P_BOOKMARK, P_OWNER, P_CLAIMED, P_LIVE };
+
+static int64_t cell(const PGresult *res, int row, int col)
+{
+    return strtoll(PQgetvalue(res, row, col), NULL, 10);
+}
+
+static const char *text(struct pw_ops *op, const PGresult *res, int row, int col)
+{
+    return PQgetisnull(res, row, col) ? NULL : pw_arena_strdup(op->ar, PQgetvalue(res, row, col));
+}
+
+static void take_place(struct pw_ops *op, const PGresult *res, int r, struct place *ret)
+{
+    *ret = (struct place){ .topic           = text(op, res, r, P_TOPIC),
+                           .owner           = text(op, res, r, P_OWNER),
+                           .claimed_at      = text(op, res, r, P_CLAIMED),
+                           .partition       = (int32_t)cell(res, r, P_PARTITION),
+                           .next_offset     = cell(res, r, P_NEXT),
+                           .start_offset    = cell(res, r, P_START),
+                           .owner_epoch     = cell(res, r, P_EPOCH),
+                           .outbox_seq      = cell(res, r, P_SEQ),
+                           .outputs_waiting = cell(res, r, P_WAITING),
+                           .dead_letters    = cell(res, r, P_DEAD),
+                           .bookmark_offset = cell(res, r, P_BOOKMARK),
+                           .stored          = true,
+                           .live            = PQgetvalue(res, r, P_LIVE)[0] == 't',
+                           .low             = -1,
+                           .end             = -1 };
+}
+
+/* topic NULL: all of the group. */
+static int read_places(struct pw_ops *op, const struct pw_pipeline *pl, const char *topic, const char *partition,
+                       struct place **ret, size_t *ret_n)
+{
+    const char *values[] = { pl->group, topic, partition };
+    int         code     = 0;
+    PGresult   *res      = pw_ops_exec(op, &code, places_sql, 3, values);
+
+    if (!res)
+        return code;
+    *ret_n = (size_t)PQntuples(res);
+    *ret   = pw_arena_array(op->ar, *ret_n, sizeof(**ret));
+    for (size_t i = 0; i < *ret_n; i++)
+        take_place(op, res, (int)i, &(*ret)[i]);
+    PQclear(res);
+    return 0;
+}
+
+/* ---- show ---- */
+
+/* The first silence ends the questions: the rest would wait as long. Returns why, or NULL. */
+static const char *ask_bounds(struct pw_ops *op, struct place *places, size_t n)
+{
+    struct pw_err err;
+
+    for (size_t i = 0; op->rk && i < n; i++)
+        if (pw_ask_bounds(op->rk, places[i].topic, places[i].partition, ASK_MS, &places[i].low, &places[i].end, &err) < 0) {
+            places[i].low = places[i].end = -1;
+            if (err.disp == PW_D_RETRY)
+                return pw_arena_strdup(op->ar, err.text);
+        }
+    return NULL;
+}
+
+static int64_t lag_of(const struct place *p)
+{
+    return p->end < 0 ? -1 : p->end > p->next_offset ? p->end - p->next_offset : 0;
+}
+
+static void number(struct pw_buf *out, int width, int64_t v)
+{
+    if (v < 0)
+        pw_buf_printf(out, " %*s", width, "-");
+    else
+        pw_buf_printf(out, " %*" PRId64, width, v);
+}
+
+static void text_gap(const struct place *p, struct pw_buf *out)
+{
+    struct pw_gap gap = pw_gap_of(p->next_offset, p->low, p->end);
+
+    if (p->end < 0 || gap.kind == PW_GAP_NONE)
+        return;
+    pw_buf_printf(out, "    gap: offsets %" PRId64 " to %" PRId64 " are not in the log, which %s %" PRId64 "\n", gap.from, gap.to,
+                  gap.kind == PW_GAP_CUT ? "begins at" : "ends at", gap.target);
+}
+
+static void text_place(const struct place *p, struct pw_buf *out)
+{
+    char name[300];
+
+    (void)snprintf(name, sizeof(name), "%s[%d]", p->topic, p->partition);
+    pw_buf_printf(out, "  %-28s", name);
+    number(out, 12, p->next_offset);
+    number(out, 12, p->low);
+    number(out, 12, p->end);
+    number(out, 9, lag_of(p));
+    number(out, 12, p->start_offset);
+    number(out, 12, p->bookmark_offset);
+    number(out, 9, p->outbox_seq);
+    number(out, 8, p->outputs_waiting);
+    number(out, 6, p->owner_epoch);
+    pw_buf_printf(out, "  %-20s  %s%s\n", p->claimed_at ? p->claimed_at : "-", p->owner ? p->owner : "-",
+                  p->owner && !p->live ? " (gone)" : "");
+    text_gap(p, out);
+}
+
+static void text_pipeline(const struct pw_pipeline *pl, const struct pw_ops_state *st, const struct place *places, size_t n,
+                          struct pw_buf *out)
+{
+    pw_buf_printf(out, "%s: group %s, %s", pl->name, pl->group, st->state);
+    if (*st->by)
+        pw_buf_printf(out, " since %s by %s", st->at, st->by);
+    pw_buf_printf(out, "%s%s\n", *st->reason ? ": " : "", st->reason);
+    if (n)
+        pw_buf_printf(out, "  %-28s %12s %12s %12s %9s %12s %12s %9s %8s %6s  %-20s  %s\n", "PARTITION", "NEXT", "FIRST", "END", "LAG",
+                      "START", "BOOKMARK", "OUTBOX", "WAITING", "EPOCH", "CLAIMED", "OWNER");
+    else
+        pw_buf_puts(out, "  nothing is stored yet\n");
+    for (size_t i = 0; i < n; i++)
+        text_place(&places[i], out);
+}
+
+static void json_text(struct pw_buf *out, const char *key, const char *value)
+{
+    pw_buf_printf(out, "\"%s\":", key);
+    if (value)
+        pw_buf_json(out, value, strlen(value));
+    else
+        pw_buf_puts(out, "null");
+    pw_buf_puts(out, ",");
+}
+
+static void json_number(struct pw_buf *out, const char *key, int64_t value) /* -1: null */
+{
+    if (value < 0)
+        pw_buf_printf(out, "\"%s\":null,", key);
+    else
+        pw_buf_printf(out, "\"%s\":%" PRId64 ",", key, value);
+}
+
+static void json_place(const struct place *p, struct pw_buf *out)
+{
+    struct pw_gap gap = p->end < 0 ? (struct pw_gap){ 0 } : pw_gap_of(p->next_offset, p->low, p->end);
+
+    pw_buf_puts(out, "{");
+    json_text(out, "topic", p->topic);
+    json_number(out, "partition", p->partition);
+    json_number(out, "next_offset", p->next_offset);
+    json_number(out, "first_offset", p->low);
+    json_number(out, "end_offset", p->end);
+    json_number(out, "lag", lag_of(p));
+    json_number(out, "start_offset", p->start_offset);
+    json_number(out, "bookmark_offset", p->bookmark_offset);
+    json_number(out, "outbox_seq", p->outbox_seq);
+    json_number(out, "outputs_waiting", p->outputs_waiting);
+    json_number(out, "dead_letters", p->dead_letters);
+    json_number(out, "owner_epoch", p->owner_epoch);
+    json_text(out, "owner", p->owner);
+    json_text(out, "claimed_at", p->claimed_at);
+    pw_buf_printf(out, "\"owner_connected\":%s,\"gap\":", p->live ? "true" : "false");
+    if (gap.kind == PW_GAP_NONE)
+        pw_buf_puts(out, "null}");
+    else
+        pw_buf_printf(out, "{\"from\":%" PRId64 ",\"to\":%" PRId64 "}}", gap.from, gap.to);
+}
+
+static void json_pipeline(const struct pw_pipeline *pl, const struct pw_ops_state *st, const struct place *places, size_t n,
+                          struct pw_buf *out)
+{
+    pw_buf_puts(out, "{");
+    json_text(out, "name", pl->name);
+    json_text(out, "group", pl->group);
+    json_text(out, "state", st->state);
+    json_text(out, "reason", *st->reason ? st->reason : NULL);
+    json_text(out, "by", *st->by ? st->by : NULL);
+    json_text(out, "at", *st->at ? st->at : NULL);
+    pw_buf_puts(out, "\"partitions\":[");
+    for (size_t i = 0; i < n; i++) {
+        pw_buf_puts(out, i ? "," : "");
+        json_place(&places[i], out);
+    }
+    pw_buf_puts(out, "]}");
+}
+
+static int show_pipeline(struct pw_ops *op, const struct pw_pipeline *pl, bool json, const char **ret_silent, struct pw_buf *out)
+{
+    struct pw_ops_state st     = { 0 };
+    struct place       *places = NULL;
+    size_t              n      = 0;
+    int                 code   = pw_ops_state(op, pl->group, &st);
+
+    if (!code)
+        code = read_places(op, pl, NULL, NULL, &places, &n);
+    if (code)
+        return code;
+    if (!*ret_silent)
+        *ret_silent = ask_bounds(op, places, n);
+    if (json)
+        json_pipeline(pl, &st, places, n, out);
+    else
+        text_pipeline(pl, &st, places, n, out);
+    return 0;
+}
+
+int pw_ops_show_offsets(struct pw_ops *op, const struct pw_pipeline *pl)
+{
+    struct pw_buf out    = { 0 };
+    const char   *silent = "";
+    int           code   = show_pipeline(op, pl, false, &silent, &out);
+
+    if (!code && !pw_cli_print(&out))
+        code = PW_CLI_EXIT_FAILED;
+    pw_buf_done(&out);
+    return code;
+}
+
+static int show(struct pw_ops *op, bool json)
+{
+    struct pw_buf out    = { 0 };
+    const char   *silent = NULL;
+    int           code   = 0;
+
+    pw_buf_puts(&out, json ? "{\"pipelines\":[" : "");
+    for (size_t i = 0, shown = 0; i < op->tp->pipelines_n && !code; i++) {
+        const struct pw_pipeline *pl = &op->tp->pipelines[i];
+
+        if (op->pl && op->pl != pl)
+            continue;
+        pw_buf_puts(&out, !shown++ ? "" : json ? "," : "\n");
+        code = show_pipeline(op, pl, json, &silent, &out);
+    }
+    pw_buf_puts(&out, json ? "]}\n" : "");
+    if (!code && silent)
+        (void)pw_cli_fail(0, "%s; FIRST, END and LAG are not known", silent);
+    if (!code && !pw_cli_print(&out))
+        code = PW_CLI_EXIT_FAILED;
+    pw_buf_done(&out);
+    return code;
+}
+
+int pw_cmd_offsets_show(const struct pw_cli_args *args)
+{
+    struct pw_ops op;
+    int           code = pw_ops_open(&op, args, pw_cli_opt(args, "--pipeline"));
+
+    if (!code)
+        code = pw_ops_kafka(&op);
+    if (!code)
+        code = show(&op, pw_cli_opt(args, "--json") != NULL);
+    pw_ops_close(&op);
+    return code;
+}
+
+/* ---- decide ---- */
+
+struct move {
+    const char *action, *reason, *cluster_id;
+    bool        dry_run;
+};
+
+static int64_t count_of(int64_t from, int64_t to)
+{
+    return to - from + 1;
+}
+
+/* What it means for the events, before anything is changed. */
+static void tell(const struct place *p, int64_t to)
+{
+    struct pw_gap gap = pw_gap_of(p->next_offset, p->low, p->end);
+
+    if (!p->stored) {
+        (void)printf("%s[%d]: the group has not begun with it yet; it will begin at %" PRId64 "\n", p->topic, p->partition, to);
+        return;
+    }
+    if (gap.kind == PW_GAP_CUT)
+        (void)printf("%s[%d]: the log begins at %" PRId64 ", above the stored offset: offsets %" PRId64 " to %" PRId64
+                     " (%" PRId64 ") are missing\n",
+                     p->topic, p->partition, p->low, gap.from, gap.to, count_of(gap.from, gap.to));
+    if (gap.kind == PW_GAP_SHORT)
+        (void)printf("%s[%d]: the log ends at %" PRId64 ", below the stored offset: offsets %" PRId64 " to %" PRId64 " (%" PRId64
+                     "), applied once, are not in it; another event may come under the same offset\n",
+                     p->topic, p->partition, p->end, gap.from, gap.to, count_of(gap.from, gap.to));
+    (void)printf("%s[%d]: next offset %" PRId64 " -> %" PRId64, p->topic, p->partition, p->next_offset, to);
+    if (to > p->next_offset)
+        (void)printf(": offsets %" PRId64 " to %" PRId64 " (%" PRId64 ") will never be applied\n", p->next_offset, to - 1,
+                     to - p->next_offset);
+    else if (to < p->next_offset && gap.kind == PW_GAP_SHORT && to == p->end)
+        (void)printf(": what is written from there on will be applied\n");
+    else if (to < p->next_offset)
+        (void)printf(": what is in the log from %" PRId64 " to %" PRId64 " (%" PRId64
+                     ") will be applied again, with all effects and outputs\n",
+                     to, p->next_offset - 1, p->next_offset - to);
+    else
+        (void)printf(": it stays; the record before it is not compared again\n");
+}
+
+/* Locks the row: a batch of its worker ends first, and the next one finds another epoch. */
+static int lock_row(struct pw_ops *op, struct place *p)
+{
+    static const char sql[]    = "SELECT next_offset, owner, EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database()"
+                                 " AND a.application_name = " PW_OPS_SESSION("o.owner") ") FROM pawl.offsets AS o WHERE group_name = $1"
+                                                                                        " AND topic = $2 AND \"partition\" = $3::int FOR UPDATE";
+    char              number[16];
+    const char       *values[] = { op->pl->group, p->topic, number };
+    int               code     = 0;
+    PGresult         *res;
+
+    (void)snprintf(number, sizeof(number), "%d", p->partition);
+    res = pw_ops_exec(op, &code, sql, 3, values);
+    if (!res)
+        return code;
+    p->stored = PQntuples(res) == 1;
+    if (p->stored) {
+        p->next_offset = cell(res, 0, 0);
+        p->owner       = text(op, res, 0, 1);
+        p->live        = PQgetvalue(res, 0, 2)[0] == 't';
+    }
+    PQclear(res);
+    return 0;
+}
+
+static int refuse_if_owned(struct pw_ops *op, const struct place *p)
+{
+    struct pw_ops_state st   = { 0 };
+    int                 code = p->live ? pw_ops_state(op, op->pl->group, &st) : 0;
+
+    if (code || !p->live || strcmp(st.state, "running") != 0)
+        return code;
+    return pw_cli_fail(PW_CLI_EXIT_FAILED,
+                       "%s: %s[%d] belongs to worker %s, which is connected; nothing was changed. First: pawl pause %s %s", op->command,
+                       p->topic, p->partition, p->owner, op->tp->file, op->pl->name);
+}
+
+/* A new epoch: whoever believes to own it commits nothing any more, and looks at the row again. */
+static int store(struct pw_ops *op, const struct move *mv, const struct place *p, int64_t to)
+{
+    static const char  update[] = "UPDATE pawl.offsets SET next_offset = $4::bigint, owner_epoch = owner_epoch + 1, bookmark_offset = NULL,"
+                                  " bookmark_hash = NULL, cluster_id = coalesce(nullif($5, ''), cluster_id)"
+                                  " WHERE group_name = $1 AND topic = $2 AND \"partition\" = $3::int";
+    static const char  insert[] = "INSERT INTO pawl.offsets (group_name, topic, \"partition\", next_offset, start_offset, cluster_id)"
+                                  " VALUES ($1, $2, $3::int, $4::bigint, $4::bigint, nullif($5, ''))"
+                                  " ON CONFLICT (group_name, topic, \"partition\") DO NOTHING";
+    char               partition[16], target[24];
+    const char        *values[] = { op->pl->group, p->topic, partition, target, mv->cluster_id };
+    struct pw_decision de       = { mv->action, p->topic, mv->reason, p->partition, p->stored ? p->next_offset : -1, to };
+    long               affected = 0;
+    int                code;
+
+    (void)snprintf(partition, sizeof(partition), "%d", p->partition);
+    (void)snprintf(target, sizeof(target), "%" PRId64, to);
+    code = pw_ops_run(op, p->stored ? update : insert, 5, values, &affected);
+    if (!code && affected != 1)
+        code = pw_cli_fail(PW_CLI_EXIT_RETRY, "%s: %s[%d] was begun by a worker just now; nothing was changed, look again", op->command,
+                           p->topic, p->partition);
+    return code ? code : pw_ops_record(op, &de);
+}
+
+static int finish(struct pw_ops *op, const struct move *mv, int code)
+{
+    struct pw_ops_state st = { 0 };
+
+    if (!code)
+        code = pw_ops_state(op, op->pl->group, &st);
+    if (code || mv->dry_run)
+        pw_ops_rollback(op);
+    else
+        code = pw_ops_commit(op);
+    if (code)
+        return code;
+    if (mv->dry_run)
+        (void)printf("dry run: nothing was changed\n");
+    else if (strcmp(st.state, "running") == 0)
+        (void)printf("done, and recorded in pawl.decisions\n");
+    else
+        (void)printf("done, and recorded in pawl.decisions; the pipeline is %s: pawl resume %s %s\n", st.state, op->tp->file,
+                     op->pl->name);
+    return 0;
+}
+
+/* One partition, named with --topic and --partition. 0 or an exit code. */
+static int named_place(struct pw_ops *op, const struct pw_cli_args *args, struct place *ret)
+{
+    const char   *topic = pw_cli_opt(args, "--topic"), *partition = pw_cli_opt(args, "--partition");
+    struct pw_buf have = { 0 };
+    bool          ours = false;
+
+    *ret = (struct place){ .topic = topic, .low = -1, .end = -1 };
+    for (size_t i = 0; i < op->pl->topics_n; i++) {
+        ours = ours || strcmp(op->pl->topics[i], topic) == 0;
+        pw_buf_printf(&have, "%s%s", i ? ", " : "", op->pl->topics[i]);
+    }
+    if (!ours)
+        (void)pw_cli_fail(0, "%s: pipeline %s does not read '%s'; it reads: %s", op->command, op->pl->name, topic, have.p);
+    pw_buf_done(&have);
+    if (!ours)
+        return PW_CLI_EXIT_USAGE;
+    if (!pw_gap_partition(partition, &ret->partition))
+        return pw_cli_fail(PW_CLI_EXIT_USAGE, "%s: --partition is '%s'; it must be a number from 0", op->command, partition);
+    return 0;
+}
+
+static int bounds(struct pw_ops *op, struct place *p)
+{
+    struct pw_err err;
+
+    if (pw_ask_bounds(op->rk, p->topic, p->partition, ASK_MS, &p->low, &p->end, &err) == 0)
+        return 0;
+    return pw_cli_fail(err.disp == PW_D_RETRY ? PW_CLI_EXIT_RETRY : PW_CLI_EXIT_FAILED, "%s: %s; nothing was changed", op->command,
+                       err.text);
+}
+
+static const char *cluster_id(struct pw_ops *op)
+{
+    char *id = pw_arena_alloc(op->ar, PW_ASK_CLUSTER_ID);
+
+    pw_ask_cluster_id(op->rk, ASK_MS, id);
+    return id;
+}
+
+static int not_without_reason(const struct pw_cli_args *args)
+{
+    const char *reason = pw_cli_opt(args, "--reason");
+
+    if (reason[strspn(reason, " \t")])
+        return 0;
+    return pw_cli_fail(PW_CLI_EXIT_USAGE, "%s: --reason is empty; it is what the record will say", args->cmd->name);
+}
+
+/* ---- set ---- */
+
+static int set(struct pw_ops *op, const struct pw_cli_args *args)
+{
+    const char  *to_text = pw_cli_opt(args, "--to");
+    struct move  mv      = { "offsets.set", pw_cli_opt(args, "--reason"), "", pw_cli_opt(args, "--dry-run") != NULL };
+    struct place p;
+    int64_t      to   = -1;
+    int          code = named_place(op, args, &p);
+
+    if (!code)
+        code = bounds(op, &p);
+    if (!code && !pw_gap_target(to_text, p.low, p.end, &to))
+        code = pw_cli_fail(PW_CLI_EXIT_USAGE, "offsets set: --to is '%s'; it must be an offset, earliest or latest", to_text);
+    if (!code && (to < p.low || to > p.end))
+        code = pw_cli_fail(PW_CLI_EXIT_FAILED,
+                           "offsets set: %" PRId64 " is outside the log of %s[%d], which goes from %" PRId64 " to %" PRId64
+                           "; nothing was changed",
+                           to, p.topic, p.partition, p.low, p.end);
+    if (code)
+        return code;
+    mv.cluster_id = cluster_id(op);
+    code          = pw_ops_begin(op);
+    if (!code)
+        code = lock_row(op, &p);
+    if (!code) {
+        tell(&p, to);
+        (void)fflush(stdout); /* before an error goes to stderr */
+        code = refuse_if_owned(op, &p);
+    }
+    if (!code)
+        code = store(op, &mv, &p, to);
+    return finish(op, &mv, code);
+}
+
+int pw_cmd_offsets_set(const struct pw_cli_args *args)
+{
+    struct pw_ops op;
+    int           code = not_without_reason(args);
+
+    if (code)
+        return code;
+    code = pw_ops_open(&op, args, pw_cli_opt(args, "--pipeline"));
+    if (!code)
+        code = pw_ops_kafka(&op);
+    if (!code)
+        code = set(&op, args);
+    pw_ops_close(&op);
+    return code;
+}
+
+/* ---- accept-gap ---- */
+
+/* The candidates: one partition, or all that are stored, each with the bounds of its log. */
+static int candidates(struct pw_ops *op, const struct pw_cli_args *args, struct place **ret, size_t *ret_n)
+{
+    const char  *partition = pw_cli_opt(args, "--partition");
+    struct place named     = { 0 };
+    int          code      = partition ? named_place(op, args, &named) : 0;
+
+    if (!code)
+        code = read_places(op, op->pl, named.topic, partition, ret, ret_n);
+    for (size_t i = 0; i < *ret_n && !code; i++)
+        code = bounds(op, &(*ret)[i]);
+    if (!code && partition && !*ret_n)
+        code = pw_cli_fail(PW_CLI_EXIT_FAILED, "offsets accept-gap: nothing is stored for %s[%s]", named.topic, partition);
+    return code;
+}
+
+static int accept_one(struct pw_ops *op, const struct move *mv, struct place *p, size_t *accepted)
+{
+    struct pw_gap gap;
+    int           code;
+
+    if (pw_gap_of(p->next_offset, p->low, p->end).kind == PW_GAP_NONE)
+        return 0;
+    code = lock_row(op, p);
+    if (code)
+        return code;
+    gap = pw_gap_of(p->next_offset, p->low, p->end);
+    if (!p->stored || gap.kind == PW_GAP_NONE) /* decided by somebody else meanwhile */
+        return 0;
+    tell(p, gap.target);
+    (void)fflush(stdout); /* before an error goes to stderr */
+    code = refuse_if_owned(op, p);
+    if (!code)
+        code = store(op, mv, p, gap.target);
+    *accepted += !code;
+    return code;
+}
+
+static int no_gap(const struct place *places, size_t n)
+{
+    if (n == 1)
+        return pw_cli_fail(PW_CLI_EXIT_FAILED,
+                           "offsets accept-gap: %s[%d] has no gap: its next offset %" PRId64 " is inside the log, %" PRId64 " to %" PRId64
+                           ". If it is halted for another reason: pawl offsets set",
+                           places[0].topic, places[0].partition, places[0].next_offset, places[0].low, places[0].end);
+    return pw_cli_fail(PW_CLI_EXIT_FAILED, "offsets accept-gap: none of the %zu partitions has a gap", n);
+}
+
+static int accept_gap(struct pw_ops *op, const struct pw_cli_args *args)
+{
+    struct move   mv     = { "offsets.accept-gap", pw_cli_opt(args, "--reason"), "", pw_cli_opt(args, "--dry-run") != NULL };
+    struct place *places = NULL;
+    size_t        n = 0, accepted = 0;
+    int           code = candidates(op, args, &places, &n);
+
+    if (code)
+        return code;
+    mv.cluster_id = cluster_id(op);
+    code          = pw_ops_begin(op);
+    for (size_t i = 0; i < n && !code; i++)
+        code = accept_one(op, &mv, &places[i], &accepted);
+    if (!code && !accepted)
+        code = no_gap(places, n);
+    return finish(op, &mv, code);
+}
+
+int pw_cmd_offsets_accept_gap(const struct pw_cli_args *args)
+{
+    struct pw_ops op;
+    int           code = not_without_reason(args);
+
+    if (code)
+        return code;
+    if (!pw_cli_opt(args, "--topic") != !pw_cli_opt(args, "--partition"))
+        return pw_cli_fail(PW_CLI_EXIT_USAGE, "offsets accept-gap: --topic and --partition go together");
+    code = pw_ops_open(&op, args, pw_cli_opt(args, "--pipeline"));
+    if (!code)
+        code = pw_ops_kafka(&op);
+    if (!code)
+        code = accept_gap(&op, args);
+    pw_ops_close(&op);
+    return code;
+}
