@@ -11,6 +11,16 @@
 #define PW_WORKER_BACKOFF_MIN_US 50000
 #define PW_WORKER_BACKOFF_MAX_US 5000000
 
+/* What operators want of the pipeline. */
+enum pw_gate_state { PW_GATE_OPEN = 0, PW_GATE_PAUSED, PW_GATE_DRAINED };
+
+struct pw_gate {
+    enum pw_gate_state state;
+    bool               idle_told;  /* this session says that we stand still */
+    int64_t            look_at_us; /* the next look, not before */
+    char               text[480];  /* why it is closed */
+};
+
 struct pw_worker {
     const struct pw_worker_args *args;
     const struct pw_pipeline    *pipe;
@@ -43,6 +53,8 @@ struct pw_worker {
     unsigned claims_failed;
     int64_t  linger_until_us; /* 0: no batch is being waited for */
     int64_t  ends_at_us;      /* when the ends of the logs are looked up again */
+
+    struct pw_gate gate;
 };
 
 /* worker.c */
@@ -63,6 +75,11 @@ void pw_worker_claim(struct pw_worker *w);                                      
 void pw_worker_receive(struct pw_worker *w);                                      /* fetched records into the partitions */
 void pw_worker_reclaim(struct pw_worker *w, struct pw_part *pt, const char *why); /* fenced: claim again, later */
 void pw_worker_publish(struct pw_worker *w);                                      /* all partitions into the black box */
+
+/* gate.c */
+int  pw_worker_gate_prepare(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK; /* once per connection; reads the state */
+void pw_worker_gate(struct pw_worker *w); /* between batches, when it is time: what have operators decided? */
+bool pw_worker_gate_open(const struct pw_worker *w);
 
 /* process.c */
 /* Deletes published rows of the outbox, outside of a batch. */

@@ -120,7 +120,8 @@ void pw_worker_connect(struct pw_worker *w)
     if (pw_conn_alive(&w->conn) || pw_clock_us() < w->connect_at_us)
         return;
     pw_arena_reset(w->scratch);
-    if (pw_conn_open(&w->conn, &w->conn_settings, &err) == 0 && pw_tx_prepare(&w->tx, w->scratch, &err) == 0) {
+    if (pw_conn_open(&w->conn, &w->conn_settings, &err) == 0 && pw_tx_prepare(&w->tx, w->scratch, &err) == 0 &&
+        pw_worker_gate_prepare(w, &err) == 0) {
         pw_bb_add(&w->bb->pg_connects, 1);
         pw_log(PW_LOG_INFO, "postgres.connected", PW_LOG_AT_NONE, "server version %d", PQserverVersion(w->conn.pg) / 10000);
         w->backoff_us = 0;
@@ -256,6 +257,9 @@ static bool batch_due(struct pw_worker *w, int64_t now, int64_t *until)
 {
     size_t waiting = 0;
 
+    *until = earliest(*until, w->gate.look_at_us);
+    if (!pw_worker_gate_open(w))
+        return false;
     for (size_t i = 0; i < w->parts_n; i++)
         if (w->parts[i].retry_at_us > now)
             *until = earliest(*until, w->parts[i].retry_at_us);
@@ -302,6 +306,11 @@ static void show_state(struct pw_worker *w)
 
     if (w->exit_code >= 0 || !pw_conn_alive(&w->conn))
         return;
+    if (!pw_worker_gate_open(w)) {
+        set_state(w, PW_BB_PAUSED);
+        pw_bb_text(w->bb, w->gate.text);
+        return;
+    }
     set_state(w, kafka_down ? PW_BB_PAUSED : w->parts_n ? PW_BB_RUNNING : PW_BB_READY);
     if (kafka_down)
         pw_bb_text(w->bb, w->consumer.text);
@@ -329,6 +338,7 @@ static void loop(struct pw_worker *w)
             break;
         pw_worker_claim(w);
         pw_worker_open_parts(w);
+        pw_worker_gate(w);
         show_state(w);
         if (pw_conn_alive(&w->conn) && batch_due(w, pw_clock_us(), &until)) {
             w->linger_until_us = 0;
