@@ -2,6 +2,7 @@
  * the stored offset, its first record compared with the last one applied. */
 #include "base/clock.h"
 #include "base/fault.h"
+#include "kafka/ask.h"
 #include "observe/log.h"
 #include "worker/internal.h"
 
@@ -168,8 +169,23 @@ void pw_worker_rebalance(struct pw_worker *w)
 
 /* ---- claim ---- */
 
-/* A partition that this group has never read: where its topology says, decided once. */
-static int first_offset(void *arg, const struct pw_part *pt, int64_t *ret_offset, struct pw_err *err)
+/* How many partitions its topic has as the group begins with it: what is above came later. */
+static int partitions_now(void *arg, const struct pw_part *pt, int32_t *ret_n, struct pw_err *err)
+{
+    struct pw_worker *w  = arg;
+    struct pw_log_at  at = at_part(pt, -1);
+
+    if (pw_ask_partitions(w->consumer.rk, pt->topic, WATERMARK_WAIT_MS, ret_n, err) < 0) {
+        pw_log(PW_LOG_WARN, "partition.start", &at, "%s", err->text);
+        return -1;
+    }
+    *ret_n = *ret_n > pt->partition ? *ret_n : pt->partition + 1; /* a broker may be behind; this one was assigned */
+    return 0;
+}
+
+/* A partition that this group has never read: where its topology says, decided once. One that was added later: from its first
+ * record, or what was written before somebody noticed would be lost. */
+static int first_offset(void *arg, const struct pw_part *pt, bool added, int64_t *ret_offset, struct pw_err *err)
 {
     struct pw_worker *w = arg;
     int64_t           low, end;
@@ -180,7 +196,14 @@ static int first_offset(void *arg, const struct pw_part *pt, int64_t *ret_offset
         pw_log(PW_LOG_WARN, "partition.start", &at, "%s", err->text);
         return -1;
     }
-    *ret_offset = w->pipe->start == PW_START_LATEST ? end : low;
+    *ret_offset = w->pipe->start == PW_START_LATEST && !added ? end : low;
+    if (added) {
+        struct pw_log_at at = at_part(pt, low);
+
+        pw_log(PW_LOG_WARN, "partition.added", &at,
+               "the topic has grown; keys move between partitions, so the order of a key holds only for what is written after its "
+               "old partition's backlog is done");
+    }
     return 0;
 }
 
@@ -288,7 +311,7 @@ static void log_claimed(const struct pw_worker *w)
 
 void pw_worker_claim(struct pw_worker *w)
 {
-    struct pw_start_hook start   = { .start = first_offset, .arg = w };
+    struct pw_start_hook start   = { .start = first_offset, .partitions = partitions_now, .arg = w };
     size_t               claimed = 0;
     struct pw_err        err;
 

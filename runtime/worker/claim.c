@@ -4,9 +4,17 @@
 
 #include <string.h>
 
+/* Has it a row, and how many partitions had its topic when the group began with it? */
 static const char known_sql[] =
-    "SELECT v.i FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)"
-    " JOIN pawl.offsets AS o ON o.topic = v.topic AND o.partition = v.partition::int WHERE o.group_name = $1";
+    "SELECT v.i, (o.partition IS NOT NULL)::int::bigint, coalesce(t.partitions, 0)::bigint"
+    " FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)"
+    " LEFT JOIN pawl.offsets AS o ON o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int"
+    " LEFT JOIN pawl.topics AS t ON t.group_name = $1 AND t.topic = v.topic";
+
+/* The first of the group's workers to come says it for all of them. */
+static const char begin_sql[] = "INSERT INTO pawl.topics (group_name, topic, partitions)"
+                                " SELECT $1, topic, partitions::int FROM unnest($2::text[], $3::bigint[]) AS v(topic, partitions)"
+                                " ON CONFLICT (group_name, topic) DO NOTHING";
 
 /* $5: this cluster's id. Somebody else may have been first: then theirs counts. */
 static const char insert_sql[] =
@@ -28,6 +36,7 @@ int pw_tx_prepare_claim(struct pw_tx *tx, struct pw_err *err)
 {
     static const char *const ours[][2] = {
         { "pawl_known", known_sql },
+        { "pawl_topics", begin_sql },
         { "pawl_insert", insert_sql },
         { "pawl_claim_free", CLAIM_HEAD " SKIP LOCKED" CLAIM_TAIL },
         { "pawl_claim_wait", CLAIM_HEAD CLAIM_TAIL },
@@ -74,29 +83,73 @@ static int put_all(struct pw_tx *tx, struct pw_part **want, size_t n, struct pw_
     return 0;
 }
 
-/* Rows for partitions that this group has never seen: their first offset is decided once, here, and stored. */
-static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n,
-                          const struct pw_start_hook *start, struct pw_err *err)
+enum { K_I, K_STORED, K_PARTITIONS };
+
+/* What PostgreSQL knows of a partition before it is claimed. */
+struct known {
+    bool    stored;
+    int64_t partitions; /* of its topic when the group began with it; 0: it has not yet */
+};
+
+static int ask_known(struct pw_tx *tx, struct pw_part **want, size_t n, struct known *ret, struct pw_err *err)
 {
-    bool     *known = pw_arena_array(scratch, n, sizeof(bool));
-    PGresult *res   = NULL;
+    PGresult *res = NULL;
 
     if (put_all(tx, want, n, err) < 0 || pw_tx_queue_arrays(tx, "pawl_known", tx->claim, C_START, err) < 0 ||
         pw_conn_sync(tx->co, err) < 0 || pw_conn_result(tx->co, &res, err) < 0)
         return -1;
     for (int r = 0; r < PQntuples(res); r++)
-        known[pw_tx_int8(res, r, 0) - 1] = true;
+        ret[pw_tx_int8(res, r, K_I) - 1] =
+            (struct known){ pw_tx_int8(res, r, K_STORED) != 0, pw_tx_int8(res, r, K_PARTITIONS) };
     PQclear(res);
-    if (pw_conn_synced(tx->co, err) < 0)
+    return pw_conn_synced(tx->co, err);
+}
+
+/* Topics that the group begins with now: how many partitions they have. *ret_new counts; topics that the broker does not tell
+ * of wait. */
+static int begin_topics(struct pw_tx *tx, struct pw_part **want, size_t n, const struct known *known,
+                        const struct pw_start_hook *start, size_t *ret_new, struct pw_err *err)
+{
+    *ret_new = 0;
+    pw_tx_reset_arrays(tx->claim, C_N);
+    for (size_t i = 0; i < n; i++) {
+        struct pw_err ignored; /* the hook has said it */
+        int32_t       partitions;
+
+        if (known[i].partitions || (i > 0 && strcmp(want[i]->topic, want[i - 1]->topic) == 0) ||
+            start->partitions(start->arg, want[i], &partitions, &ignored) < 0)
+            continue;
+        if (pw_array_put_text(&tx->claim[C_TOPIC], want[i]->topic, strlen(want[i]->topic), err) < 0 ||
+            pw_array_put_i64(&tx->claim[C_PARTITION], partitions, err) < 0)
+            return -1;
+        ++*ret_new;
+    }
+    if (!*ret_new)
+        return 0;
+    if (pw_tx_queue_arrays(tx, "pawl_topics", tx->claim, C_START, err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
+        pw_conn_done(tx->co, NULL, err) < 0)
+        return -1;
+    return pw_conn_synced(tx->co, err);
+}
+
+/* Rows for partitions that this group has never seen: their first offset is decided once, here, and stored. */
+static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n,
+                          const struct pw_start_hook *start, struct pw_err *err)
+{
+    struct known *known = pw_arena_array(scratch, n, sizeof(*known));
+    size_t        begun;
+
+    if (ask_known(tx, want, n, known, err) < 0 || begin_topics(tx, want, n, known, start, &begun, err) < 0 ||
+        (begun && ask_known(tx, want, n, known, err) < 0))
         return -1;
     pw_tx_reset_arrays(tx->claim, C_N);
     for (size_t i = 0; i < n; i++) {
         int64_t at;
 
-        if (known[i])
+        if (known[i].stored || !known[i].partitions)
             continue;
-        if (start->start(start->arg, want[i], &at, err) < 0) /* the broker does not answer: all that are new wait */
-            break;
+        if (start->start(start->arg, want[i], want[i]->partition >= known[i].partitions, &at, err) < 0)
+            break; /* the broker does not answer: all that are new wait */
         if (pw_tx_put_claim(tx, want[i], err) < 0 || pw_array_put_i64(&tx->claim[C_START], at, err) < 0)
             return -1;
     }

@@ -49,7 +49,9 @@ int pw_tx_sweep(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MU
 
 /* ---- the claim (claim.c) ---- */
 struct pw_start_hook { /* the first offset of a partition that has no row: asked once, then stored */
-    int (*start)(void *arg, const struct pw_part *pt, int64_t *ret_offset, struct pw_err *err);
+    /* added: its topic has grown since the group began with it */
+    int (*start)(void *arg, const struct pw_part *pt, bool added, int64_t *ret_offset, struct pw_err *err);
+    int (*partitions)(void *arg, const struct pw_part *pt, int32_t *ret_n, struct pw_err *err); /* of its topic, now */
     void       *arg;
     const char *cluster_id; /* NULL: not known */
 };
