@@ -61,7 +61,7 @@ static const char *phase_name(enum phase ph)
 
 static bool room_for(struct call *call, size_t n, const char *function)
 {
-    if (n > MESSAGE_ALLOC_MAX - call->taken) {
+    if (call->taken >= MESSAGE_ALLOC_MAX || n > MESSAGE_ALLOC_MAX - call->taken) {
         (void)misuse(call, "%s: one message may hold %zu MiB, this one asks for more", function, MESSAGE_ALLOC_MAX >> 20);
         return false;
     }
@@ -384,9 +384,10 @@ static const struct pw_read *rows_of(struct call *call, uint32_t slot, const cha
     return r && r->set->rows ? r : NULL;
 }
 
+/* In the first plan() nothing has been fetched: -1, which is how plan() knows that it is the first. */
 static int64_t host_rows(pawl_ctx *c, uint32_t slot)
 {
-    const struct pw_read *r = rows_of(call_of(c), slot, "rows");
+    const struct pw_read *r = call_of(c)->phase == PHASE_PLAN ? NULL : rows_of(call_of(c), slot, "rows");
 
     return r ? r->set->count[r->ordinal - 1] : -1;
 }
@@ -457,6 +458,8 @@ static pawl_rc host_emit(pawl_ctx *c, const pawl_out *out)
         return misuse(call, "emit: %u is not the index of a declared output", out->output);
     if (it->emits_n == MESSAGE_EFFECTS_MAX || out->n_headers > MESSAGE_EFFECTS_MAX)
         return misuse(call, "emit: one message may emit %u records of %u headers", MESSAGE_EFFECTS_MAX, MESSAGE_EFFECTS_MAX);
+    if (!room_for(call, out->key.n, "emit") || !room_for(call, out->value.n, "emit"))
+        return PAWL_FATAL;
     bytes = out->key.n + out->value.n;
     for (size_t i = 0; i < out->n_headers; i++)
         bytes += out->headers[i].name.n + out->headers[i].value.n + sizeof(pawl_header);

@@ -166,6 +166,19 @@ static int check_write(const pawl_stmt *st, struct pw_err *err)
     return 0;
 }
 
+static uint32_t key_type(const pawl_stmt *st)
+{
+    const pawl_column *cols = st->columns.items;
+
+    return cols[st->entity_column].type;
+}
+
+/* The runtime tells rows apart by the bytes of their key. */
+static bool compares_as_bytes(uint32_t type)
+{
+    return type != PAWL_V_NUMERIC && type != PAWL_V_F64 && type != PAWL_V_JSON;
+}
+
 static int check_statement(const pawl_stmt *st, struct pw_err *err)
 {
     if (check_name(st->name, err) < 0)
@@ -179,6 +192,10 @@ static int check_statement(const pawl_stmt *st, struct pw_err *err)
     if (st->entity_column < -1 || st->entity_column >= (int32_t)st->columns.count)
         return refuse(err, "entity_column is %d: a column from 0 to %u, or -1 for the whole entity", st->entity_column,
                       st->columns.count - 1);
+    if (st->entity_column >= 0 && !compares_as_bytes(key_type(st)))
+        return refuse(
+            err, "its entity_column has a type of which one value has several forms (1 and 1.0); use BOOL, I64, TEXT, BYTES, "
+                 "TIME_US, UUID or DATE");
     if ((st->flags & ~PAWL_STMT_LAST_WINS) || st->reserved)
         return refuse(err, "unknown flags 0x%x, or reserved is not 0", st->flags & ~PAWL_STMT_LAST_WINS);
     if (st->kind == PAWL_STMT_READ && st->flags)
@@ -198,6 +215,9 @@ static int check_statements(const pawl_stmt *v, uint32_t n, struct pw_err *err)
         for (uint32_t k = 0; k < i; k++)
             if (equal(v[i].name, v[k].name))
                 return refuse(err, "statements[%u]: the name '%s' is already that of statements[%u]", i, v[i].name.p, k);
+            else if (equal(v[i].entity, v[k].entity) && v[i].entity_column >= 0 && v[k].entity_column >= 0 &&
+                     key_type(&v[i]) != key_type(&v[k]))
+                return refuse(err, "statements[%u] and [%u] name rows of '%s' by keys of different types", i, k, v[i].entity.p);
     }
     return 0;
 }

@@ -111,6 +111,8 @@ static int poll_connect(struct pw_conn *co, uint32_t timeout_ms, struct pw_err *
 {
     int64_t deadline = pw_clock_us() + (int64_t)timeout_ms * 1000;
 
+    if (wait_for(co, POLLOUT, deadline, err) < 0) /* as libpq asks for: else its first step may block */
+        return pw_err_wrap(err, "connect");
     for (;;) {
         char text[300];
 
@@ -152,6 +154,13 @@ static int check_server(struct pw_conn *co, struct pw_err *err)
         rc = pw_err_set(err, PW_D_RETRY, "the server is a standby: name the primary");
     PQclear(res);
     return rc < 0 ? rc : pw_conn_synced(co, err);
+}
+
+/* Notices of triggers may quote rows, and nobody asked for them. */
+static void drop_notice(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
 }
 
 /* A connection string that libpq cannot read will not get better. Its text may hold a password: it is not shown. */
@@ -202,6 +211,7 @@ int pw_conn_open(struct pw_conn *co, const struct pw_conn_settings *se, struct p
     }
     if (poll_connect(co, se->connect_timeout_ms, err) < 0)
         return -1;
+    (void)PQsetNoticeProcessor(co->pg, drop_notice, NULL);
     if (PQsetnonblocking(co->pg, 1) != 0 || PQenterPipelineMode(co->pg) != 1)
         return lost(co, err);
     if (check_server(co, err) < 0) {
@@ -372,7 +382,15 @@ int pw_conn_synced(struct pw_conn *co, struct pw_err *err)
     PW_ASSERT(co->pending == 0 && co->syncing);
     if (next_result(co, &res, err) < 0)
         return -1;
-    PW_ASSERT(PQresultStatus(res) == PGRES_PIPELINE_SYNC);
+    if (PQresultStatus(res) != PGRES_PIPELINE_SYNC) { /* an implicit commit failed, or the server ends this session */
+        (void)from_result(res, err);
+        PQclear(res);
+        if (PQstatus(co->pg) == CONNECTION_BAD || err->disp == PW_D_RETRY)
+            pw_conn_close(co);
+        else
+            drain(co);
+        return -1;
+    }
     PQclear(res);
     co->syncing = false;
     return 0;

@@ -23,6 +23,13 @@ static const struct {
     { "22", PW_D_ISOLATE },    /* data: out of range, bad text, division by zero */
     { "23", PW_D_ISOLATE },    /* constraints */
     { "44", PW_D_ISOLATE },    /* WITH CHECK OPTION */
+    { "09", PW_D_ISOLATE },    /* triggered action */
+    { "20", PW_D_ISOLATE },    /* CASE of a function without a branch */
+    { "27", PW_D_ISOLATE },    /* triggered data change */
+    { "38", PW_D_ISOLATE },    /* external routine */
+    { "39", PW_D_ISOLATE },    /* the same */
+    { "0A000", PW_D_RETRY },   /* cached plan must not change result type: a new connection prepares anew */
+    { "26000", PW_D_RETRY },   /* a prepared statement is gone, the same */
     { "P0", PW_D_ISOLATE },    /* RAISE in a trigger or function */
     { "54000", PW_D_ISOLATE }, /* a value too long for its index */
     { "54001", PW_D_ISOLATE }, /* JSON nested too deeply */

@@ -13,7 +13,8 @@
 #define CLAIM_PAUSE_US    100000
 #define RECLAIM_PAUSE_US  1000000
 #define RECLAIM_MAX_US    30000000
-#define WATERMARK_WAIT_MS 5000
+#define WATERMARK_WAIT_MS 500
+#define BOUNDS_PAUSE_US   1000000 /* between two looks at the bounds of one log */
 #define ENDS_EVERY_US     500000
 #define REVOKE_SETTLE_US  1000000
 #define REVOKE_FORGET_MS  1000
@@ -226,7 +227,7 @@ static void assign(struct pw_worker *w)
     for (size_t i = 0; i < w->parts_n; i++) {
         struct pw_part *pt = &w->parts[i];
 
-        if (pt->state == PW_PART_CLAIMED)
+        if (pt->state == PW_PART_CLAIMED && pw_clock_us() >= pt->bounds_at_us)
             start_fetching(pt, &w->consumer);
         if (pt->state != PW_PART_RUNNING)
             continue;
@@ -266,7 +267,7 @@ static void open_publications(struct pw_worker *w)
     for (size_t i = 0; i < w->parts_n; i++) {
         struct pw_part *pt = &w->parts[i];
 
-        if (pt->state == PW_PART_OPENING)
+        if (pt->state == PW_PART_OPENING && pt->publication == PW_PART_NOT_PUBLISHED)
             pt->publication =
                 pw_publisher_add(w->publisher, pt->topic, pt->partition, pt->next_offset, pt->outbox_seq, pt->published_seq);
     }
@@ -274,14 +275,16 @@ static void open_publications(struct pw_worker *w)
 
 void pw_worker_open_parts(struct pw_worker *w)
 {
-    bool opened = false;
+    bool    opened = false;
+    int64_t now    = pw_clock_us();
 
     for (size_t i = 0; i < w->parts_n; i++) {
         struct pw_part *pt = &w->parts[i];
         int64_t         published;
         char            why[sizeof(pt->reason)];
 
-        if (pt->state != PW_PART_OPENING)
+        opened = opened || (pt->state == PW_PART_CLAIMED && now >= pt->bounds_at_us);
+        if (pt->state != PW_PART_OPENING || pt->publication == PW_PART_NOT_PUBLISHED)
             continue;
         switch (pw_publisher_state(w->publisher, pt->publication, &published, why, sizeof(why))) {
         case PW_PUB_OPENING: break;
@@ -321,9 +324,6 @@ void pw_worker_claim(struct pw_worker *w)
     start.cluster_id = w->cluster_id[0] ? w->cluster_id : NULL;
     pw_arena_reset(w->scratch);
     w->claim_at_us = pw_clock_us() + CLAIM_PAUSE_US;
-    for (size_t i = 0; i < w->parts_n; i++) /* fenced not long ago: the rightful owner comes first */
-        if (w->parts[i].state == PW_PART_WANTED && w->parts[i].reclaim_at_us > w->claim_at_us)
-            return;
     if (pw_tx_claim(&w->tx, w->scratch, w->parts, w->parts_n, &start, w->claims_failed % 2 == 1, &claimed, &err) < 0) {
         pw_log(PW_LOG_WARN, "partition.claim", PW_LOG_AT_NONE, "%s", err.text);
         pw_conn_rollback(&w->conn);
@@ -374,13 +374,13 @@ static void out_of_range(struct pw_worker *w, struct pw_part *pt)
     struct pw_err err;
     char          what[120];
 
+    pt->bounds_at_us = pw_clock_us() + BOUNDS_PAUSE_US;
     if (pw_consumer_watermarks(&w->consumer, pt->topic, pt->partition, WATERMARK_WAIT_MS, &low, &end, &err) < 0) {
         struct pw_log_at at = at_part(pt, pt->next_offset);
 
         pw_log(PW_LOG_WARN, "partition.bounds", &at, "%s", err.text);
         pw_part_clear(pt);
         pt->state = PW_PART_CLAIMED; /* assigned again, and refused again, until the broker tells */
-        assign(w);
         return;
     }
     pt->end_offset = end;
@@ -394,7 +394,6 @@ static void out_of_range(struct pw_worker *w, struct pw_part *pt)
         pw_part_clear(pt);
         pt->has_bookmark = false; /* the record before is gone; nothing says that the log is another one */
         pt->state        = PW_PART_CLAIMED;
-        assign(w);
     }
 }
 
@@ -481,6 +480,16 @@ void pw_worker_receive(struct pw_worker *w)
     }
 }
 
+/* The publisher has read its position again, and it does not fit any more. */
+static void halt_if_unpublishable(struct pw_worker *w, struct pw_part *pt)
+{
+    int64_t published;
+    char    why[sizeof(pt->reason)];
+
+    if (pw_publisher_state(w->publisher, pt->publication, &published, why, sizeof(why)) == PW_PUB_HALTED)
+        pw_part_halt(pt, 1, 0, "%s", why);
+}
+
 void pw_worker_publish(struct pw_worker *w)
 {
     int64_t now = pw_clock_us();
@@ -489,6 +498,7 @@ void pw_worker_publish(struct pw_worker *w)
         struct pw_part *pt = &w->parts[i];
 
         if (now >= w->ends_at_us && pt->state == PW_PART_RUNNING) {
+            halt_if_unpublishable(w, pt);
             int64_t end = pw_consumer_end(&w->consumer, pt->topic, pt->partition);
 
             pt->end_offset = end >= 0 ? end : pt->end_offset;

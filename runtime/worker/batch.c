@@ -97,6 +97,8 @@ static bool take_from(struct pw_batch *ba, struct pw_part *pt, const struct pw_b
 {
     struct pw_range *ra = &ba->ranges[ba->ranges_n];
 
+    if (pt->attempt > 0 && ba->n > 0) /* a message that is tried again stands alone */
+        return true;
     *ra = (struct pw_range){ .pt = pt, .lo = pt->next_offset, .hi = pt->next_offset, .first = ba->n };
     if (has_hole_at_end(pt)) {
         ra->hi = pt->eof_offset;

@@ -1,4 +1,5 @@
 /* The claim: who owns a partition, and where it goes on, is decided in PostgreSQL and nowhere else. */
+#include "base/clock.h"
 #include "base/fault.h"
 #include "worker/tx_parts.h"
 
@@ -172,8 +173,8 @@ static void take_over(struct pw_part *pt, const PGresult *res, int r, const stru
         pt->bookmark_offset = pw_tx_int8(res, r, R_BOOKMARK);
         pt->bookmark_hash   = pw_tx_int8(res, r, R_HASH);
     }
-    pt->state    = PW_PART_OPENING;
-    pt->reclaims = 0;
+    pt->state       = PW_PART_OPENING;
+    pt->publication = PW_PART_NOT_PUBLISHED;
     if (start->cluster_id && !PQgetisnull(res, r, R_CLUSTER) && strcmp(PQgetvalue(res, r, R_CLUSTER), start->cluster_id) != 0)
         pw_part_halt(pt, 1, 0, "the offset %lld belongs to Kafka cluster %.40s, this is %.40s", (long long)pt->next_offset,
                      PQgetvalue(res, r, R_CLUSTER), start->cluster_id);
@@ -191,12 +192,16 @@ static int claim(struct pw_tx *tx, struct pw_part **want, size_t n, const struct
         return -1;
     if (pw_conn_result(tx->co, &res, err) < 0)
         return -1;
+    if (pw_conn_synced(tx->co, err) < 0) { /* only now it is committed */
+        PQclear(res);
+        return -1;
+    }
     PW_FAULT(assign_after_claim);
     for (int r = 0; r < PQntuples(res); r++)
         take_over(want[pw_tx_int8(res, r, R_I) - 1], res, r, start);
     *ret_claimed += (size_t)PQntuples(res);
     PQclear(res);
-    return pw_conn_synced(tx->co, err);
+    return 0;
 }
 
 int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *parts, size_t n, const struct pw_start_hook *start,
@@ -204,10 +209,12 @@ int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *part
 {
     struct pw_part **want   = pw_arena_array(scratch, n, sizeof(struct pw_part *));
     size_t           want_n = 0;
+    int64_t          now_us = pw_clock_us();
 
     *ret_claimed = 0;
     for (size_t i = 0; i < n; i++)
-        if (parts[i].state == PW_PART_WANTED)
+        if (parts[i].state == PW_PART_WANTED &&
+            parts[i].reclaim_at_us <= now_us) /* fenced not long ago: its owner comes first */
             want[want_n++] = &parts[i];
     if (!want_n)
         return 0;

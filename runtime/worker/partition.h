@@ -19,6 +19,8 @@ enum pw_part_state {
     PW_PART_HALTED, /* a gap, a recreated topic ...: an operator decides */
 };
 
+#define PW_PART_NOT_PUBLISHED SIZE_MAX
+
 struct pw_part {
     const char        *topic;
     uint32_t           topic_index;
@@ -29,7 +31,7 @@ struct pw_part {
     /* the row of pawl.offsets as we know it */
     int64_t next_offset, owner_epoch, outbox_seq;
     int64_t published_seq; /* outbox rows up to here are deleted, or about to be */
-    size_t  publication;   /* its number at the publisher */
+    size_t  publication;   /* its number at the publisher, or PW_PART_NOT_PUBLISHED */
     bool    has_bookmark;
     int64_t bookmark_offset, bookmark_hash;
 
@@ -51,7 +53,8 @@ struct pw_part {
     int64_t  retry_at_us;
     int64_t  reclaim_at_us; /* WANTED: not before */
     uint32_t reclaims;
-    char     reason[160]; /* halted or retrying: why */
+    int64_t  bounds_at_us; /* CLAIMED: not before */
+    char     reason[160];  /* halted or retrying: why */
     int64_t  halt_from, halt_to;
 };
 

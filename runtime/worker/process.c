@@ -9,7 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HANDLE_BUDGET_US 1000000 /* of one batch: beyond it the batch ends, so that the transaction stays short */
+#define HANDLE_BUDGET_US 1000000 /* of one wave: beyond it the batch ends, so that the transaction stays short */
+#define WAVES_BUDGET_US  5000000 /* of all waves of a batch */
+#define SHRINK_AFTER     2       /* failures in a row that a smaller batch may cure */
+#define GIVE_UP_AFTER    5       /* time-outs in a row of one message alone */
+#define RESOLVE_PAUSE_US 100000
 #define KEY_SHOWN        64
 
 /* Where and why one message ended a batch early; the batch before it may still be committed. */
@@ -78,8 +82,9 @@ static size_t plan_open(struct pw_worker *w, struct pw_batch *ba, bool only_more
             continue;
         }
         it->verdict = rc;
-        it->done    = rc != PAWL_OK;
-        judge(w, it, i, stop);
+        it->done = rc != PAWL_OK && !it->reads; /* what was decided on rows stands only if the rows do: handle_wave() looks */
+        if (it->done)
+            judge(w, it, i, stop);
     }
     pw_bb_mark_clear(w->bb);
     return more;
@@ -97,22 +102,32 @@ static int plan_rest(struct pw_worker *w, struct pw_batch *ba, size_t more, stru
 }
 
 /* Handles what can be handled on the rows of this wave; returns how many messages wait for the next. */
-static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_waves *wv, int64_t until_ns, struct stop *stop)
+static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_waves *wv, int64_t end_ns, struct stop *stop)
 {
-    size_t waiting = 0, range = 0;
+    int64_t wave_end_ns = pw_clock_coarse_ns() + (int64_t)HANDLE_BUDGET_US * 1000;
+    size_t  waiting = 0, first_waiting = 0, range = 0;
 
     for (size_t i = 0; i < ba->n && stop->kind == STOP_NONE; i++) {
         struct pw_item *it = ba->items[i];
 
         if (it->done)
             continue;
+        if (i > 0 && !waiting && pw_clock_coarse_ns() > (wave_end_ns < end_ns ? wave_end_ns : end_ns)) {
+            *stop = (struct stop){ STOP_SLOW, i }; /* all before it are done: they make a batch */
+            break;
+        }
         if (pw_waves_conflict(wv, it)) {
             pw_waves_defer(wv, it);
-            waiting++;
+            first_waiting = waiting++ ? first_waiting : i;
             continue;
         }
-        if (ba->waves == 0 && i > 0 && pw_clock_coarse_ns() > until_ns) {
-            *stop = (struct stop){ STOP_SLOW, i };
+        if (it->verdict != PAWL_OK) { /* plan() decided, and on rows that nobody has changed since */
+            it->done = true;
+            judge(w, it, i, stop);
+            continue;
+        }
+        if (waiting && first_waiting > 0 && pw_clock_coarse_ns() > wave_end_ns) {
+            *stop = (struct stop){ STOP_SLOW, first_waiting };
             break;
         }
         mark(w, PW_BB_HANDLE, ba, i, &range);
@@ -127,10 +142,10 @@ static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_wa
 
 static int handle_all(struct pw_worker *w, struct pw_batch *ba, struct stop *stop, struct pw_err *err)
 {
-    struct pw_waves *wv       = pw_waves_new(ba);
-    int64_t          until_ns = pw_clock_coarse_ns() + (int64_t)HANDLE_BUDGET_US * 1000;
+    struct pw_waves *wv     = pw_waves_new(ba);
+    int64_t          end_ns = pw_clock_coarse_ns() + (int64_t)WAVES_BUDGET_US * 1000;
 
-    while (handle_wave(w, ba, wv, until_ns, stop) > 0 && stop->kind == STOP_NONE) {
+    while (handle_wave(w, ba, wv, end_ns, stop) > 0 && stop->kind == STOP_NONE) {
         size_t more = plan_open(w, ba, false, stop);
 
         if (stop->kind != STOP_NONE)
@@ -197,6 +212,7 @@ static void advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us)
         pt->expected    = pt->expected > ra->hi ? pt->expected : ra->hi;
         pt->attempt     = 0;
         pt->retry_at_us = 0;
+        pt->reclaims    = 0;
         pw_part_drop_below(pt, ra->hi);
     }
     PW_FAULT(after_advance);
@@ -270,29 +286,6 @@ static void force_reject(struct pw_batch *ba, struct pw_item *it, const char *co
     it->detail            = pw_arena_strdup(ba->ar, detail);
 }
 
-/* A message that killed its worker too often is not given to the plugin again. */
-static void reject_crashers(struct pw_worker *w, struct pw_batch *ba)
-{
-    for (size_t i = 0; i < ba->n; i++) {
-        struct pw_item *it = ba->items[i];
-        char            how[64], code[96], detail[160];
-        uint32_t        n = pw_bb_strike_find(w->bb, it->msg.topic.p, it->msg.partition, it->msg.offset, how);
-
-        if (n == 0)
-            continue;
-        it->msg.attempt = (int32_t)n + 1;
-        if (n < w->pipe->crash_limit)
-            continue;
-        (void)snprintf(code, sizeof(code), "crash.%s", how);
-        for (char *c = code; *c; c++)
-            *c = *c == ' ' ? '_' : *c;
-        (void)snprintf(detail, sizeof(detail), "the plugin died %u times with this message in hand, last by %s", n, how);
-        it->crashed     = true;
-        it->msg.attempt = (int32_t)n;
-        force_reject(ba, it, code, detail);
-    }
-}
-
 static int64_t jittered(int64_t us)
 {
     return us / 2 + (int64_t)((double)us * drand48()); /* 50 % to 150 % */
@@ -362,6 +355,70 @@ static bool stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum stop
     pw_assert_failed(__FILE__, __LINE__, "a slow batch is never stopped at its front");
 }
 
+/* A message that killed its worker too often is not given to the plugin again. Struck messages travel alone, so it is the batch.
+ * Returns false if the batch cannot be run. */
+static bool reject_crashers(struct pw_worker *w, struct pw_batch *ba)
+{
+    for (size_t i = 0; i < ba->n; i++) {
+        struct pw_item *it = ba->items[i];
+        char            how[64], code[96], detail[160];
+        uint32_t        n = pw_bb_strike_find(w->bb, it->msg.topic.p, it->msg.partition, it->msg.offset, how);
+
+        if (n == 0)
+            continue;
+        it->msg.attempt = (int32_t)n + 1;
+        if (n < w->pipe->crash_limit)
+            continue;
+        (void)snprintf(code, sizeof(code), "crash.%s", how);
+        for (char *c = code; *c; c++)
+            *c = *c == ' ' ? '_' : *c;
+        (void)snprintf(detail, sizeof(detail), "the plugin died %u times with this message in hand, last by %s", n, how);
+        it->crashed     = true;
+        it->msg.attempt = (int32_t)n;
+        force_reject(ba, it, code, detail);
+        if (!w->pipe->dlq_topic)
+            return stopped_at_front(w, ba, STOP_NO_DLQ);
+    }
+    return true;
+}
+
+/* Lock conflicts, time-outs and memory depend on how much one transaction does. */
+static bool smaller_may_help(const struct pw_err *err)
+{
+    static const char *const states[] = { "57014", "25P03", "25P04", "40001", "40P01", "55P03", "53200" };
+
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
+        if (strcmp(err->sqlstate, states[i]) == 0)
+            return true;
+    return false;
+}
+
+/* One message stands alone with its failure. Returns true if it is now rejected and the batch can be run. */
+static bool isolated(struct pw_worker *w, struct pw_batch *ba, const struct pw_err *err)
+{
+    struct pw_item  *it = ba->items[0];
+    struct pw_log_at at = at_item(it);
+    char             code[24];
+
+    if (it->forced) { /* not the plugin's writes: its dead letter itself cannot be written */
+        pw_log(PW_LOG_ERROR, "partition.halted", &at, "its dead letter cannot be written: %s", err->text);
+        pw_part_halt(part_of(ba, 0), 1, 0, "the dead letter of offset %lld cannot be written: %.100s",
+                     (long long)it->msg.offset, err->text);
+        return false;
+    }
+    pw_log(PW_LOG_WARN, "event.isolated", &at, "%s", err->text);
+    (void)snprintf(code, sizeof(code), "sql.%s", err->verdict ? "rows" : err->sqlstate[0] ? err->sqlstate : "value");
+    force_reject(ba, it, code, err->text);
+    if (err->verdict == PAWL_RETRY || err->verdict == PAWL_FATAL || !w->pipe->dlq_topic) {
+        it->forced = it->done = false;
+        return stopped_at_front(w, ba,
+                                err->verdict == PAWL_RETRY ? STOP_RETRY :
+                                err->verdict == PAWL_FATAL ? STOP_FATAL :
+                                                             STOP_NO_DLQ);
+    }
+    return true;
+}
+
 /* COMMIT was sent and the line is dead: only the offset row knows. Returns true if it was committed. */
 static bool resolve(struct pw_worker *w, struct pw_batch *ba)
 {
@@ -375,9 +432,13 @@ static bool resolve(struct pw_worker *w, struct pw_batch *ba)
             return false; /* whoever comes next reads the row */
         if (pw_conn_alive(&w->conn) && pw_tx_resolve(&w->tx, ba, &outcome, &err) == 0)
             break;
-        if (pw_conn_alive(&w->conn))
-            pw_conn_rollback(&w->conn); /* 55P03: the old transaction still holds the row */
-        (void)pw_worker_turn(w, -1, 0, w->connect_at_us);
+        if (pw_conn_alive(&w->conn)) { /* 55P03: the old transaction still holds the row */
+            pw_log(PW_LOG_WARN, "batch.in_doubt", PW_LOG_AT_NONE, "%s", err.text);
+            pw_conn_rollback(&w->conn);
+            w->connect_at_us = pw_clock_us() + RESOLVE_PAUSE_US;
+        }
+        while (pw_clock_us() < w->connect_at_us && !w->draining && !w->consumer.fatal)
+            (void)pw_worker_turn(w, -1, 0, w->connect_at_us);
     }
     pw_log(PW_LOG_WARN, "batch.in_doubt", PW_LOG_AT_NONE, "the connection died at COMMIT; the offset row says: %s",
            outcome == PW_TX_COMMITTED     ? "committed" :
@@ -396,15 +457,25 @@ static void step_aside(struct pw_worker *w, struct pw_batch *ba, const struct pw
             pw_worker_reclaim(w, ba->ranges[r].pt, err->text);
 }
 
+static bool halve(struct pw_worker *w, const struct pw_batch *ba, size_t *ret_n)
+{
+    pw_bb_add(&w->bb->batch_splits, 1);
+    *ret_n = ba->n / 2;
+    return true;
+}
+
 /* The only place that decides what a failure means. Returns true if the (perhaps smaller) batch is to be run now. */
 static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_n, struct pw_err *err)
 {
-    struct pw_log_at at;
-    bool             committed;
+    bool committed;
 
     pw_bb_add(&w->bb->batch_failures, 1);
     switch (err->disp) {
     case PW_D_RETRY: /* not the message's fault: same batch again, from memory */
+        if (ba->n == 1 && w->failures >= GIVE_UP_AFTER && strcmp(err->sqlstate, "57014") == 0) {
+            pw_tx_rollback(&w->tx); /* statement_timeout, again and again, of this message alone */
+            return isolated(w, ba, err);
+        }
         pw_log(PW_LOG_WARN, "batch.failed", PW_LOG_AT_NONE, "%s", err->text);
         if (w->tx.commit_sent && !pw_conn_alive(&w->conn)) {
             int64_t began_us = pw_clock_us();
@@ -416,43 +487,33 @@ static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_
             *ret_n = 0;
             return committed;
         }
+        if (strcmp(err->sqlstate, "0A000") == 0 || strcmp(err->sqlstate, "26000") == 0)
+            pw_conn_close(&w->conn);
         pw_tx_rollback(&w->tx);
         w->failures++;
+        if (w->failures >= SHRINK_AFTER && smaller_may_help(err) && ba->n > 1)
+            w->batch_cap = ba->n / 2;
         w->pause_until_us = pw_clock_us() + backoff_us(w, (int32_t)(w->failures < 30 ? w->failures : 30));
         return false;
     case PW_D_ISOLATE: /* some message's fault: halves, until it stands alone */
     case PW_D_REJECT:
         pw_tx_rollback(&w->tx);
-        if (ba->n > 1) {
-            pw_bb_add(&w->bb->batch_splits, 1);
-            *ret_n = ba->n / 2;
-            return true;
-        }
-        if (ba->n == 0)
-            break;
-        if (err->verdict == PAWL_RETRY || err->verdict == PAWL_FATAL || !w->pipe->dlq_topic) {
-            ba->items[0]->code   = err->verdict ? "sql.rows" : "sql.value";
-            ba->items[0]->detail = pw_arena_strdup(ba->ar, err->text);
-            return stopped_at_front(w, ba,
-                                    err->verdict == PAWL_RETRY ? STOP_RETRY :
-                                    err->verdict == PAWL_FATAL ? STOP_FATAL :
-                                                                 STOP_NO_DLQ);
-        }
-        at = at_item(ba->items[0]);
-        pw_log(PW_LOG_WARN, "event.isolated", &at, "%s", err->text);
-        {
-            char code[24];
-
-            (void)snprintf(code, sizeof(code), "sql.%s", err->verdict ? "rows" : err->sqlstate[0] ? err->sqlstate : "value");
-            force_reject(ba, ba->items[0], code, err->text);
-        }
-        return true;
+        if (ba->n > 1)
+            return halve(w, ba, ret_n);
+        if (ba->n == 1)
+            return isolated(w, ba, err);
+        break;
     case PW_D_FENCED: /* someone else owns it now: step aside */
         pw_tx_rollback(&w->tx);
         step_aside(w, ba, err);
         return false;
-    case PW_D_NONE:
-    case PW_D_FATAL: break;
+    case PW_D_FATAL: /* the others commit first, and the log names the one */
+        if (ba->n > 1 && err->sqlstate[0] && pw_conn_alive(&w->conn)) {
+            pw_tx_rollback(&w->tx);
+            return halve(w, ba, ret_n);
+        }
+        break;
+    case PW_D_NONE: break;
     }
     pw_tx_rollback(&w->tx);
     pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", err);
@@ -529,9 +590,7 @@ void pw_worker_process(struct pw_worker *w)
 
     w->in_batch = true;
     (void)pw_batch_cut(&w->batch, w->parts, w->parts_n, &limits, &w->cursor, w->inst);
-    if (struck)
-        reject_crashers(w, &w->batch);
-    if (w->batch.ranges_n)
+    if (w->batch.ranges_n && (!struck || reject_crashers(w, &w->batch)))
         run_pieces(w, &w->batch);
     w->in_batch = false;
 }

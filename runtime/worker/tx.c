@@ -761,7 +761,11 @@ static int read_commit(struct pw_tx *tx, struct pw_err *err)
     PQclear(res);
     if (!committed)
         return pw_err_set(err, PW_D_RETRY, "COMMIT was answered by ROLLBACK: the transaction had failed");
-    return pw_conn_synced(tx->co, err);
+    if (pw_conn_synced(tx->co, err) == 0)
+        return 0;
+    pw_conn_close(tx->co); /* the session ended behind the tag, as a fast shutdown does: in doubt, until the row is read */
+    err->disp = PW_D_RETRY;
+    return -1;
 }
 
 /* Must some count of rows be known before COMMIT may be sent? */

@@ -143,14 +143,15 @@ void pw_waves_add(struct pw_waves *wv, struct pw_item *it)
 
         w->level = level;
         if (se->unsent) {
-            bool     appends  = st->entity_column < 0; /* rows of one execution keep their order */
-            bool     replaces = (st->flags & PAWL_STMT_LAST_WINS) != 0 && !whole;
-            bool     follows  = w->stmt > se->stmt || (w->stmt == se->stmt && (appends || replaces));
-            uint32_t least    = follows ? se->level : se->level + 1;
+            bool appends  = st->entity_column < 0; /* rows of one execution keep their order */
+            bool replaces = (st->flags & PAWL_STMT_LAST_WINS) != 0 && !whole && w->stmt == se->stmt &&
+                            pw_value_compare(&w->args[st->entity_column], &se->last->args[st->entity_column]) == 0;
+            bool     follows = w->stmt > se->stmt || (w->stmt == se->stmt && (appends || replaces));
+            uint32_t least   = follows ? se->level : se->level + 1;
 
             if (least > w->level)
                 w->level = least;
-            if (replaces && w->stmt == se->stmt && w->level == se->level)
+            if (replaces && w->level == se->level)
                 se->last->superseded = true;
         }
         se->unsent        = true;

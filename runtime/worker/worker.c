@@ -325,7 +325,7 @@ static void loop(struct pw_worker *w)
 
         if (!pw_conn_alive(&w->conn))
             until = earliest(until, w->connect_at_us);
-        for (size_t i = 0; i < w->parts_n; i++)
+        for (size_t i = 0; pw_conn_alive(&w->conn) && i < w->parts_n; i++)
             if (w->parts[i].state == PW_PART_WANTED)
                 until = earliest(until, w->claim_at_us > now ? w->claim_at_us : now);
         (void)pw_worker_turn(w, -1, 0, due ? now : until);

@@ -136,6 +136,23 @@ Test(flow, a_write_that_misses_its_row_rejects_only_its_message)
     one_bad_row("mustexist", 0, "%");
 }
 
+Test(flow, a_plan_that_decides_on_rows_sees_what_earlier_messages_of_its_batch_wrote)
+{
+    struct cluster *k = cluster_up(.partitions = 1, .batch = 500, .keys = 40);
+
+    for (int i = 0; i < 40; i++) {
+        event_queue(k, i, "ok", 0);
+        event_queue(k, i, "known", 0);
+    }
+    events_flush(k);
+    (void)worker_start(k, "a");
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(dead_count(k), 0);
+    cr_assert_eq(ledger_count(k), 80);
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
 Test(flow, many_bad_messages_in_one_batch_leave_all_the_others_applied)
 {
     struct cluster *k = cluster_up(.partitions = 2, .batch = 500, .keys = 40);

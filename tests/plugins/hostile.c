@@ -38,8 +38,11 @@ pawl_rc hostile_plan(pawl_ctx *c, const pawl_msg *m, const struct order *o)
 
         return c->host->emit(c, &out);
     }
-    if (is(o, "plan_asks_rows")) /* nothing has been fetched yet */
-        return (void)c->host->rows(c, FIND_STATE), PAWL_OK;
+    if (is(o, "plan_asks_rows")) { /* nothing has been fetched yet */
+        pawl_value v;
+
+        return (void)c->host->cell(c, FIND_STATE, 0, 0, &v), PAWL_OK;
+    }
     if (is(o, "bad_slot"))
         return c->host->read(c, FIND_STATE, &key, 1, PAWL_SLOTS);
     if (is(o, "slot_twice")) {

@@ -13,8 +13,9 @@
 
 static const pawl_column key_column[]      = { PAWL_COL("key", TEXT) };
 static const pawl_column state_columns[]   = { PAWL_COL("key", TEXT), PAWL_COL("seq", I64), PAWL_COL("count", I64) };
-static const pawl_column ledger_columns[]  = { PAWL_COL("topic", TEXT),  PAWL_COL("partition", I64), PAWL_COL("source_offset", I64),
-                                               PAWL_COL("key", TEXT),    PAWL_COL("seq", I64),       PAWL_COL("count", I64),
+static const pawl_column ledger_columns[]  = { PAWL_COL("topic", TEXT),        PAWL_COL("partition", I64),
+                                               PAWL_COL("source_offset", I64), PAWL_COL("key", TEXT),
+                                               PAWL_COL("seq", I64),           PAWL_COL("count", I64),
                                                PAWL_COL("body", TEXT) };
 static const pawl_column provoke_columns[] = { PAWL_COL("kind", TEXT), PAWL_COL("arg", I64) };
 
@@ -24,11 +25,11 @@ static const pawl_stmt statements[] = {
     [SAVE_STATE] = PAWL_UPSERT("save_state", "test.state", 0, state_columns,
                                "INSERT INTO test.state (key, seq, count) SELECT key, seq, count FROM rows "
                                "ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, count = excluded.count"),
-    [APPEND] = PAWL_WRITE("append", "test.ledger", -1, ledger_columns,
-                          "INSERT INTO test.ledger (topic, partition, source_offset, key, seq, count, body) "
-                          "SELECT topic, partition, source_offset, key, seq, count, body FROM rows ORDER BY i"),
-    [PROVOKE] = PAWL_WRITE("provoke", "test.provoked", -1, provoke_columns,
-                           "INSERT INTO test.provoked (kind, arg) SELECT kind, test.provoke(kind, arg) FROM rows"),
+    [APPEND]     = PAWL_WRITE("append", "test.ledger", -1, ledger_columns,
+                              "INSERT INTO test.ledger (topic, partition, source_offset, key, seq, count, body) "
+                                  "SELECT topic, partition, source_offset, key, seq, count, body FROM rows ORDER BY i"),
+    [PROVOKE]    = PAWL_WRITE("provoke", "test.provoked", -1, provoke_columns,
+                              "INSERT INTO test.provoked (kind, arg) SELECT kind, test.provoke(kind, arg) FROM rows"),
     /* touches a row that must be there: expect_rows turns its absence into a rejection */
     [BY_KEY] = PAWL_WRITE_ONE("by_key", "test.by_key", 0, key_column,
                               "UPDATE test.by_key b SET hits = hits + 1 FROM rows WHERE rows.key = b.key"),
@@ -73,10 +74,10 @@ static bool provokes(const struct order *o)
 
 static pawl_rc ledger_plan(void *self, pawl_ctx *c, const pawl_msg *m)
 {
-    (void)self;
-#ifdef LEDGER_HOSTILE
     struct order o;
 
+    (void)self;
+#ifdef LEDGER_HOSTILE
     if (order_read(m, &o)) {
         pawl_rc rc = hostile_plan(c, m, &o);
 
@@ -84,6 +85,11 @@ static pawl_rc ledger_plan(void *self, pawl_ctx *c, const pawl_msg *m)
             return rc;
     }
 #endif
+    if (order_read(m, &o) && is(&o, "known")) { /* plans in two steps, and refuses a key that it does not find */
+        if (pawl_rows(c, FIND_STATE) < 0)
+            return pawl_read(c, FIND_STATE, pawl_text(m->key)) == PAWL_OK ? PAWL_MORE : PAWL_FATAL;
+        return pawl_rows(c, FIND_STATE) > 0 ? PAWL_OK : pawl_reject(c, "test.unknown", "key is not known");
+    }
     return pawl_read(c, FIND_STATE, pawl_text(m->key));
 }
 
@@ -104,8 +110,8 @@ static pawl_rc apply(pawl_ctx *c, const pawl_msg *m, const struct order *o)
     if (pawl_rows(c, FIND_STATE) > 0)
         count += pawl_cell(c, FIND_STATE, 0, 1).i;
     if (pawl_write(c, SAVE_STATE, pawl_text(m->key), pawl_i64(o->seq), pawl_i64(count)) != PAWL_OK ||
-        pawl_write(c, APPEND, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(m->key), pawl_i64(o->seq),
-                   pawl_i64(count), pawl_text(m->value)) != PAWL_OK)
+        pawl_write(c, APPEND, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(m->key),
+                   pawl_i64(o->seq), pawl_i64(count), pawl_text(m->value)) != PAWL_OK)
         return PAWL_FATAL;
     if (provokes(o)) {
         pawl_bytes kind = pawl_cstr(o->command);

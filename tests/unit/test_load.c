@@ -440,6 +440,16 @@ Test(descriptor, another_abi_is_refused)
     refused("the descriptor needs plugin ABI 1.1");
 }
 
+Test(descriptor, rows_are_told_apart_by_the_bytes_of_their_key)
+{
+    describe();
+    columns[0].type             = PAWL_V_NUMERIC;
+    statements[0].entity_column = 0;
+    refused("one value has several forms");
+    columns[0].type = PAWL_V_UUID;
+    accepted();
+}
+
 Test(descriptor, unknown_flags_mean_something_we_would_miss)
 {
     describe();

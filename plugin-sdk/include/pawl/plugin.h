@@ -101,7 +101,11 @@ typedef struct {
  *
  * `entity` names what a statement touches, by any name that the plugin's statements agree on; with `entity_column`
  * (index into columns) it names one row of it. A read that meets an earlier write of the same batch to the same
- * entity and key sees that write: the runtime then runs the rest of that key in a later wave of the same transaction. */
+ * entity and key sees that write: the runtime then runs the rest of that key in a later wave of the same transaction.
+ * That holds for one worker. If messages of several partitions or pipelines write one row, let PostgreSQL compute the new
+ * value (SET n = t.n + rows.n), or make the write depend on what was read (WHERE t.version = rows.version, expect_rows 1,
+ * on_mismatch PAWL_RETRY): two workers that read the same old value would otherwise overwrite each other. Key messages by
+ * what they change, and the question does not arise. */
 #define PAWL_STMT_READ  1u
 #define PAWL_STMT_WRITE 2u
 /* Writes with an entity column: of several rows with one key in a wave, send only the last (for an upsert that
@@ -114,7 +118,8 @@ typedef struct {
     pawl_str entity;                   /* required */
     uint32_t kind;                     /* PAWL_STMT_READ or PAWL_STMT_WRITE */
     int32_t entity_column;             /* column holding the key, -1: the whole entity */
-    int32_t expect_rows;               /* writes: rows affected per row sent, exactly; -1: any. Costs the batch a round trip */
+    int32_t expect_rows;               /* writes: rows that each row sent affects, -1: any; checked on the sum of an execution.
+                                        * Costs the batch a round trip */
     pawl_rc on_mismatch;               /* verdict of the one message that missed it: RETRY, REJECT or FATAL */
     uint32_t flags, reserved;          /* PAWL_STMT_LAST_WINS */
 } pawl_stmt;
@@ -156,13 +161,13 @@ struct pawl_host {
     int64_t (*config_len)(const pawl_host *, const char *path);    /* elements of a list or members of a group; -1: absent */
     /* [worker, plan and handle] */
     void *(*alloc)(pawl_ctx *, size_t n);     /* 16-aligned, zeroed, batch; never NULL, never freed by you */
-    int64_t (*now_us)(pawl_ctx *);            /* one clock per batch, microseconds since 1970; the same on a re-run of the batch */
+    int64_t (*now_us)(pawl_ctx *);            /* microseconds since 1970, one value per batch; a message that is run again may see another */
     void (*stable_id)(pawl_ctx *, uint32_t k, uint8_t out[16]);    /* same message and k: same id, always */
     pawl_rc (*fail)(pawl_ctx *, pawl_rc rc, pawl_str code, pawl_str detail); /* says why; returns rc */
     /* [worker, plan] queue a read into a slot below PAWL_SLOTS, each slot once; the reads of a batch travel together */
     pawl_rc (*read)(pawl_ctx *, uint32_t stmt, const pawl_value *args, size_t n, uint32_t slot);
-    /* [worker, plan after PAWL_MORE, handle] results, batch. rows: -1 if nothing was read into the slot.
-     * cell: column 0 is the first after `i`. */
+    /* [worker, plan and handle] results, batch. rows: -1 if nothing has been fetched into the slot, as in the first plan().
+     * [worker, plan after PAWL_MORE, handle] cell: column 0 is the first after `i`. */
     int64_t (*rows)(pawl_ctx *, uint32_t slot);
     pawl_rc (*cell)(pawl_ctx *, uint32_t slot, int64_t row, uint32_t col, pawl_value *out);
     /* [worker, handle] effects: copied now, run by the runtime in its transaction, dropped unless PAWL_OK */
