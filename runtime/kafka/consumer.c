@@ -217,6 +217,18 @@ void pw_consumer_unassign(struct pw_consumer *co)
     (void)rd_kafka_assign(co->rk, NULL); /* a failure means that nothing was assigned */
 }
 
+int pw_consumer_rejoin(struct pw_consumer *co, struct pw_err *err)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+    rd_kafka_resp_err_t              rc   = rd_kafka_subscription(co->rk, &list);
+
+    if (!rc)
+        rc = rd_kafka_subscribe(co->rk, list); /* the same again; no LeaveGroup is sent */
+    if (list)
+        rd_kafka_topic_partition_list_destroy(list);
+    return rc ? pw_err_set(err, pw_kafka_disp(rc), "subscribe again: %s", rd_kafka_err2str(rc)) : 0;
+}
+
 rd_kafka_queue_t *pw_consumer_queue(struct pw_consumer *co, const char *topic, int32_t partition)
 {
     rd_kafka_queue_t   *q = rd_kafka_queue_get_partition(co->rk, topic, partition);

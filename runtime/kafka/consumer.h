@@ -48,6 +48,8 @@ void pw_consumer_drain_fd(struct pw_consumer *co);
 /* Reads exactly these partitions from exactly these offsets; replaces what was assigned. */
 int  pw_consumer_assign(struct pw_consumer *co, const rd_kafka_topic_partition_list_t *list, struct pw_err *err) PW_MUST_CHECK;
 void pw_consumer_unassign(struct pw_consumer *co); /* answers a revocation */
+/* Joins the group anew under the same id: the leader's join makes the group assign all partitions there are now. */
+int pw_consumer_rejoin(struct pw_consumer *co, struct pw_err *err) PW_MUST_CHECK;
 
 /* The partition's own queue; before it is assigned. Destroy it with rd_kafka_queue_destroy. */
 rd_kafka_queue_t *pw_consumer_queue(struct pw_consumer *co, const char *topic, int32_t partition);

@@ -21,6 +21,14 @@ struct pw_gate {
     char               text[480];  /* why it is closed */
 };
 
+/* Whether the group has claimed all partitions there are. */
+struct pw_cover {
+    bool     done;
+    unsigned missing;    /* looks in a row that found one unclaimed */
+    int64_t  look_at_us; /* 0: not begun */
+    int64_t  wait_us;    /* after the last request for a rebalance */
+};
+
 struct pw_worker {
     const struct pw_worker_args *args;
     const struct pw_pipeline    *pipe;
@@ -54,7 +62,8 @@ struct pw_worker {
     int64_t  linger_until_us; /* 0: no batch is being waited for */
     int64_t  ends_at_us;      /* when the ends of the logs are looked up again */
 
-    struct pw_gate gate;
+    struct pw_gate  gate;
+    struct pw_cover cover;
 };
 
 /* worker.c */
@@ -80,6 +89,10 @@ void pw_worker_publish(struct pw_worker *w);                                    
 int  pw_worker_gate_prepare(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK; /* once per connection; reads the state */
 void pw_worker_gate(struct pw_worker *w); /* between batches, when it is time: what have operators decided? */
 bool pw_worker_gate_open(const struct pw_worker *w);
+
+/* cover.c */
+int  pw_worker_cover_prepare(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK; /* once per connection */
+void pw_worker_cover(struct pw_worker *w); /* after the start, between batches: are all partitions claimed? */
 
 /* process.c */
 /* Deletes published rows of the outbox, outside of a batch. */

@@ -121,7 +121,7 @@ void pw_worker_connect(struct pw_worker *w)
         return;
     pw_arena_reset(w->scratch);
     if (pw_conn_open(&w->conn, &w->conn_settings, &err) == 0 && pw_tx_prepare(&w->tx, w->scratch, &err) == 0 &&
-        pw_worker_gate_prepare(w, &err) == 0) {
+        pw_worker_gate_prepare(w, &err) == 0 && pw_worker_cover_prepare(w, &err) == 0) {
         pw_bb_add(&w->bb->pg_connects, 1);
         pw_log(PW_LOG_INFO, "postgres.connected", PW_LOG_AT_NONE, "server version %d", PQserverVersion(w->conn.pg) / 10000);
         w->backoff_us = 0;
@@ -339,6 +339,7 @@ static void loop(struct pw_worker *w)
         pw_worker_claim(w);
         pw_worker_open_parts(w);
         pw_worker_gate(w);
+        pw_worker_cover(w);
         show_state(w);
         if (pw_conn_alive(&w->conn) && batch_due(w, pw_clock_us(), &until)) {
             w->linger_until_us = 0;
