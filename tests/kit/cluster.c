@@ -63,6 +63,10 @@ static void defaults(struct cluster_opts *o)
         o->session_ms = 6000;
     if (!o->plugin)
         o->plugin = "ledger";
+    if (!o->start)
+        o->start = "earliest";
+    if (!o->metadata_ms)
+        o->metadata_ms = 30000;
     if (o->keys > CLUSTER_KEYS || o->keys < o->partitions)
         FAIL("keys: from one a partition to %d", CLUSTER_KEYS);
 }
@@ -168,11 +172,12 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
                  "  fetch.wait.max.ms: %d\n"
                  "  heartbeat.interval.ms: 500\n"
                  "  reconnect.backoff.max.ms: 500\n"
+                 "  topic.metadata.refresh.interval.ms: %d\n"
                  "postgres:\n"
                  "  dsn: \"%s\"\n"
                  "pipelines:\n"
                  "  main:\n"
-                 "    source: { topics: [%s], group: %s }\n"
+                 "    source: { topics: [%s], group: %s, start: %s }\n"
                  "    plugin: { path: %s.so }\n"
                  "    workers: %d\n"
                  "    batch: { max_messages: %d }\n"
@@ -180,7 +185,7 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
                  "    handler_timeout: %dms\n"
                  "    crash_limit: %d\n"
                  "%s%s%s",
-                 instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, dsn, k->topic, k->group, k->o.plugin, slots, k->o.batch,
+                 instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn, k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch,
                  k->o.retry_attempts, k->o.handler_timeout_ms, k->o.crash_limit,
                  k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ", k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic,
                  k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
@@ -299,6 +304,27 @@ bool worker_says(const struct worker *w, const char *text)
 int worker_says_n(const struct worker *w, const char *text)
 {
     return proc_says_n(&w->proc, text);
+}
+
+int pawl_run(char **ret_out, ...)
+{
+    char   *argv[24] = { (char *)kit_pawl() };
+    char   *out      = NULL;
+    size_t  n        = 1;
+    va_list ap;
+    int     rc;
+
+    va_start(ap, ret_out);
+    while ((argv[n] = va_arg(ap, char *)))
+        if (++n == sizeof(argv) / sizeof(argv[0]))
+            FAIL("too many arguments");
+    va_end(ap);
+    rc = proc_run(argv, 30000, &out);
+    if (ret_out)
+        *ret_out = out;
+    else
+        free(out);
+    return rc;
 }
 
 char *worker_status(const struct worker *w)

@@ -37,6 +37,8 @@ struct cluster_opts {
     const char *plugin;             /* default "ledger" */
     const char *dlq;                /* default "yes"; "no": no dead-letter topic */
     bool        proxy;              /* workers reach PostgreSQL through k->proxy */
+    const char *start;              /* source.start, default "earliest" */
+    int         metadata_ms;        /* topic.metadata.refresh.interval.ms, default 30000 */
 };
 
 struct cluster {
@@ -86,6 +88,8 @@ void worker_kill(struct worker *w, int slot); /* SIGKILL of one worker process *
 bool worker_stop(struct worker *w, int timeout_ms);
 bool worker_says(const struct worker *w, const char *text); /* anywhere in its log */
 int  worker_says_n(const struct worker *w, const char *text);
+/* `pawl ARGS`, run to its end; its exit code. *ret_out, if not NULL, is what it printed, malloc'ed. The last argument is NULL. */
+int pawl_run(char **ret_out, ...) __attribute__((sentinel));
 /* `pawl status --json`, malloc'ed. */
 char *worker_status(const struct worker *w);
 

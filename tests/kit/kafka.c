@@ -134,6 +134,23 @@ void kafka_topic_create(const char *topic, int partitions, int replicas)
     wait_until(leaders(topic) == partitions);
 }
 
+void kafka_partitions_add(const char *topic, int partitions)
+{
+    char                      why[200];
+    rd_kafka_NewPartitions_t *np    = rd_kafka_NewPartitions_new(topic, (size_t)partitions, why, sizeof(why));
+    rd_kafka_queue_t         *queue = rd_kafka_queue_new(admin());
+    rd_kafka_event_t         *ev;
+
+    if (!np)
+        FAIL("partitions of %s: %s", topic, why);
+    rd_kafka_CreatePartitions(admin(), &np, 1, NULL, queue);
+    ev = admin_answer(queue, "create partitions");
+    rd_kafka_event_destroy(ev);
+    rd_kafka_NewPartitions_destroy(np);
+    rd_kafka_queue_destroy(queue);
+    wait_until(leaders(topic) == partitions);
+}
+
 void kafka_topic_delete(const char *topic)
 {
     rd_kafka_DeleteTopic_t *dt    = rd_kafka_DeleteTopic_new(topic);

@@ -10,6 +10,8 @@ const char *kafka_bootstrap(void); /* of the brokers that kit_main started */
 
 /* Creates the topic and waits until every partition has a leader. */
 void kafka_topic_create(const char *topic, int partitions, int replicas);
+/* Gives it more partitions, so many in all, and waits for their leaders. */
+void kafka_partitions_add(const char *topic, int partitions);
 /* Deletes it and waits until it is gone. */
 void kafka_topic_delete(const char *topic);
 /* Deletes the partition's records below that offset and waits for the low watermark. */
