@@ -20,7 +20,7 @@ Test(rebalance, members_that_come_and_go_lose_and_double_nothing)
         wait_until(ledger_count(k) > before + 200);
         cr_assert(worker_stop(b, 15000)); /* its partitions wait for the session to end */
     }
-    load_stop(load);
+    (void)load_stop(load);
     wait_until(oracle_all_accounted(k));
     cr_assert_gt(worker_says_n(a, "group.revoked"), 2, "nothing was taken away: nothing was shown");
     cr_assert_eq(dead_count(k), 0);

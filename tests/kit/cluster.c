@@ -4,12 +4,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -100,6 +102,19 @@ static void sql_connect(struct cluster *k)
         FAIL("the test's own connection: %s", PQerrorMessage(k->sql));
 }
 
+/* Several tests at a time, or one that wants to be alone. The lock goes with the process. */
+static int enter(bool alone)
+{
+    char path[300];
+    int  fd;
+
+    (void)snprintf(path, sizeof(path), "%s/tests", kit_dir());
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0 || flock(fd, alone ? LOCK_EX : LOCK_SH) < 0)
+        FAIL("%s: %s", path, strerror(errno));
+    return fd;
+}
+
 struct cluster *cluster_up_with(struct cluster_opts o)
 {
     static int      made;
@@ -108,7 +123,8 @@ struct cluster *cluster_up_with(struct cluster_opts o)
     if (!k)
         abort();
     defaults(&o);
-    k->o = o;
+    k->o    = o;
+    k->lock = enter(o.alone);
     (void)snprintf(k->dir, sizeof(k->dir), "%s/t%d-%d", kit_dir(), (int)getpid(), made);
     (void)snprintf(k->topic, sizeof(k->topic), "events-%d-%d", (int)getpid(), made);
     (void)snprintf(k->group, sizeof(k->group), "group-%d-%d", (int)getpid(), made);
@@ -144,6 +160,7 @@ void cluster_down(struct cluster *k)
         PQfinish(k->sql);
     proxy_stop(k->proxy);
     kit_postgres_free(k->pg);
+    (void)close(k->lock);
     current = NULL;
     free(k);
 }

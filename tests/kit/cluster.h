@@ -36,6 +36,7 @@ struct cluster_opts {
     int         session_ms;         /* default 6000, the least a broker takes */
     const char *plugin;             /* default "ledger" */
     const char *dlq;                /* default "yes"; "no": no dead-letter topic */
+    bool        alone;              /* it harms what other tests use, so none runs beside it */
     bool        proxy;              /* workers reach PostgreSQL through k->proxy */
     const char *start;              /* source.start, default "earliest" */
     int         metadata_ms;        /* topic.metadata.refresh.interval.ms, default 30000 */
@@ -52,6 +53,7 @@ struct cluster {
     int                 next_key;
     struct worker      *workers[CLUSTER_WORKERS];
     int                 workers_n;
+    int                 lock; /* shared by the tests of a run, or held alone */
 };
 
 /* One `pawl run` with its supervisor. */

@@ -179,8 +179,10 @@ void kafka_watermarks(const char *topic, int partition, int64_t *ret_low, int64_
         rc = rd_kafka_query_watermark_offsets(admin(), topic, partition, ret_low, ret_high, 5000);
         if (rc && kit_now_ms() > end)
             FAIL("watermarks of %s[%d]: %s", topic, partition, rd_kafka_err2str(rc));
-        if (rc)
+        if (rc) {
+            (void)leaders(topic); /* who leads is asked anew */
             kit_nap(50);
+        }
     } while (rc);
 }
 
@@ -350,6 +352,14 @@ void kafka_produce_transaction(const char *topic, int partition, const char *key
     else
         tx_ok(rd_kafka_abort_transaction(rk, 30000), "abort transaction");
     rd_kafka_destroy(rk);
+}
+
+void kafka_settle(struct kafka_producer *pr, int timeout_ms)
+{
+    rd_kafka_resp_err_t rc = rd_kafka_flush(pr->rk, timeout_ms);
+
+    if (rc)
+        FAIL("%ld of %ld records have no answer: %s", pr->sent - pr->acked - pr->refused, pr->sent, rd_kafka_err2str(rc));
 }
 
 long kafka_acked(const struct kafka_producer *pr)

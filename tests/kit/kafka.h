@@ -37,6 +37,8 @@ void kafka_produce(struct kafka_producer *pr, const char *topic, int partition, 
 void kafka_produce_transaction(const char *topic, int partition, const char *key, const void *value, int records, bool commit);
 /* Waits for all answers; the test fails if one is refused. */
 void kafka_flush(struct kafka_producer *pr, int timeout_ms);
+/* Waits for all answers and takes refusals as they are: what was refused may be in the log or not. */
+void kafka_settle(struct kafka_producer *pr, int timeout_ms);
 long kafka_acked(const struct kafka_producer *pr);
 
 /* One record as an independent reader sees it: no group, from the log's start to its end at the time of the call. */

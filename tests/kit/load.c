@@ -44,12 +44,12 @@ struct load *load_start(struct cluster *k, int events_per_second)
 
 long load_stop(struct load *l)
 {
-    long sent;
+    long acked;
 
     l->stop = 1;
     (void)pthread_join(l->thread, NULL);
-    events_flush(l->k);
-    sent = l->sent;
+    kafka_settle(l->k->producer, 120000);
+    acked = kafka_acked(l->k->producer);
     free(l);
-    return sent;
+    return acked;
 }

@@ -6,7 +6,7 @@
 
 struct load;
 struct load *load_start(struct cluster *k, int events_per_second);
-/* Waits until all is acknowledged; returns how many were sent. */
+/* Waits for the brokers' answers; returns how many they have acknowledged: so many must be in the topic at least. */
 long load_stop(struct load *l);
 
 #endif
