@@ -23,6 +23,7 @@ enum source {
     RESTARTS,
     WORKER_START,
     WORKER_RSS,
+    GAUGE, /* as COUNTER, but it goes with its worker */
     NEXT, /* of a partition */
     LAG,
     HALTED,
@@ -70,6 +71,17 @@ static const struct metric table[] = {
       "Extra trips to PostgreSQL inside a batch, for events that read what an earlier one wrote.", COUNTER, OF_PAGE(waves),
       NULL },
     { "pawl_outputs_total", "counter", "records", W, "Records put into the outbox.", COUNTER, OF_PAGE(outputs), NULL },
+    { "pawl_published_total", "counter", "records", W, "Rows of the outbox, outputs and dead letters, that Kafka has committed.",
+      COUNTER, OF_PAGE(published), NULL },
+    { "pawl_publish_transactions_total", "counter", "", W, "Kafka transactions that carried them.", COUNTER,
+      OF_PAGE(publish_transactions), NULL },
+    { "pawl_publish_failures_total", "counter", "", W,
+      "Attempts to publish that failed; each is repeated with a new producer, nothing is lost by one.", COUNTER,
+      OF_PAGE(publish_failures), NULL },
+    { "pawl_outbox_waiting", "gauge", "records", W,
+      "Rows of the outbox that are committed in PostgreSQL and not yet published, of the partitions the worker owns. Beyond 50000 it begins "
+      "no batch. Absent while the worker is down.",
+      GAUGE, OF_PAGE(outbox_waiting), NULL },
     { "pawl_fenced_total", "counter", "", W, "Times another worker had taken a partition over.", COUNTER, OF_PAGE(fenced),
       NULL },
     { "pawl_in_doubt_total", "counter", "", W, "Connections lost at COMMIT; the offset row decided what had happened.", COUNTER,
@@ -240,7 +252,7 @@ static void of_worker(struct pw_buf *out, const struct metric *m, const struct p
         state(out, m, pg);
     } else if (m->source == RESTARTS) {
         restarts(out, m, pg, w);
-    } else if (m->source == COUNTER) {
+    } else if (m->source == COUNTER || (m->source == GAUGE && pg->pid > 0)) {
         open_worker(out, m->name, "", pg);
         close_u(out, page_counter(pg->bb, m->offset));
     } else if (m->source == WORKER_START && w->started_us > 0) {
@@ -311,7 +323,7 @@ void pw_metrics_render(struct pw_buf *out, const struct pw_metrics *mx)
         else if (m->source <= HALTS)
             for (size_t k = 0; k < mx->pipelines_n; k++)
                 of_pipeline(out, m, &mx->pipelines[k]);
-        else if (m->source <= WORKER_RSS)
+        else if (m->source <= GAUGE)
             for (size_t k = 0; k < mx->workers_n; k++)
                 of_worker(out, m, &mx->pages[k], &mx->workers[k]);
         else

@@ -24,7 +24,8 @@ static const struct {
     C(events_ok),      C(events_skipped), C(events_rejected), C(events_isolated), C(events_crashed),
     C(events_retried), C(outputs),        C(batches),         C(batch_failures),  C(batch_splits),
     C(fenced),         C(in_doubt),       C(waves),           C(stale_messages),  C(offset_jumps),
-    C(rebalances),     C(pg_connects),    C(kafka_errors),    C(log_dropped),
+    C(rebalances),     C(pg_connects),    C(kafka_errors),    C(log_dropped),     C(published),
+    C(publish_transactions),              C(publish_failures),
 #undef C
 };
 
@@ -43,6 +44,21 @@ static uint64_t counter_sum(const struct pw_pipe *pi, size_t i)
 
     for (size_t k = 0; k < pi->slots_n; k++)
         sum += counter(&pi->slots[k], i);
+    return sum;
+}
+
+/* Outputs and dead letters that are committed and not published, as the worker last said. One that is gone owns none. */
+static uint64_t waiting(const struct pw_slot *sl)
+{
+    return sl->pid > 0 ? atomic_load_explicit(&sl->bb->outbox_waiting, memory_order_relaxed) : 0;
+}
+
+static uint64_t waiting_sum(const struct pw_pipe *pi)
+{
+    uint64_t sum = 0;
+
+    for (size_t k = 0; k < pi->slots_n; k++)
+        sum += waiting(&pi->slots[k]);
     return sum;
 }
 
@@ -273,7 +289,7 @@ static void text_counters(const struct pw_pipe *pi, struct pw_buf *out)
     for (size_t i = 0; i < COUNTERS_N; i++)
         if (counter_sum(pi, i) || i == 0)
             pw_buf_printf(out, "%s%s %" PRIu64, i ? ", " : "", counters[i].name, counter_sum(pi, i));
-    pw_buf_puts(out, "\n");
+    pw_buf_printf(out, ", outbox_waiting %" PRIu64 "\n", waiting_sum(pi));
 }
 
 static void text_pipeline(const struct pw_pipe *pi, const struct pw_partition_row *rows, size_t n, struct pw_buf *out)
@@ -346,6 +362,11 @@ static void json_known(struct pw_buf *out, const char *key, int64_t value) /* nu
         pw_buf_puts(out, "null");
     else
         pw_buf_printf(out, "%" PRId64, value);
+}
+
+static int64_t json_count(uint64_t n) /* a page may hold any number */
+{
+    return n > INT64_MAX ? INT64_MAX : (int64_t)n;
 }
 
 static void json_time(struct pw_buf *out, const char *key, int64_t wall_us)
@@ -428,6 +449,7 @@ static void json_worker(const struct pw_slot *sl, struct pw_buf *out)
     for (int r = 0; r < PW_RESTART_N; r++)
         json_int(out, pw_restart_name((enum pw_restart)r), (int64_t)sl->restarts[r]);
     pw_buf_puts(out, "}");
+    json_known(out, "outbox_waiting", sl->pid > 0 ? json_count(waiting(sl)) : -1);
     json_in_hand(sl, out);
     json_crash(&sl->crash, out);
     json_key(out, "counters");
@@ -490,6 +512,7 @@ static void json_pipeline(const struct pw_pipe *pi, const struct pw_partition_ro
     pw_buf_puts(out, "]");
     json_plugin(pi, out);
     json_int(out, "halts", (int64_t)pi->halts);
+    json_int(out, "outbox_waiting", json_count(waiting_sum(pi)));
     json_key(out, "workers");
     pw_buf_puts(out, "[");
     for (size_t i = 0; i < pi->slots_n; i++)

@@ -510,4 +510,5 @@ void pw_worker_publish(struct pw_worker *w)
     }
     if (now >= w->ends_at_us)
         w->ends_at_us = now + ENDS_EVERY_US;
+    atomic_store_explicit(&w->bb->outbox_waiting, (uint64_t)pw_publisher_waiting(w->publisher), memory_order_relaxed);
 }

@@ -62,6 +62,8 @@ static int work(void)
     pw_bb_partition_write(bb, 0, &v, 0);
     pw_bb_add(&bb->batches, 1);
     pw_bb_add(&bb->events_ok, 7);
+    pw_bb_add(&bb->published, 3);
+    atomic_store(&bb->outbox_waiting, 4);
     state(PW_BB_RUNNING);
     for (;;) {
         struct pollfd p = { .fd = control, .events = POLLIN };

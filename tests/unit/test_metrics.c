@@ -104,6 +104,10 @@ Test(metrics, workers_pipelines_and_partitions_have_their_numbers)
     pw_bb_add(&bb->events_ok, 5);
     pw_bb_add(&bb->events_crashed, 1);
     pw_bb_add(&bb->in_doubt, 9);
+    pw_bb_add(&bb->published, 30);
+    pw_bb_add(&bb->publish_transactions, 4);
+    pw_bb_add(&bb->publish_failures, 2);
+    atomic_store(&bb->outbox_waiting, 6);
     atomic_store(&bb->state, PW_BB_RUNNING);
     partition(bb, 0, 3, 10, 15, PW_BB_P_RUNNING);
     out = render(&pg, &w, 1);
@@ -111,6 +115,10 @@ Test(metrics, workers_pipelines_and_partitions_have_their_numbers)
     cr_expect(has_line(&out, "pawl_events_total{pipeline=\"uw\",worker=\"2\",verdict=\"crashed\"} 1"));
     cr_expect(has_line(&out, "pawl_events_total{pipeline=\"uw\",worker=\"2\",verdict=\"retry\"} 0"));
     cr_expect(has_line(&out, "pawl_in_doubt_total{pipeline=\"uw\",worker=\"2\"} 9"));
+    cr_expect(has_line(&out, "pawl_published_total{pipeline=\"uw\",worker=\"2\"} 30"));
+    cr_expect(has_line(&out, "pawl_publish_transactions_total{pipeline=\"uw\",worker=\"2\"} 4"));
+    cr_expect(has_line(&out, "pawl_publish_failures_total{pipeline=\"uw\",worker=\"2\"} 2"));
+    cr_expect(has_line(&out, "pawl_outbox_waiting{pipeline=\"uw\",worker=\"2\"} 6"));
     cr_expect(has_line(&out, "pawl_partition_lag{pipeline=\"uw\",topic=\"auto.events\",partition=\"3\"} 5"));
     cr_expect(has_line(&out, "pawl_partition_next_offset{pipeline=\"uw\",topic=\"auto.events\",partition=\"3\"} 10"));
     cr_expect(has_line(&out, "pawl_partition_halted{pipeline=\"uw\",topic=\"auto.events\",partition=\"3\"} 0"));
@@ -135,10 +143,12 @@ Test(metrics, what_is_not_known_is_absent)
     struct pw_buf            out;
 
     atomic_store(&bb->state, PW_BB_RUNNING);
+    atomic_store(&bb->outbox_waiting, 6);
     partition(bb, 0, 3, 10, -1, PW_BB_P_HALTED);
     out = render(&pg, &w, 1);
     cr_expect_eq(count(&out, "pawl_partition_lag{"), 0);
     cr_expect_eq(count(&out, "pawl_worker_resident_memory_bytes{"), 0);
+    cr_expect_eq(count(&out, "pawl_outbox_waiting{"), 0, "a worker that is gone owns no partitions");
     cr_expect_eq(count(&out, "pawl_worker_start_time_seconds{"), 0);
     cr_expect(has_line(&out, "pawl_partition_halted{pipeline=\"uw\",topic=\"auto.events\",partition=\"3\"} 1"));
     cr_expect(has_line(&out, "pawl_worker_state{pipeline=\"uw\",worker=\"0\",state=\"down\"} 1"),
