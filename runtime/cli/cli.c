@@ -54,11 +54,11 @@ int pw_cli_log(const char *who, const char *level, const char *format)
 {
     static const char *const levels[]  = { "debug", "info", "warn", "error" };
     static const char *const formats[] = { "auto", "text", "json" };
-    const char *level_from = level ? "--log-level" : "PAWL_LOG", *format_from = format ? "--log-format" : "PAWL_LOG_FORMAT";
+    const char *level_from = level ? "--log-level" : "PAWL_LOG_LEVEL", *format_from = format ? "--log-format" : "PAWL_LOG_FORMAT";
     int         l, f;
 
     if (!level)
-        level = getenv("PAWL_LOG");
+        level = getenv("PAWL_LOG_LEVEL");
     if (!format)
         format = getenv("PAWL_LOG_FORMAT");
     l = which(level && *level ? level : "info", levels, 4);
@@ -67,7 +67,7 @@ int pw_cli_log(const char *who, const char *level, const char *format)
         return pw_cli_fail(-1, "%s is '%s'; it must be debug, info, warn or error", level_from, level);
     if (f < 0)
         return pw_cli_fail(-1, "%s is '%s'; it must be text or json", format_from, format);
-    if (setenv("PAWL_LOG", levels[l], 1) < 0 || setenv("PAWL_LOG_FORMAT", formats[f], 1) < 0)
+    if (setenv("PAWL_LOG_LEVEL", levels[l], 1) < 0 || setenv("PAWL_LOG_FORMAT", formats[f], 1) < 0)
         return pw_cli_fail(-1, "no memory for the environment");
     pw_log_init(who, (enum pw_log_level)l, (enum pw_log_format)f);
     return 0;

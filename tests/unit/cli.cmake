@@ -1,6 +1,8 @@
 pawl_test(test_commands SOURCES test_commands.c LINK pw_cli_commands)
 target_compile_definitions(test_commands PRIVATE TEST_DOCS_DIR="${CMAKE_SOURCE_DIR}/docs")
 
+pawl_test(test_cli_log SOURCES test_cli_log.c ${CMAKE_SOURCE_DIR}/runtime/cli/cli.c LINK pw_topology pw_observe)
+
 pawl_test(test_gap SOURCES test_gap.c LINK pw_cli_commands)
 
 # The program itself, as people run it.
