@@ -96,7 +96,7 @@ static const struct pw_kafka_prop table[] = {
     { "offset.store.sync.interval.ms", OWNED, "PostgreSQL holds the position; nothing else may store it" },
     { "statistics.interval.ms", OWNED, "the worker measures by itself; see http.listen" },
     { "transaction.timeout.ms", OWNED, "the runtime configures its producers" },
-    { "transactional.id", OWNED, "it is made of group and partition, so that a zombie is fenced" },
+    { "transactional.id", OWNED, "it is made of group, instance, pipeline and slot, so that a successor fences a zombie" },
 
     { "debug", UNSAFE, "its output can contain payloads and credentials" },
     { "enable.sasl.oauthbearer.unsecure.jwt", UNSAFE, "it takes unsigned tokens" },
