@@ -52,10 +52,11 @@ static int which(const char *word, const char *const *words, int n)
 
 int pw_cli_log(const char *who, const char *level, const char *format)
 {
-    static const char *const levels[]  = { "debug", "info", "warn", "error" };
-    static const char *const formats[] = { "auto", "text", "json" };
-    const char *level_from = level ? "--log-level" : "PAWL_LOG_LEVEL", *format_from = format ? "--log-format" : "PAWL_LOG_FORMAT";
-    int         l, f;
+    static const char *const levels[]   = { "debug", "info", "warn", "error" };
+    static const char *const formats[]  = { "auto", "text", "json" };
+    const char              *level_from = level ? "--log-level" : "PAWL_LOG_LEVEL",
+               *format_from             = format ? "--log-format" : "PAWL_LOG_FORMAT";
+    int l, f;
 
     if (!level)
         level = getenv("PAWL_LOG_LEVEL");

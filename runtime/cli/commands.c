@@ -9,7 +9,8 @@
 static const struct {
     const char *name, *text;
 } environment[] = {
-    { "PAWL_LOG_LEVEL", "Least level that is logged: `debug`, `info` (default), `warn` or `error`. `--log-level` overrules it." },
+    { "PAWL_LOG_LEVEL",
+      "Least level that is logged: `debug`, `info` (default), `warn` or `error`. `--log-level` overrules it." },
     { "PAWL_LOG_FORMAT",
       "`text`, or `json` (one object a line). Default: text on a terminal, else JSON. `--log-format` overrules it." },
     { "PAWL_MIGRATE_WAIT_MS", "How long `pawl migrate` waits for another one on the same database. Default: 60000." },

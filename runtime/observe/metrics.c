@@ -24,7 +24,7 @@ enum source {
     WORKER_START,
     WORKER_RSS,
     GAUGE, /* as COUNTER, but it goes with its worker */
-    NEXT, /* of a partition */
+    NEXT,  /* of a partition */
     LAG,
     HALTED,
 };
@@ -71,8 +71,8 @@ static const struct metric table[] = {
       "Extra trips to PostgreSQL inside a batch, for events that read what an earlier one wrote.", COUNTER, OF_PAGE(waves),
       NULL },
     { "pawl_outputs_total", "counter", "records", W, "Records put into the outbox.", COUNTER, OF_PAGE(outputs), NULL },
-    { "pawl_published_total", "counter", "records", W, "Rows of the outbox, outputs and dead letters, that Kafka has committed.",
-      COUNTER, OF_PAGE(published), NULL },
+    { "pawl_published_total", "counter", "records", W,
+      "Rows of the outbox, outputs and dead letters, that Kafka has committed.", COUNTER, OF_PAGE(published), NULL },
     { "pawl_publish_transactions_total", "counter", "", W, "Kafka transactions that carried them.", COUNTER,
       OF_PAGE(publish_transactions), NULL },
     { "pawl_publish_failures_total", "counter", "", W,
