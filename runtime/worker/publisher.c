@@ -69,11 +69,12 @@ bool pw_publisher_parse(const char *metadata, size_t n, int64_t *ret_seq)
 
     if (!metadata || n >= sizeof(text) || n <= sizeof(METADATA) - 1 || memcmp(metadata, METADATA, sizeof(METADATA) - 1) != 0)
         return false;
-    memcpy(text, metadata + sizeof(METADATA) - 1, n - (sizeof(METADATA) - 1));
-    text[n - (sizeof(METADATA) - 1)] = 0;
-    errno                            = 0;
-    *ret_seq                         = strtoll(text, &end, 10);
-    return end != text && *end == 0 && errno == 0 && *ret_seq >= 0;
+    n -= sizeof(METADATA) - 1;
+    memcpy(text, metadata + sizeof(METADATA) - 1, n);
+    text[n]  = 0;
+    errno    = 0;
+    *ret_seq = strtoll(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && end == text + n && errno == 0; /* no sign, no space, no NUL */
 }
 
 /* ---- the loop's side ---- */
