@@ -162,8 +162,8 @@ static void claim(int32_t p)
 
 static void queue(const char *name, struct array *arrays, int n)
 {
-    const char *values[6];
-    int         lengths[6], formats[6];
+    const char *values[6] = { NULL };
+    int         lengths[6] = { 0 }, formats[6] = { 0 };
 
     for (int i = 0; i < n; i++) {
         lengths[i] = array_end(&arrays[i]);

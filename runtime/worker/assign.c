@@ -18,9 +18,9 @@
 #define ENDS_EVERY_US     500000
 #define REVOKE_SETTLE_US  1000000
 #define REVOKE_FORGET_MS  1000
-#define QUEUE_MESSAGES \
-    20000 /* per partition: old librdkafka sleeps up to 1 s when all queues are full, this must last longer */
-#define QUEUE_KBYTES 8192
+/* Per partition. librdkafka 2.0 sleeps up to 1 s when all its queues are full, so they must last longer than that. */
+#define QUEUE_MESSAGES 12000
+#define QUEUE_KBYTES   8192
 
 static struct pw_log_at at_part(const struct pw_part *pt, int64_t offset)
 {
@@ -201,9 +201,10 @@ static int first_offset(void *arg, const struct pw_part *pt, bool added, int64_t
     if (added) {
         struct pw_log_at at = at_part(pt, low);
 
-        pw_log(PW_LOG_WARN, "partition.added", &at,
-               "the topic has grown; keys move between partitions, so the order of a key holds only for what is written after its "
-               "old partition's backlog is done");
+        pw_log(
+            PW_LOG_WARN, "partition.added", &at,
+            "the topic has grown; keys move between partitions, so the order of a key holds only for what is written after its "
+            "old partition's backlog is done");
     }
     return 0;
 }
