@@ -28,9 +28,9 @@ static const char places_sql[] =
     " p.dead_letters, coalesce(o.bookmark_offset, -1), o.owner, to_char(o.claimed_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
     " EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.application_name = " PW_OPS_SESSION(
         "o.owner") ")"
-                  " FROM pawl.offsets AS o JOIN pawl.progress AS p USING (group_name, topic, \"partition\")"
-                  " WHERE o.group_name = $1 AND ($2::text IS NULL OR o.topic = $2) AND ($3::int IS NULL OR o.\"partition\" = $3::int)"
-                  " ORDER BY o.topic, o.\"partition\"";
+                   " FROM pawl.offsets AS o JOIN pawl.progress AS p USING (group_name, topic, \"partition\")"
+                   " WHERE o.group_name = $1 AND ($2::text IS NULL OR o.topic = $2) AND ($3::int IS NULL OR o.\"partition\" = $3::int)"
+                   " ORDER BY o.topic, o.\"partition\"";
 
 enum { P_TOPIC, P_PARTITION, P_NEXT, P_START, P_EPOCH, P_SEQ, P_WAITING, P_DEAD, P_BOOKMARK, P_OWNER, P_CLAIMED, P_LIVE };
 
@@ -116,8 +116,8 @@ static void text_gap(const struct place *p, struct pw_buf *out)
 
     if (p->end < 0 || gap.kind == PW_GAP_NONE)
         return;
-    pw_buf_printf(out, "    gap: offsets %" PRId64 " to %" PRId64 " are not in the log, which %s %" PRId64 "\n", gap.from, gap.to,
-                  gap.kind == PW_GAP_CUT ? "begins at" : "ends at", gap.target);
+    pw_buf_printf(out, "    gap: offsets %" PRId64 " to %" PRId64 " are not in the log, which %s %" PRId64 "\n", gap.from,
+                  gap.to, gap.kind == PW_GAP_CUT ? "begins at" : "ends at", gap.target);
 }
 
 static void text_place(const struct place *p, struct pw_buf *out)
@@ -148,8 +148,8 @@ static void text_pipeline(const struct pw_pipeline *pl, const struct pw_ops_stat
         pw_buf_printf(out, " since %s by %s", st->at, st->by);
     pw_buf_printf(out, "%s%s\n", *st->reason ? ": " : "", st->reason);
     if (n)
-        pw_buf_printf(out, "  %-28s %12s %12s %12s %9s %12s %12s %9s %8s %6s  %-20s  %s\n", "PARTITION", "NEXT", "FIRST", "END", "LAG",
-                      "START", "BOOKMARK", "OUTBOX", "WAITING", "EPOCH", "CLAIMED", "OWNER");
+        pw_buf_printf(out, "  %-28s %12s %12s %12s %9s %12s %12s %9s %8s %6s  %-20s  %s\n", "PARTITION", "NEXT", "FIRST", "END",
+                      "LAG", "START", "BOOKMARK", "OUTBOX", "WAITING", "EPOCH", "CLAIMED", "OWNER");
     else
         pw_buf_puts(out, "  nothing is stored yet\n");
     for (size_t i = 0; i < n; i++)
@@ -218,7 +218,8 @@ static void json_pipeline(const struct pw_pipeline *pl, const struct pw_ops_stat
     pw_buf_puts(out, "]}");
 }
 
-static int show_pipeline(struct pw_ops *op, const struct pw_pipeline *pl, bool json, const char **ret_silent, struct pw_buf *out)
+static int show_pipeline(struct pw_ops *op, const struct pw_pipeline *pl, bool json, const char **ret_silent,
+                         struct pw_buf *out)
 {
     struct pw_ops_state st     = { 0 };
     struct place       *places = NULL;
@@ -313,8 +314,8 @@ static void tell(const struct place *p, int64_t to)
                      " (%" PRId64 ") are missing\n",
                      p->topic, p->partition, p->low, gap.from, gap.to, count_of(gap.from, gap.to));
     if (gap.kind == PW_GAP_SHORT)
-        (void)printf("%s[%d]: the log ends at %" PRId64 ", below the stored offset: offsets %" PRId64 " to %" PRId64 " (%" PRId64
-                     "), applied once, are not in it; another event may come under the same offset\n",
+        (void)printf("%s[%d]: the log ends at %" PRId64 ", below the stored offset: offsets %" PRId64 " to %" PRId64
+                     " (%" PRId64 "), applied once, are not in it; another event may come under the same offset\n",
                      p->topic, p->partition, p->end, gap.from, gap.to, count_of(gap.from, gap.to));
     (void)printf("%s[%d]: next offset %" PRId64 " -> %" PRId64, p->topic, p->partition, p->next_offset, to);
     if (to > p->next_offset)
@@ -333,13 +334,14 @@ static void tell(const struct place *p, int64_t to)
 /* Locks the row: a batch of its worker ends first, and the next one finds another epoch. */
 static int lock_row(struct pw_ops *op, struct place *p)
 {
-    static const char sql[]    = "SELECT next_offset, owner, EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database()"
-                                 " AND a.application_name = " PW_OPS_SESSION("o.owner") ") FROM pawl.offsets AS o WHERE group_name = $1"
-                                                                                        " AND topic = $2 AND \"partition\" = $3::int FOR UPDATE";
-    char              number[16];
-    const char       *values[] = { op->pl->group, p->topic, number };
-    int               code     = 0;
-    PGresult         *res;
+    static const char sql[] =
+        "SELECT next_offset, owner, EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database()"
+        " AND a.application_name = " PW_OPS_SESSION("o.owner") ") FROM pawl.offsets AS o WHERE group_name = $1"
+                                                               " AND topic = $2 AND \"partition\" = $3::int FOR UPDATE";
+    char        number[16];
+    const char *values[] = { op->pl->group, p->topic, number };
+    int         code     = 0;
+    PGresult   *res;
 
     (void)snprintf(number, sizeof(number), "%d", p->partition);
     res = pw_ops_exec(op, &code, sql, 3, values);
@@ -363,19 +365,21 @@ static int refuse_if_owned(struct pw_ops *op, const struct place *p)
     if (code || !p->live || strcmp(st.state, "running") != 0)
         return code;
     return pw_cli_fail(PW_CLI_EXIT_FAILED,
-                       "%s: %s[%d] belongs to worker %s, which is connected; nothing was changed. First: pawl pause %s %s", op->command,
-                       p->topic, p->partition, p->owner, op->tp->file, op->pl->name);
+                       "%s: %s[%d] belongs to worker %s, which is connected; nothing was changed. First: pawl pause %s %s",
+                       op->command, p->topic, p->partition, p->owner, op->tp->file, op->pl->name);
 }
 
 /* A new epoch: whoever believes to own it commits nothing any more, and looks at the row again. */
 static int store(struct pw_ops *op, const struct move *mv, const struct place *p, int64_t to)
 {
-    static const char  update[] = "UPDATE pawl.offsets SET next_offset = $4::bigint, owner_epoch = owner_epoch + 1, bookmark_offset = NULL,"
-                                  " bookmark_hash = NULL, cluster_id = coalesce(nullif($5, ''), cluster_id)"
-                                  " WHERE group_name = $1 AND topic = $2 AND \"partition\" = $3::int";
-    static const char  insert[] = "INSERT INTO pawl.offsets (group_name, topic, \"partition\", next_offset, start_offset, cluster_id)"
-                                  " VALUES ($1, $2, $3::int, $4::bigint, $4::bigint, nullif($5, ''))"
-                                  " ON CONFLICT (group_name, topic, \"partition\") DO NOTHING";
+    static const char update[] =
+        "UPDATE pawl.offsets SET next_offset = $4::bigint, owner_epoch = owner_epoch + 1, bookmark_offset = NULL,"
+        " bookmark_hash = NULL, cluster_id = coalesce(nullif($5, ''), cluster_id)"
+        " WHERE group_name = $1 AND topic = $2 AND \"partition\" = $3::int";
+    static const char insert[] =
+        "INSERT INTO pawl.offsets (group_name, topic, \"partition\", next_offset, start_offset, cluster_id)"
+        " VALUES ($1, $2, $3::int, $4::bigint, $4::bigint, nullif($5, ''))"
+        " ON CONFLICT (group_name, topic, \"partition\") DO NOTHING";
     char               partition[16], target[24];
     const char        *values[] = { op->pl->group, p->topic, partition, target, mv->cluster_id };
     struct pw_decision de       = { mv->action, p->topic, mv->reason, p->partition, p->stored ? p->next_offset : -1, to };
@@ -386,8 +390,8 @@ static int store(struct pw_ops *op, const struct move *mv, const struct place *p
     (void)snprintf(target, sizeof(target), "%" PRId64, to);
     code = pw_ops_run(op, p->stored ? update : insert, 5, values, &affected);
     if (!code && affected != 1)
-        code = pw_cli_fail(PW_CLI_EXIT_RETRY, "%s: %s[%d] was begun by a worker just now; nothing was changed, look again", op->command,
-                           p->topic, p->partition);
+        code = pw_cli_fail(PW_CLI_EXIT_RETRY, "%s: %s[%d] was begun by a worker just now; nothing was changed, look again",
+                           op->command, p->topic, p->partition);
     return code ? code : pw_ops_record(op, &de);
 }
 
@@ -441,8 +445,8 @@ static int bounds(struct pw_ops *op, struct place *p)
 
     if (pw_ask_bounds(op->rk, p->topic, p->partition, ASK_MS, &p->low, &p->end, &err) == 0)
         return 0;
-    return pw_cli_fail(err.disp == PW_D_RETRY ? PW_CLI_EXIT_RETRY : PW_CLI_EXIT_FAILED, "%s: %s; nothing was changed", op->command,
-                       err.text);
+    return pw_cli_fail(err.disp == PW_D_RETRY ? PW_CLI_EXIT_RETRY : PW_CLI_EXIT_FAILED, "%s: %s; nothing was changed",
+                       op->command, err.text);
 }
 
 static const char *cluster_id(struct pw_ops *op)
@@ -557,8 +561,8 @@ static int no_gap(const struct place *places, size_t n)
 {
     if (n == 1)
         return pw_cli_fail(PW_CLI_EXIT_FAILED,
-                           "offsets accept-gap: %s[%d] has no gap: its next offset %" PRId64 " is inside the log, %" PRId64 " to %" PRId64
-                           ". If it is halted for another reason: pawl offsets set",
+                           "offsets accept-gap: %s[%d] has no gap: its next offset %" PRId64 " is inside the log, %" PRId64
+                           " to %" PRId64 ". If it is halted for another reason: pawl offsets set",
                            places[0].topic, places[0].partition, places[0].next_offset, places[0].low, places[0].end);
     return pw_cli_fail(PW_CLI_EXIT_FAILED, "offsets accept-gap: none of the %zu partitions has a gap", n);
 }

@@ -47,7 +47,10 @@ static void who_am_i(struct pw_ops *op)
 static int connect_database(struct pw_ops *op)
 {
     const char *keys[]   = { "connect_timeout", "fallback_application_name", "dbname", "client_encoding", "options", NULL };
-    const char *values[] = { "10", "pawl operator", op->tp->postgres_dsn, "UTF8",
+    const char *values[] = { "10",
+                             "pawl operator",
+                             op->tp->postgres_dsn,
+                             "UTF8",
                              "-c search_path=pg_catalog -c lock_timeout=10000 -c statement_timeout=60000 -c DateStyle=ISO "
                              "-c TimeZone=UTC -c default_transaction_isolation=read\\ committed",
                              NULL };
@@ -121,8 +124,8 @@ PGresult *pw_ops_exec(struct pw_ops *op, int *ret_code, const char *sql, int n, 
     if (!what)
         what = PQerrorMessage(op->conn);
     *ret_code = pw_cli_fail(pw_sqlstate_disp(state) == PW_D_RETRY ? PW_CLI_EXIT_RETRY : PW_CLI_EXIT_FAILED,
-                            "%s: PostgreSQL: %.*s%s%s%s%s", op->command, (int)strcspn(what, "\n"), what, state ? ", SQLSTATE " : "",
-                            state ? state : "",
+                            "%s: PostgreSQL: %.*s%s%s%s%s", op->command, (int)strcspn(what, "\n"), what,
+                            state ? ", SQLSTATE " : "", state ? state : "",
                             state && strcmp(state, "55P03") == 0 ? ": a batch holds the row for long; try again" : "",
                             state && strcmp(state, "42501") == 0 ? ": this role may not do that, see docs/database.md" : "");
     PQclear(res);
@@ -180,10 +183,11 @@ int pw_ops_record(struct pw_ops *op, const struct pw_decision *de)
     (void)snprintf(partition, sizeof(partition), "%d", de->partition);
     (void)snprintf(from, sizeof(from), "%" PRId64, de->from_offset);
     (void)snprintf(to, sizeof(to), "%" PRId64, de->to_offset);
-    return pw_ops_run(op,
-                      "INSERT INTO pawl.decisions (\"by\", action, group_name, topic, \"partition\", from_offset, to_offset, reason)"
-                      " VALUES ($1, $2, $3, $4, $5::int, $6::bigint, $7::bigint, $8)",
-                      8, values, NULL);
+    return pw_ops_run(
+        op,
+        "INSERT INTO pawl.decisions (\"by\", action, group_name, topic, \"partition\", from_offset, to_offset, reason)"
+        " VALUES ($1, $2, $3, $4, $5::int, $6::bigint, $7::bigint, $8)",
+        8, values, NULL);
 }
 
 int pw_ops_state(struct pw_ops *op, const char *group, struct pw_ops_state *ret)
@@ -198,8 +202,10 @@ int pw_ops_state(struct pw_ops *op, const char *group, struct pw_ops_state *ret)
         return code;
     *ret = (struct pw_ops_state){ "running", "", "", "" };
     if (PQntuples(res))
-        *ret = (struct pw_ops_state){ pw_arena_strdup(op->ar, PQgetvalue(res, 0, 0)), pw_arena_strdup(op->ar, PQgetvalue(res, 0, 1)),
-                                      pw_arena_strdup(op->ar, PQgetvalue(res, 0, 2)), pw_arena_strdup(op->ar, PQgetvalue(res, 0, 3)) };
+        *ret = (struct pw_ops_state){ pw_arena_strdup(op->ar, PQgetvalue(res, 0, 0)),
+                                      pw_arena_strdup(op->ar, PQgetvalue(res, 0, 1)),
+                                      pw_arena_strdup(op->ar, PQgetvalue(res, 0, 2)),
+                                      pw_arena_strdup(op->ar, PQgetvalue(res, 0, 3)) };
     PQclear(res);
     return 0;
 }

@@ -22,11 +22,12 @@ static int decide(struct pw_ops *op, const char *state, const char *action, cons
     if (!code)
         code = pw_ops_state(op, op->pl->group, ret_before);
     if (!code)
-        code = pw_ops_run(op,
-                          "INSERT INTO pawl.pipelines (group_name, state, reason, \"by\") VALUES ($1, $2, $3, $4) ON CONFLICT"
-                          " (group_name) DO UPDATE SET state = excluded.state, reason = excluded.reason, \"by\" = excluded.\"by\","
-                          " at = excluded.at",
-                          4, values, NULL);
+        code =
+            pw_ops_run(op,
+                       "INSERT INTO pawl.pipelines (group_name, state, reason, \"by\") VALUES ($1, $2, $3, $4) ON CONFLICT"
+                       " (group_name) DO UPDATE SET state = excluded.state, reason = excluded.reason, \"by\" = excluded.\"by\","
+                       " at = excluded.at",
+                       4, values, NULL);
     if (!code)
         code = pw_ops_record(op, &de);
     if (!code)
@@ -42,12 +43,12 @@ static int count_workers(struct pw_ops *op, long *ret_all, long *ret_busy)
     const char *values[] = { op->pl->name, op->pl->group };
     int         code     = 0;
     PGresult   *res      = pw_ops_exec(
-        op, &code,
-        "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS (SELECT FROM pg_locks AS l WHERE l.pid = a.pid AND l.granted"
-               " AND l.locktype = 'advisory' AND l.objsubid = 1"
-               " AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended('pawl idle ' || $2::text, 0)))"
-               " FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.application_name ~ ('^' || left('pawl ' || $1::text || '/', 63) || '[0-9]*$')",
-        2, values);
+               op, &code,
+               "SELECT count(*), count(*) FILTER (WHERE NOT EXISTS (SELECT FROM pg_locks AS l WHERE l.pid = a.pid AND l.granted"
+                      " AND l.locktype = 'advisory' AND l.objsubid = 1"
+                      " AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended('pawl idle ' || $2::text, 0)))"
+                      " FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.application_name ~ ('^' || left('pawl ' || $1::text || '/', 63) || '[0-9]*$')",
+               2, values);
 
     if (!res)
         return code;
@@ -70,9 +71,10 @@ static int wait_idle(struct pw_ops *op, long seconds)
         if (!busy)
             break;
         if (pw_clock_us() >= until_us)
-            return pw_cli_fail(PW_CLI_EXIT_RETRY,
-                               "drain: %ld of %ld workers have not finished within %ld s; they stop as soon as their batch is done",
-                               busy, all, seconds);
+            return pw_cli_fail(
+                PW_CLI_EXIT_RETRY,
+                "drain: %ld of %ld workers have not finished within %ld s; they stop as soon as their batch is done", busy, all,
+                seconds);
         (void)nanosleep(&(struct timespec){ 0, LOOK_MS * 1000000L }, NULL); /* cut short is fine */
     }
     if (all)

@@ -54,9 +54,9 @@ int pw_ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int32_t
 {
     const struct rd_kafka_metadata *md  = NULL;
     rd_kafka_topic_t               *rkt = rd_kafka_topic_new(rk, topic, NULL);
-    rd_kafka_resp_err_t             rc  = rkt ? rd_kafka_metadata(rk, 0, rkt, &md, timeout_ms) : rd_kafka_last_error();
+    rd_kafka_resp_err_t rc = rkt ? rd_kafka_metadata(rk, 0, rkt, &md, timeout_ms) : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 
-    if (!rc && md->topic_cnt != 1)
+    if (!rc && (!md || md->topic_cnt != 1))
         rc = RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
     if (!rc)
         rc = md->topics[0].err;

@@ -12,7 +12,8 @@
 #define PW_ASK_CLUSTER_ID 128
 
 /* A handle that joins nothing; properties as the topology has them, checked. */
-int  pw_ask_open(const char *const *keys, const char *const *values, size_t n, rd_kafka_t **ret_rk, struct pw_err *err) PW_MUST_CHECK;
+int  pw_ask_open(const char *const *keys, const char *const *values, size_t n, rd_kafka_t **ret_rk,
+                 struct pw_err *err) PW_MUST_CHECK;
 void pw_ask_close(rd_kafka_t *rk); /* NULL is fine */
 
 /* First offset of the log and the end a reader of committed records sees. PW_D_RETRY: no answer; PW_D_REJECT: there is no

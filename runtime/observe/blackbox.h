@@ -30,7 +30,7 @@ enum pw_bb_state {
     PW_BB_STARTING,  /* loading the plugin, connecting */
     PW_BB_READY,     /* joined, waiting for partitions or messages */
     PW_BB_RUNNING,
-    PW_BB_PAUSED, /* PostgreSQL or Kafka does not answer; see text */
+    PW_BB_PAUSED, /* PostgreSQL or Kafka does not answer, or an operator wants it; see text */
     PW_BB_DRAINING,
     PW_BB_FAILED, /* see text */
 };

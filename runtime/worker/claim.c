@@ -13,9 +13,10 @@ static const char known_sql[] =
     " LEFT JOIN pawl.topics AS t ON t.group_name = $1 AND t.topic = v.topic";
 
 /* The first of the group's workers to come says it for all of them. */
-static const char begin_sql[] = "INSERT INTO pawl.topics (group_name, topic, partitions)"
-                                " SELECT $1, topic, partitions::int FROM unnest($2::text[], $3::bigint[]) AS v(topic, partitions)"
-                                " ON CONFLICT (group_name, topic) DO NOTHING";
+static const char begin_sql[] =
+    "INSERT INTO pawl.topics (group_name, topic, partitions)"
+    " SELECT $1, topic, partitions::int FROM unnest($2::text[], $3::bigint[]) AS v(topic, partitions)"
+    " ON CONFLICT (group_name, topic) DO NOTHING";
 
 /* $5: this cluster's id. Somebody else may have been first: then theirs counts. */
 static const char insert_sql[] =

@@ -75,14 +75,15 @@ static void ask_for_rebalance(struct pw_worker *w, size_t topic, int64_t claimed
     struct pw_log_at at = { .topic = w->pipe->topics[topic], .partition = -1, .offset = -1 };
     struct pw_err    err;
 
-    pw_log(PW_LOG_WARN, "group.incomplete", &at,
-           "the topic has %d partitions and the group has claimed %lld: it may have grown while nobody looked; asking for a rebalance",
-           n, (long long)claimed);
+    pw_log(
+        PW_LOG_WARN, "group.incomplete", &at,
+        "the topic has %d partitions and the group has claimed %lld: it may have grown while nobody looked; asking for a rebalance",
+        n, (long long)claimed);
     if (pw_consumer_rejoin(&w->consumer, &err) < 0)
         pw_log(PW_LOG_WARN, "group.incomplete", &at, "%s", err.text);
-    co->missing    = 0;
-    co->wait_us    = co->wait_us ? co->wait_us * 2 : 4 * LOOK_US; /* another worker may be down for long: no storm of rebalances */
-    co->wait_us    = co->wait_us > WAIT_MAX_US ? WAIT_MAX_US : co->wait_us;
+    co->missing = 0;
+    co->wait_us = co->wait_us ? co->wait_us * 2 : 4 * LOOK_US; /* another worker may be down for long: no storm of rebalances */
+    co->wait_us = co->wait_us > WAIT_MAX_US ? WAIT_MAX_US : co->wait_us;
     co->look_at_us = pw_clock_us() + co->wait_us;
 }
 

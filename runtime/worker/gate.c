@@ -42,9 +42,9 @@ static void take_state(struct pw_worker *w, const PGresult *res)
     static const char *const events[] = {
         [PW_GATE_OPEN] = "pipeline.resumed", [PW_GATE_PAUSED] = "pipeline.paused", [PW_GATE_DRAINED] = "pipeline.drained"
     };
-    bool               any   = PQntuples(res) > 0;
-    enum pw_gate_state state = any ? state_of(PQgetvalue(res, 0, 0)) : PW_GATE_OPEN;
-    struct pw_gate    *g     = &w->gate;
+    bool               any                   = PQntuples(res) > 0;
+    enum pw_gate_state state                 = any ? state_of(PQgetvalue(res, 0, 0)) : PW_GATE_OPEN;
+    struct pw_gate    *g                     = &w->gate;
     char               text[sizeof(g->text)] = "";
 
     if (state != PW_GATE_OPEN)

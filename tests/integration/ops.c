@@ -7,13 +7,13 @@
 #include <string.h>
 
 /* Runs a command; the test fails with its output if it ends otherwise or does not say that. */
-#define expect(code, says, ...)                                                              \
-    do {                                                                                     \
-        char *out_ = NULL;                                                                   \
-        int   rc_  = pawl_run(&out_, __VA_ARGS__, NULL);                                     \
-        cr_assert_eq(rc_, (code), "exit code %d: %s", rc_, out_ ? out_ : "");                \
+#define expect(code, says, ...)                                                                  \
+    do {                                                                                         \
+        char *out_ = NULL;                                                                       \
+        int   rc_  = pawl_run(&out_, __VA_ARGS__, NULL);                                         \
+        cr_assert_eq(rc_, (code), "exit code %d: %s", rc_, out_ ? out_ : "");                    \
         cr_assert(strstr(out_ ? out_ : "", (says)), "no '%s' in: %s", (says), out_ ? out_ : ""); \
-        free(out_);                                                                          \
+        free(out_);                                                                              \
     } while (0)
 
 static void pause_main(const struct worker *a, const char *reason)
@@ -57,15 +57,18 @@ Test(ops, a_gap_is_accepted_by_an_operator_and_its_partition_comes_back_by_itsel
     wait_until(worker_says(a, "partition.halted"));
     expect(0, "gap: offsets 20 to 29 are not in the log, which begins at 30", "offsets", "show", a->topology);
 
-    expect(1, "a/main/0, which is connected; nothing was changed", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason", "x");
+    expect(1, "a/main/0, which is connected; nothing was changed", "offsets", "accept-gap", a->topology, "--pipeline", "main",
+           "--reason", "x");
     expect(1, "offsets 20 to 29 (10) are missing", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason", "x");
     cr_assert_eq(next_offset(k, 0), 20);
 
     pause_main(a, "a gap");
-    expect(0, "dry run: nothing was changed", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason", "x", "--dry-run");
+    expect(0, "dry run: nothing was changed", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason", "x",
+           "--dry-run");
     cr_assert_eq(next_offset(k, 0), 20);
     cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.decisions WHERE topic IS NOT NULL"), 0);
-    expect(0, "next offset 20 -> 30", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason", "retention was too short");
+    expect(0, "next offset 20 -> 30", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason",
+           "retention was too short");
     cr_assert_eq(next_offset(k, 0), 30);
     (void)snprintf(what, sizeof(what), "%s[0] 20 30 retention was too short", k->topic);
     assert_decision(k, "offsets.accept-gap", what);
@@ -78,7 +81,8 @@ Test(ops, a_gap_is_accepted_by_an_operator_and_its_partition_comes_back_by_itsel
     wait_until(next_offset(k, 0) == 50 && next_offset(k, 1) == 50);
     cr_assert_eq(ledger_count(k), 90);
     cr_assert_eq(sql_int(k, "SELECT count(DISTINCT (partition, source_offset)) FROM test.ledger"), 90);
-    expect(1, "none of the 2 partitions has a gap", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason", "x");
+    expect(1, "none of the 2 partitions has a gap", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason",
+           "x");
     cluster_down(k);
 }
 
@@ -90,8 +94,8 @@ Test(ops, an_earlier_offset_applies_again_exactly_what_is_above_it)
     events_send(k, 30);
     wait_until(oracle_all_accounted(k));
     pause_main(a, "again");
-    expect(0, "from 10 to 29 (20) will be applied again", "offsets", "set", a->topology, "--pipeline", "main", "--topic", k->topic, "--partition",
-           "0", "--to", "10", "--reason", "the tariff was wrong");
+    expect(0, "from 10 to 29 (20) will be applied again", "offsets", "set", a->topology, "--pipeline", "main", "--topic",
+           k->topic, "--partition", "0", "--to", "10", "--reason", "the tariff was wrong");
     cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.offsets WHERE bookmark_offset IS NULL AND bookmark_hash IS NULL"), 1);
     wait_until(worker_says(a, "partition.decided"));
     resume_main(a);
@@ -115,7 +119,8 @@ Test(ops, a_running_worker_whose_offset_was_moved_is_fenced)
     events_send(k, 30);
     wait_until(oracle_all_accounted(k));
     sql_exec(k, "INSERT INTO pawl.pipelines (group_name, state, \"by\") VALUES ('%s', 'paused', 'test@test')", k->group);
-    expect(0, "30 -> 20", "offsets", "set", a->topology, "--pipeline", "main", "--topic", k->topic, "--partition", "0", "--to", "20", "--reason", "x");
+    expect(0, "30 -> 20", "offsets", "set", a->topology, "--pipeline", "main", "--topic", k->topic, "--partition", "0", "--to",
+           "20", "--reason", "x");
     sql_exec(k, "DELETE FROM pawl.pipelines");
     events_send(k, 10);
     wait_until(next_offset(k, 0) == 40);
@@ -139,10 +144,12 @@ Test(ops, without_a_worker_offsets_are_set_at_once_and_only_inside_the_log)
     expect(64, "it must be an offset, earliest or latest", SET("--partition", "0", "--to", "-1"));
     expect(64, "it must be a number from 0", SET("--partition", "x", "--to", "1"));
     expect(64, "--to is missing", SET("--partition", "0"));
-    expect(64, "does not read 'other'", "offsets", "set", a->topology, "--pipeline", "main", "--topic", "other", "--partition", "0", "--to", "0", "--reason", "x");
+    expect(64, "does not read 'other'", "offsets", "set", a->topology, "--pipeline", "main", "--topic", "other", "--partition",
+           "0", "--to", "0", "--reason", "x");
     expect(64, "has no pipeline 'mian'; it has: main", "pause", a->topology, "mian");
     expect(64, "--reason is empty", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason", " ");
-    expect(1, "has no gap", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason", "x", "--topic", k->topic, "--partition", "1");
+    expect(1, "has no gap", "offsets", "accept-gap", a->topology, "--pipeline", "main", "--reason", "x", "--topic", k->topic,
+           "--partition", "1");
     cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.decisions"), 0, "what is refused is no decision");
     expect(0, "10 to 19 (10) will never be applied", SET("--partition", "0", "--to", "latest"));
     expect(0, "from 0 to 9 (10) will be applied again", SET("--partition", "1", "--to", "earliest"));

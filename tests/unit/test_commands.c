@@ -169,8 +169,9 @@ Test(commands, the_help_names_every_command_that_is_for_people)
     cr_expect(strstr(help.p, "  64   wrong usage\n"), "%s", help.p);
     pw_buf_reset(&help);
     pw_cli_help_command(pw_command_find("offsets accept-gap"), &help);
-    cr_expect(strstr(help.p, "Usage: pawl offsets accept-gap --pipeline NAME [--topic TOPIC] [--partition N] --reason TEXT [--dry-run] "
-                             "TOPOLOGY\n"),
+    cr_expect(strstr(help.p,
+                     "Usage: pawl offsets accept-gap --pipeline NAME [--topic TOPIC] [--partition N] --reason TEXT [--dry-run] "
+                     "TOPOLOGY\n"),
               "%s", help.p);
     pw_buf_done(&help);
 }
