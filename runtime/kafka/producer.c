@@ -47,8 +47,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 
     (void)rk;
     if (record_is_to_blame(m->err) && !pr->refused) {
-        pr->refused      = (int64_t)(intptr_t)m->_private;
-        pr->refused_code = m->err;
+        pr->refused         = (int64_t)(intptr_t)m->_private;
+        pr->refused_code    = m->err;
+        pr->refused_exactly = pr->apart;
     }
 }
 
@@ -80,6 +81,8 @@ static int configure(rd_kafka_conf_t *conf, const struct pw_producer_settings *s
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         if (set(conf, owned[i][0], owned[i][1], err) < 0)
             return -1;
+    if (se->apart && set(conf, "batch.num.messages", "1", err) < 0)
+        return -1;
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     return set(conf, "transactional.id", se->transactional_id, err);
@@ -91,7 +94,7 @@ int pw_producer_open(struct pw_producer *pr, const struct pw_producer_settings *
     rd_kafka_error_t *error;
     char              why[256];
 
-    *pr = (struct pw_producer){ .log = se->log };
+    *pr = (struct pw_producer){ .log = se->log, .apart = se->apart };
     rd_kafka_conf_set_opaque(conf, pr);
     if (configure(conf, se, err) < 0) {
         rd_kafka_conf_destroy(conf);
@@ -152,9 +155,10 @@ int pw_producer_send(struct pw_producer *pr, const struct pw_record *re, struct 
         }
         (void)failed(error, re->topic, err);
         if (record_is_to_blame(code)) {
-            pr->refused      = re->tag;
-            pr->refused_code = code;
-            err->disp        = PW_D_REJECT;
+            pr->refused         = re->tag;
+            pr->refused_code    = code;
+            pr->refused_exactly = true;
+            err->disp           = PW_D_REJECT;
         }
         return -1;
     }

@@ -16,6 +16,7 @@ struct pw_producer_settings {
     const char *const *values;
     size_t             properties_n;
     const char        *transactional_id;
+    bool               apart; /* each record in a request of its own: brokers refuse whole requests */
     void (*log)(int level, const char *facility, const char *text); /* any thread; syslog levels */
 };
 
@@ -25,6 +26,8 @@ struct pw_producer {
     /* the first record of this transaction that the broker or the library refused for itself */
     int64_t             refused; /* its tag, 0 none */
     rd_kafka_resp_err_t refused_code;
+    bool                refused_exactly; /* false: it, or one that shared a request with it; see `apart` */
+    bool                apart;           /* as it was opened */
 };
 
 struct pw_record {

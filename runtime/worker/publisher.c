@@ -387,16 +387,16 @@ static void note_position(struct view *vi, const struct pw_outbox *ob, rd_kafka_
     }
 }
 
-/* One Kafka transaction. *ret_refused: the row that can never be sent. */
-static int transaction(struct pw_publisher *pub, const rd_kafka_topic_partition_list_t *offsets, int64_t by_reference,
-                       int64_t *ret_refused, struct pw_err *err)
+/* One Kafka transaction. by_reference: by tag. producer.refused is the row that can never be sent. */
+static int transaction(struct pw_publisher *pub, const rd_kafka_topic_partition_list_t *offsets, const bool *by_reference,
+                       struct pw_err *err)
 {
     bool together = PW_GUARD(position_in_transaction);
     int  rc       = pw_producer_begin(&pub->producer, err);
 
     PW_FAULT(publisher_begun);
     for (size_t i = 0; rc == 0 && i < pub->outbox.n; i++)
-        rc = produce_row(pub, &pub->outbox.rows[i], pub->outbox.rows[i].tag == by_reference, err);
+        rc = produce_row(pub, &pub->outbox.rows[i], by_reference[pub->outbox.rows[i].tag], err);
     PW_FAULT(publisher_sent);
     if (rc == 0 && together)
         rc = pw_producer_offsets(&pub->producer, pub->se.consumer, offsets, COMMIT_TIMEOUT_MS, err);
@@ -404,7 +404,6 @@ static int transaction(struct pw_publisher *pub, const rd_kafka_topic_partition_
     if (rc == 0)
         rc = pw_producer_commit(&pub->producer, COMMIT_TIMEOUT_MS, err);
     PW_FAULT(publisher_committed);
-    *ret_refused = pub->producer.refused;
     if (rc == 0 && !together) /* the mistake that the guard's test must notice */
         rc = commit_offsets_apart(pub, offsets, err);
     return rc;
@@ -423,10 +422,9 @@ static void rows_are_published(struct pw_publisher *pub, const struct view *vi)
     ring(pub);
 }
 
-static int publish_rows(struct pw_publisher *pub, struct view *vi, struct pw_err *err)
+static int read_rows(struct pw_publisher *pub, const struct view *vi, struct pw_err *err)
 {
-    struct pw_outbox_range *ranges  = calloc(vi->n + 1, sizeof(*ranges));
-    int64_t                 refused = 0, by_reference = 0;
+    struct pw_outbox_range *ranges = calloc(vi->n + 1, sizeof(*ranges));
     int                     rc;
 
     PW_ASSERT(ranges != NULL);
@@ -437,35 +435,72 @@ static int publish_rows(struct pw_publisher *pub, struct view *vi, struct pw_err
     }
     rc = pw_outbox_read(&pub->outbox, ranges, vi->n, err);
     free(ranges);
+    return rc;
+}
+
+/* The rows read, and the position behind them; vi is as it was when it fails. */
+static int publish_once(struct pw_publisher *pub, struct view *vi, const bool *by_reference, struct pw_err *err)
+{
+    rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new((int)vi->n);
+    struct part                     *saved   = malloc((vi->n + 1) * sizeof(*saved));
+    int                              rc;
+
+    PW_ASSERT(saved != NULL);
+    memcpy(saved, vi->parts, vi->n * sizeof(*saved));
+    note_position(vi, &pub->outbox, offsets);
+    rc = transaction(pub, offsets, by_reference, err);
+    rd_kafka_topic_partition_list_destroy(offsets);
     if (rc < 0)
+        memcpy(vi->parts, saved, vi->n * sizeof(*saved));
+    free(saved);
+    return rc;
+}
+
+/* After a refusal: the row goes by reference, once it is known which one it is. Brokers refuse a whole request for one record
+ * in it, so the next producer sends them apart. Returns -1 if there is no way. */
+static int refused(struct pw_publisher *pub, bool *by_reference, struct pw_err *err)
+{
+    struct pw_producer_settings se  = pub->se.producer;
+    int64_t                     tag = pub->producer.refused;
+
+    if (!tag || !pub->se.dlq_topic || (pub->producer.refused_exactly && by_reference[tag]))
+        return -1;
+    if (pub->producer.refused_exactly) {
+        struct pw_log_at at = { .topic     = pub->outbox.rows[tag - 1].topic,
+                                .partition = pub->outbox.rows[tag - 1].partition,
+                                .offset    = pub->outbox.rows[tag - 1].offset };
+
+        pw_log(PW_LOG_ERROR, "publisher.refused", &at, "%s; the output goes to %s by reference", err->text, pub->se.dlq_topic);
+        by_reference[tag] = true;
+    }
+    se.apart = true;
+    pw_producer_discard(&pub->producer);
+    return pw_producer_open(&pub->producer, &se, INIT_TIMEOUT_MS, err);
+}
+
+static int publish_rows(struct pw_publisher *pub, struct view *vi, struct pw_err *err)
+{
+    bool *by_reference; /* ends: each turn but the first marks a row that was not marked */
+    bool  clean = true;
+    int   rc;
+
+    if (read_rows(pub, vi, err) < 0)
         return -1;
     PW_FAULT(publisher_read);
-    for (int attempt = 0; attempt < 2; attempt++) {
-        rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new((int)vi->n);
-        struct part                     *saved   = malloc((vi->n + 1) * sizeof(*saved));
-
-        PW_ASSERT(saved != NULL);
-        memcpy(saved, vi->parts, vi->n * sizeof(*saved));
-        note_position(vi, &pub->outbox, offsets);
-        rc = transaction(pub, offsets, by_reference, &refused, err);
-        rd_kafka_topic_partition_list_destroy(offsets);
-        if (rc < 0)
-            memcpy(vi->parts, saved, vi->n * sizeof(*saved));
-        free(saved);
-        if (rc == 0) {
-            rows_are_published(pub, vi);
-            return 0;
-        }
-        if (!refused || refused == by_reference || !pub->se.dlq_topic)
-            return -1;
-        pw_log(PW_LOG_ERROR, "publisher.refused", PW_LOG_AT_NONE, "%s; the output goes to %s by reference", err->text,
-               pub->se.dlq_topic);
-        by_reference = refused;
-        pw_producer_discard(&pub->producer);
-        if (pw_producer_open(&pub->producer, &pub->se.producer, INIT_TIMEOUT_MS, err) < 0)
-            return -1;
+    by_reference = calloc(pub->outbox.n + 1, sizeof(*by_reference));
+    PW_ASSERT(by_reference != NULL);
+    while ((rc = publish_once(pub, vi, by_reference, err)) < 0) {
+        clean = false;
+        if (refused(pub, by_reference, err) < 0)
+            break;
     }
-    return -1;
+    free(by_reference);
+    if (rc < 0)
+        return -1;
+    rows_are_published(pub, vi);
+    if (clean && pub->producer.apart) /* it is slow; the next one is not */
+        pw_producer_discard(&pub->producer);
+    return 0;
 }
 
 /* Offsets of batches without outputs: a plain commit, once a second. It is fenced by the membership, too. */

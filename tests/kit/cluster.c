@@ -65,6 +65,8 @@ static void defaults(struct cluster_opts *o)
         o->session_ms = 6000;
     if (!o->plugin)
         o->plugin = "ledger";
+    if (!o->dlq && strcmp(o->plugin, "emitter") == 0)
+        o->dlq = "there";
     if (!o->start)
         o->start = "earliest";
     if (!o->metadata_ms)
@@ -115,6 +117,19 @@ static int enter(bool alone)
     return fd;
 }
 
+static bool emits(const struct cluster *k)
+{
+    return strcmp(k->o.plugin, "emitter") == 0;
+}
+
+static void make_output(const struct cluster *k)
+{
+    char name[80];
+
+    (void)snprintf(name, sizeof(name), "%s.out", k->topic);
+    kafka_topic_create_bounded(name, k->o.partitions, k->o.replicas, k->o.out_max_bytes);
+}
+
 struct cluster *cluster_up_with(struct cluster_opts o)
 {
     static int      made;
@@ -136,10 +151,20 @@ struct cluster *cluster_up_with(struct cluster_opts o)
     if (o.proxy)
         k->proxy = proxy_start(kit_postgres_socket(k->pg));
     kafka_topic_create(k->topic, o.partitions, o.replicas);
+    if (emits(k) && !o.no_out)
+        make_output(k);
+    (void)snprintf(k->dlq, sizeof(k->dlq), "%s.dlq", k->topic);
+    if (cluster_publishes(k))
+        kafka_topic_create(k->dlq, o.partitions, o.replicas);
     k->producer = kafka_producer_new();
     migrate(k);
     sql_connect(k);
     return k;
+}
+
+bool cluster_publishes(const struct cluster *k)
+{
+    return k->o.dlq && strcmp(k->o.dlq, "there") == 0;
 }
 
 void cluster_down(struct cluster *k)
@@ -170,9 +195,11 @@ void cluster_down(struct cluster *k)
 char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots)
 {
     char *text = NULL;
-    char  dsn[300];
+    char  dsn[300], outputs[128] = "";
     int   n;
 
+    if (emits(k))
+        (void)snprintf(outputs, sizeof(outputs), "    outputs: { out: %s.out }\n", k->topic);
     if (k->proxy)
         (void)snprintf(dsn, sizeof(dsn), "host=127.0.0.1 port=%d %s", proxy_port(k->proxy), kit_postgres_login(k->pg));
     else
@@ -201,9 +228,9 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
                  "    retry: { attempts: %d, backoff: 20ms, max_backoff: 200ms }\n"
                  "    handler_timeout: %dms\n"
                  "    crash_limit: %d\n"
-                 "%s%s%s",
+                 "%s%s%s%s",
                  instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn, k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch,
-                 k->o.retry_attempts, k->o.handler_timeout_ms, k->o.crash_limit,
+                 k->o.retry_attempts, k->o.handler_timeout_ms, k->o.crash_limit, outputs,
                  k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ", k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic,
                  k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
     if (n < 0)

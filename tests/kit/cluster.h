@@ -34,8 +34,11 @@ struct cluster_opts {
     int         handler_timeout_ms; /* default 2000 */
     int         retry_attempts;     /* default 5 */
     int         session_ms;         /* default 6000, the least a broker takes */
-    const char *plugin;             /* default "ledger" */
-    const char *dlq;                /* default "yes"; "no": no dead-letter topic */
+    const char *plugin;             /* default "ledger"; "emitter": its output is TOPIC.out, and dlq is "there" */
+    int         out_max_bytes;      /* max.message.bytes of TOPIC.out */
+    bool        no_out;             /* TOPIC.out is not there */
+    const char *dlq;                /* default "yes": named, but not there, so dead letters stay in PostgreSQL; "no": none;
+                                       "there": the topic exists, and they are published */
     bool        alone;              /* it harms what other tests use, so none runs beside it */
     bool        proxy;              /* workers reach PostgreSQL through k->proxy */
     const char *start;              /* source.start, default "earliest" */
@@ -44,7 +47,7 @@ struct cluster_opts {
 
 struct cluster {
     struct cluster_opts o;
-    char                dir[200], topic[64], group[64];
+    char                dir[200], topic[64], group[64], dlq[72];
     struct kit_pg      *pg;
     struct proxy       *proxy;
     PGconn             *sql; /* the test's own connection */
@@ -76,6 +79,8 @@ struct cluster *cluster_up_with(struct cluster_opts o);
 /* Kills what still runs and removes everything. Call it at the end of a test; what a failed test leaves behind goes when
  * the test binary ends. */
 void cluster_down(struct cluster *k);
+/* Dead letters go on to their topic. */
+bool cluster_publishes(const struct cluster *k);
 
 /* Starts `pawl run`. instance: prefix of its group.instance.id. Starting a name again makes a new process of it. */
 #define worker_start(k, instance, ...) worker_start_with((k), (instance), (struct worker_opts){ __VA_ARGS__ })

@@ -114,6 +114,11 @@ void kafka_wait_in_sync(const char *topic, int replicas)
 
 void kafka_topic_create(const char *topic, int partitions, int replicas)
 {
+    kafka_topic_create_bounded(topic, partitions, replicas, 0);
+}
+
+void kafka_topic_create_bounded(const char *topic, int partitions, int replicas, int max_bytes)
+{
     char                    why[200];
     rd_kafka_NewTopic_t    *nt    = rd_kafka_NewTopic_new(topic, partitions, replicas, why, sizeof(why));
     rd_kafka_queue_t       *queue = rd_kafka_queue_new(admin());
@@ -123,6 +128,9 @@ void kafka_topic_create(const char *topic, int partitions, int replicas)
 
     if (!nt)
         FAIL("topic %s: %s", topic, why);
+    (void)snprintf(why, sizeof(why), "%d", max_bytes);
+    if (max_bytes && rd_kafka_NewTopic_set_config(nt, "max.message.bytes", why))
+        FAIL("topic %s: max.message.bytes", topic);
     rd_kafka_CreateTopics(admin(), &nt, 1, NULL, queue);
     ev      = admin_answer(queue, "create topic");
     results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), &n);
@@ -230,6 +238,27 @@ int64_t kafka_group_offset(const char *group, const char *topic, int partition)
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_destroy(rk);
     return offset < 0 ? -1 : offset;
+}
+
+bool kafka_group_delete(const char *group)
+{
+    rd_kafka_DeleteGroup_t *dg    = rd_kafka_DeleteGroup_new(group);
+    rd_kafka_queue_t       *queue = rd_kafka_queue_new(admin());
+    rd_kafka_event_t       *ev;
+    const rd_kafka_group_result_t **results;
+    size_t                  n;
+    rd_kafka_resp_err_t     rc;
+
+    rd_kafka_DeleteGroups(admin(), &dg, 1, NULL, queue);
+    ev      = admin_answer(queue, "delete group");
+    results = rd_kafka_DeleteGroups_result_groups(rd_kafka_event_DeleteGroups_result(ev), &n);
+    rc      = n == 1 ? rd_kafka_error_code(rd_kafka_group_result_error(results[0])) : RD_KAFKA_RESP_ERR__FAIL;
+    if (rc && rc != RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP)
+        FAIL("delete group %s: %s", group, rd_kafka_err2str(rc));
+    rd_kafka_event_destroy(ev);
+    rd_kafka_DeleteGroup_destroy(dg);
+    rd_kafka_queue_destroy(queue);
+    return rc == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static void broker_do(const char *verb, int broker)
@@ -387,6 +416,27 @@ static void copy_cut(char *to, size_t cap, const void *from, size_t n)
     to[n] = 0;
 }
 
+static void copy_headers(char *to, size_t cap, const rd_kafka_message_t *m)
+{
+    rd_kafka_headers_t *hdrs;
+    const char         *name;
+    const void         *value;
+    size_t              n, at = 0;
+
+    to[0] = 0;
+    if (rd_kafka_message_headers(m, &hdrs))
+        return;
+    for (size_t i = 0; rd_kafka_header_get_all(hdrs, i, &name, &value, &n) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        int wrote = snprintf(to + at, cap - at, "%s=%.*s\n", name, (int)n, value ? (const char *)value : "");
+
+        if (wrote < 0 || (size_t)wrote >= cap - at) {
+            to[at] = 0;
+            return;
+        }
+        at += (size_t)wrote;
+    }
+}
+
 struct kafka_record *kafka_read_all(const char *topic, int partitions, size_t *ret_n)
 {
     rd_kafka_conf_t                 *conf = rd_kafka_conf_new();
@@ -437,6 +487,7 @@ struct kafka_record *kafka_read_all(const char *topic, int partitions, size_t *r
             all[n].timestamp_ms = rd_kafka_message_timestamp(m, NULL);
             copy_cut(all[n].key, sizeof(all[n].key), m->key, m->key_len);
             copy_cut(all[n].value, sizeof(all[n].value), m->payload, m->len);
+            copy_headers(all[n].headers, sizeof(all[n].headers), m);
             n++;
         }
         if (m)

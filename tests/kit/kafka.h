@@ -12,6 +12,8 @@ const char *kafka_bootstrap(void); /* of the brokers that kit_main started */
 void kafka_topic_create(const char *topic, int partitions, int replicas);
 /* Gives it more partitions, so many in all, and waits for their leaders. */
 void kafka_partitions_add(const char *topic, int partitions);
+/* max_bytes: the topic's max.message.bytes, 0 for the brokers' own. */
+void kafka_topic_create_bounded(const char *topic, int partitions, int replicas, int max_bytes);
 /* Deletes it and waits until it is gone. */
 void kafka_topic_delete(const char *topic);
 /* Deletes the partition's records below that offset and waits for the low watermark. */
@@ -19,6 +21,8 @@ void kafka_delete_records(const char *topic, int partition, int64_t before);
 void kafka_watermarks(const char *topic, int partition, int64_t *ret_low, int64_t *ret_high);
 /* The group's offset as the broker has it, -1 if none. */
 int64_t kafka_group_offset(const char *group, const char *topic, int partition);
+/* Deletes the group with its offsets; false while it has members. */
+bool kafka_group_delete(const char *group);
 
 /* One broker of the set, by number from 1. */
 void kafka_broker_kill(int broker); /* SIGKILL */
@@ -47,6 +51,7 @@ struct kafka_record {
     int64_t offset, timestamp_ms;
     char    key[64];
     char    value[192]; /* cut to fit */
+    char    headers[512]; /* "name=value\n" each; what does not fit is left out */
 };
 /* All records of the topic by partition and offset, malloc'ed. */
 struct kafka_record *kafka_read_all(const char *topic, int partitions, size_t *ret_n);

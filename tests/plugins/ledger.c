@@ -3,6 +3,9 @@
 #ifdef LEDGER_HOSTILE
 #include "hostile_sql.h"
 #define PLUGIN_ID "org.pawl.test.hostile"
+#elif defined(LEDGER_EMITS)
+#include "emitter_sql.h"
+#define PLUGIN_ID "org.pawl.test.emitter"
 #else
 #include "ledger_sql.h"
 #define PLUGIN_ID "org.pawl.test.ledger"
@@ -34,6 +37,11 @@ static const pawl_stmt statements[] = {
     [BY_KEY] = PAWL_WRITE_ONE("by_key", "test.by_key", 0, key_column,
                               "UPDATE test.by_key b SET hits = hits + 1 FROM rows WHERE rows.key = b.key"),
 };
+
+#ifdef LEDGER_EMITS
+static const pawl_port outputs[] = { { PAWL_STR("out"), PAWL_STR("text/plain"),
+                                       PAWL_STR("One record for each that is applied."), 0, 0 } };
+#endif
 
 static const pawl_migration migrations[] = { { 1, 0, PAWL_STR("tables"), PAWL_STR(sql_ledger), { 0, 0 } } };
 
@@ -113,6 +121,10 @@ static pawl_rc apply(pawl_ctx *c, const pawl_msg *m, const struct order *o)
         pawl_write(c, APPEND, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(m->key),
                    pawl_i64(o->seq), pawl_i64(count), pawl_text(m->value)) != PAWL_OK)
         return PAWL_FATAL;
+#ifdef LEDGER_EMITS
+    if (emitter_emit(c, m, o) != PAWL_OK)
+        return PAWL_FATAL;
+#endif
     if (provokes(o)) {
         pawl_bytes kind = pawl_cstr(o->command);
 
@@ -157,12 +169,15 @@ static pawl_rc ledger_create(const pawl_host *h, void **inst)
 }
 
 static const pawl_plugin ledger = {
-    .size           = sizeof(pawl_plugin),
-    .abi_major      = PAWL_ABI_MAJOR,
-    .abi_minor      = PAWL_ABI_MINOR,
-    .id             = PAWL_STR(PLUGIN_ID),
-    .version        = PAWL_STR("1.0.0"),
-    .doc            = PAWL_STR("Does what its messages say; for tests."),
+    .size      = sizeof(pawl_plugin),
+    .abi_major = PAWL_ABI_MAJOR,
+    .abi_minor = PAWL_ABI_MINOR,
+    .id        = PAWL_STR(PLUGIN_ID),
+    .version   = PAWL_STR("1.0.0"),
+    .doc       = PAWL_STR("Does what its messages say; for tests."),
+#ifdef LEDGER_EMITS
+    .outputs = PAWL_SPAN(outputs),
+#endif
     .statements     = PAWL_SPAN(statements),
     .migrations     = PAWL_SPAN(migrations),
     .db_schema      = PAWL_STR("test"),

@@ -20,4 +20,7 @@ bool order_read(const pawl_msg *m, struct order *ret);
 pawl_rc hostile_plan(pawl_ctx *c, const pawl_msg *m, const struct order *o);
 pawl_rc hostile_handle(pawl_ctx *c, const pawl_msg *m, const struct order *o);
 
+/* One record that names where it comes from; in emitter.c. "big N": N bytes long. */
+pawl_rc emitter_emit(pawl_ctx *c, const pawl_msg *m, const struct order *o);
+
 #endif
