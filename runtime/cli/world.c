@@ -130,7 +130,9 @@ static int create_topic(struct pw_world *w, const char *topic, const char *parti
     char *argv[] = { admin, "-t", "15", w->bootstrap, "create", (char *)topic, (char *)partitions, NULL };
 
     admin_path(w, admin, sizeof(admin));
-    return pw_child_run("kafka-admin", argv, PW_WORLD_START_MS, NULL, err) < 0 ? pw_err_wrap(err, "create topic %s at %s", topic, w->bootstrap) : 0;
+    return pw_child_run("kafka-admin", argv, PW_WORLD_START_MS, NULL, err) < 0 ?
+               pw_err_wrap(err, "create topic %s at %s", topic, w->bootstrap) :
+               0;
 }
 
 static int start_mock(struct pw_world *w, struct pw_err *err)
