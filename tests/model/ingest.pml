@@ -156,14 +156,14 @@ end_idle:
         fi;
         if
         :: (s & 1) -> d_step { end_session(s); s = 0 } /* never arrived, or the server saw the end of the connection: rolled back */
-        :: doing[s] == S_CLAIM && lock == 0 -> d_step { epoch++; give(s, A_OK); end_session(s); s = 0 }
+        :: doing[s] == S_CLAIM && lock == 0 -> d_step { epoch++; printf("postgres: epoch bumped by a claim\n"); give(s, A_OK); end_session(s); s = 0 }
         :: doing[s] == S_LOOK && lock == 0 -> d_step { give(s, A_OK); end_session(s); s = 0 }
         :: doing[s] == S_FENCE && lock == 0 && AT_LO(s) && EPOCH_MINE(s) -> d_step { lock = s + 1; doing[s] = S_OPEN; give(s, A_OK); s = 0 }
         :: doing[s] == S_FENCE && !(AT_LO(s) && EPOCH_MINE(s)) -> d_step { give(s, A_NO_ROW); end_session(s); s = 0 }
-        :: doing[s] == S_COMMIT -> d_step { commit(); give(s, A_OK); end_session(s); s = 0; n_s = 0 }
+        :: doing[s] == S_COMMIT -> d_step { printf("postgres: COMMIT\n"); commit(); give(s, A_OK); end_session(s); s = 0; n_s = 0 }
         :: doing[s] == S_COMMIT && !(s & 1) && faults > 0 -> /* the writes are done, then something fails */
             d_step {
-                faults--;
+                faults--; printf("postgres: the transaction fails, COMMIT is answered by ROLLBACK\n");
 #ifdef SERIAL_OUTBOX_ID
                 number_outputs();
 #endif
@@ -270,13 +270,13 @@ proctype Worker(byte w)
 end_idle:
     do
     /* The group. */
-    :: d_step { st == W_AWAY && owner == w ->
+    :: d_step { st == W_AWAY && owner == w -> printf("worker %d: assigned\n", w);
         mine[w] = 1; st = W_WANTED
 #ifdef GUESS_OFFSET
         ; from = end /* PostgreSQL has not told yet: begin at the end, as auto.offset.reset=latest does */
 #endif
        }
-    :: d_step { (st == W_WANTED || st == W_RUN) && !mine[w] -> forget() }
+    :: d_step { (st == W_WANTED || st == W_RUN) && !mine[w] -> printf("worker %d: sees that the partition is gone\n", w); forget() }
 
     /* The claim. */
     :: d_step { st == W_WANTED && (mine[w] || strays > 0) ->
@@ -284,19 +284,19 @@ end_idle:
         :: mine[w]
         :: else -> strays--
         fi;
-        doing[LIVE(w)] = S_CLAIM; st = W_CLAIM
+        doing[LIVE(w)] = S_CLAIM; printf("worker %d: sends a claim\n", w); st = W_CLAIM
        }
-    :: d_step { st == W_CLAIM && answer[w] == A_OK -> at = a_next[w]; my_epoch = a_epoch[w]; first = 1; clear_answer(); st = W_RUN }
+    :: d_step { st == W_CLAIM && answer[w] == A_OK -> printf("worker %d: has claimed\n", w); at = a_next[w]; my_epoch = a_epoch[w]; first = 1; clear_answer(); st = W_RUN }
 
     /* A batch of one or two. */
-    :: d_step { st == W_RUN && MORE -> take(1); send_batch() }
-    :: d_step { st == W_RUN && MORE -> take(BATCH); send_batch() }
-    :: d_step { st == W_FENCE && answer[w] == A_OK -> clear_answer(); st = W_OPEN }
-    :: d_step { st == W_FENCE && answer[w] == A_NO_ROW -> clear_answer(); hi = 0; records = 0; st = W_WANTED } /* fenced: claim again */
-    :: d_step { st == W_OPEN -> doing[LIVE(w)] = S_COMMIT; st = W_COMMIT }
-    :: d_step { st == W_OPEN && !mine[w] -> end_session(LIVE(w)); forget() } /* lost, and seen in time */
-    :: d_step { st == W_COMMIT && answer[w] == A_OK -> clear_answer(); advance() }
-    :: d_step { st == W_COMMIT && answer[w] == A_FAILED -> clear_answer();
+    :: d_step { st == W_RUN && MORE -> take(1); printf("worker %d: batch of one, fence sent\n", w); send_batch() }
+    :: d_step { st == W_RUN && MORE -> take(BATCH); printf("worker %d: batch of two, fence sent\n", w); send_batch() }
+    :: d_step { st == W_FENCE && answer[w] == A_OK -> printf("worker %d: fence matched\n", w); clear_answer(); st = W_OPEN }
+    :: d_step { st == W_FENCE && answer[w] == A_NO_ROW -> printf("worker %d: fenced\n", w); clear_answer(); hi = 0; records = 0; st = W_WANTED } /* fenced: claim again */
+    :: d_step { st == W_OPEN -> printf("worker %d: sends writes and COMMIT\n", w); doing[LIVE(w)] = S_COMMIT; st = W_COMMIT }
+    :: d_step { st == W_OPEN && !mine[w] -> printf("worker %d: rolls back, the partition is gone\n", w); end_session(LIVE(w)); forget() } /* lost, and seen in time */
+    :: d_step { st == W_COMMIT && answer[w] == A_OK -> printf("worker %d: COMMIT answered\n", w); clear_answer(); advance() }
+    :: d_step { st == W_COMMIT && answer[w] == A_FAILED -> printf("worker %d: COMMIT answered by ROLLBACK\n", w); clear_answer();
 #ifdef NO_TAG
         advance()
 #else
@@ -305,15 +305,15 @@ end_idle:
        }
     :: d_step { st == W_MIRROR -> /* a plain commit; the broker takes it from the current generation only */
         if
-        :: mine[w] -> mirrored = at; INV(I12_Mirror, mirrored <= next || reset)
+        :: mine[w] -> mirrored = at; printf("worker %d: group offset mirrored\n", w); INV(I12_Mirror, mirrored <= next || reset)
         :: else
         fi;
         hi = 0; records = 0; st = W_RUN
        }
 
     /* COMMIT in doubt: a new connection locks the row and reads it. */
-    :: d_step { st == W_DOUBT -> doing[LIVE(w)] = S_LOOK; st = W_LOOK }
-    :: d_step { st == W_LOOK && answer[w] == A_OK ->
+    :: d_step { st == W_DOUBT -> printf("worker %d: connected again, asks for the offset row\n", w); doing[LIVE(w)] = S_LOOK; st = W_LOOK }
+    :: d_step { st == W_LOOK && answer[w] == A_OK -> printf("worker %d: reads the offset row\n", w);
         if
         :: a_epoch[w] == my_epoch && a_next[w] == hi -> advance()                                  /* it committed */
         :: a_epoch[w] == my_epoch && a_next[w] == at -> hi = 0; records = 0; st = W_RUN            /* not so far: again */
@@ -324,7 +324,7 @@ end_idle:
 
     /* Faults. */
     :: d_step { st > W_WANTED && faults > 0 && doing[ORPHAN(w)] == S_NONE -> /* the connection breaks */
-        faults--; cut();
+        faults--; cut(); printf("worker %d: connection lost\n", w);
         if
         :: st == W_CLAIM -> st = W_WANTED
         :: st == W_FENCE || st == W_OPEN -> hi = 0; records = 0; st = W_RUN
@@ -339,13 +339,13 @@ end_idle:
         fi
        }
     :: d_step { st == W_OPEN && faults > 0 && doing[ORPHAN(w)] == S_NONE -> /* sending trip 2 fails half-way, yet COMMIT gets there */
-        faults--; doing[LIVE(w)] = S_COMMIT; cut(); hi = 0; records = 0; st = W_RUN
+        faults--; doing[LIVE(w)] = S_COMMIT; cut(); printf("worker %d: sending COMMIT fails half-way\n", w); hi = 0; records = 0; st = W_RUN
        }
     :: d_step { st != W_AWAY && faults > 0 && doing[ORPHAN(w)] == S_NONE -> /* kill -9; its successor has the same static id */
-        faults--; cut(); forget()
+        faults--; cut(); forget(); printf("worker %d: killed\n", w)
        }
 #ifdef FREEZE
-    :: atomic { !frozen[0] && !frozen[1] -> frozen[w] = 1; break } /* stopped, and never resumed */
+    :: atomic { !frozen[0] && !frozen[1] -> frozen[w] = 1; printf("worker %d: frozen for ever\n", w); break } /* stopped, and never resumed */
 #endif
     od
 }
@@ -357,11 +357,11 @@ proctype World()
 
 end_idle:
     do
-    :: atomic { moves > 0 && !frozen[1 - owner] -> moves--; owner = 1 - owner; mine[0] = 0; mine[1] = 0 }
+    :: atomic { moves > 0 && !frozen[1 - owner] -> printf("group: the partition moves\n"); moves--; owner = 1 - owner; mine[0] = 0; mine[1] = 0 }
     :: atomic { frozen[owner] && !frozen[1 - owner] -> owner = 1 - owner; mine[0] = 0; mine[1] = 0 } /* session time-out */
-    :: atomic { end < RECORDS -> end++ }
+    :: atomic { end < RECORDS -> printf("kafka: a record is appended\n"); end++ }
 #ifdef ADMIN_RESET
-    :: atomic { !reset && lock == 0 && next > 0 -> /* pawl offsets set, to process again */
+    :: atomic { !reset && lock == 0 && next > 0 -> /* pawl offsets set, to process again */ printf("operator: goes back\n");
         select (r : 0 .. (next - 1));
         next = r; effects = effects & BELOW(r); started = started & BELOW(r); reset = 1; r = 0;
         mine[0] = 0; mine[1] = 0 /* `pawl resume`: the owner claims again. Until it looks, it goes on with what it believes. */

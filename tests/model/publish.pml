@@ -30,7 +30,7 @@
 #define TX(w) (w)
 #endif
 
-bit I6_OutboxDense = WITHOUT_I6, I7_Published, I8_Position = WITHOUT_I8, I9_NotAhead, I10_Collected = WITHOUT_I10, I13_Tainted = WITHOUT_I13;
+bit I7_Published, I8_Position = WITHOUT_I8, I9_NotAhead, I10_Collected = WITHOUT_I10, I13_Tainted = WITHOUT_I13;
 bit L2_AllPublished, L3_HaltCause = WITHOUT_L3;
 
 /* ---- PostgreSQL ---- */
@@ -227,17 +227,17 @@ proctype Kafka()
 
 end_idle:
     do
-    :: d_step { end_txn[0] > 0 -> serve_end_txn(0) }
-    :: d_step { PREPARED(0) && !tx_data_marked[0] -> mark_data(0) }
-    :: d_step { PREPARED(0) && tx_offset[0] > 0 -> mark_offset(0) }
+    :: d_step { end_txn[0] > 0 -> printf("kafka: EndTxn arrives for id 0\n"); serve_end_txn(0) }
+    :: d_step { PREPARED(0) && !tx_data_marked[0] -> printf("kafka: rows of id 0 get their marker\n"); mark_data(0) }
+    :: d_step { PREPARED(0) && tx_offset[0] > 0 -> printf("kafka: position of id 0 gets its marker\n"); mark_offset(0) }
     :: d_step { PREPARED(0) && tx_data_marked[0] && tx_offset[0] == 0 -> finish(0) }
-    :: d_step { tx_state[0] == T_OPEN && (timeouts > 0 || DESERTED(0)) -> time_out(0) }
+    :: d_step { tx_state[0] == T_OPEN && (timeouts > 0 || DESERTED(0)) -> printf("kafka: transaction of id 0 timed out\n"); time_out(0) }
 #ifndef SAME_ID
-    :: d_step { end_txn[1] > 0 -> serve_end_txn(1) }
-    :: d_step { PREPARED(1) && !tx_data_marked[1] -> mark_data(1) }
-    :: d_step { PREPARED(1) && tx_offset[1] > 0 -> mark_offset(1) }
+    :: d_step { end_txn[1] > 0 -> printf("kafka: EndTxn arrives for id 1\n"); serve_end_txn(1) }
+    :: d_step { PREPARED(1) && !tx_data_marked[1] -> printf("kafka: rows of id 1 get their marker\n"); mark_data(1) }
+    :: d_step { PREPARED(1) && tx_offset[1] > 0 -> printf("kafka: position of id 1 gets its marker\n"); mark_offset(1) }
     :: d_step { PREPARED(1) && tx_data_marked[1] && tx_offset[1] == 0 -> finish(1) }
-    :: d_step { tx_state[1] == T_OPEN && (timeouts > 0 || DESERTED(1)) -> time_out(1) }
+    :: d_step { tx_state[1] == T_OPEN && (timeouts > 0 || DESERTED(1)) -> printf("kafka: transaction of id 1 timed out\n"); time_out(1) }
 #endif
     od
 }
@@ -294,6 +294,7 @@ inline replace_producer()
 
 inline halt_partition()
 {
+    printf("worker %d: halts\n", w);
     INV(L3_HaltCause, restored || expired);
     leave_tx();
     halted[w] = 1; st = W_HALTED
@@ -328,14 +329,14 @@ proctype Worker(byte w)
 
 end_idle:
     do
-    :: d_step { st == W_AWAY && owner == w ->
+    :: d_step { st == W_AWAY && owner == w -> printf("worker %d: assigned\n", w);
         mine[w] = 1; st = W_WANTED
 #ifdef OFFSET_EXPIRES
         ; up[w] = 1
 #endif
        }
-    :: d_step { (st == W_WANTED || st == W_NEW || st == W_RUN) && !mine[w] -> forget() }
-    :: d_step { st == W_WANTED && (mine[w] || strays > 0) ->
+    :: d_step { (st == W_WANTED || st == W_NEW || st == W_RUN) && !mine[w] -> printf("worker %d: sees that the partition is gone\n", w); forget() }
+    :: d_step { st == W_WANTED && (mine[w] || strays > 0) -> printf("worker %d: claims in PostgreSQL\n", w);
         if
         :: mine[w]
         :: else -> strays--
@@ -349,14 +350,14 @@ end_idle:
         :: mine[w]
         :: else -> strays--
         fi;
-        bump_epoch(T); current[w] = 1;
+        bump_epoch(T); current[w] = 1; printf("worker %d: R1 new producer\n", w);
         if
         :: tx_state[T] == T_OPEN -> decide_abort(T)
         :: else
         fi;
         st = W_INIT
        }
-    :: d_step { st == W_INIT && tx_state[T] == T_EMPTY && current[w] -> st = W_READ }
+    :: d_step { st == W_INIT && tx_state[T] == T_EMPTY && current[w] -> printf("worker %d: R1 initialised\n", w); st = W_READ }
     :: d_step { st == W_INIT && !current[w] -> replace_producer() } /* another took over the id meanwhile */
 
     /* R2: only a stable position counts: while a transaction with an offset is undecided or unmarked, the broker says "again". */
@@ -366,11 +367,11 @@ end_idle:
     :: d_step { st == W_READ && tx_offset[0] == 0 && tx_offset[1] == 0 ->
 #endif
         INV(I8_Position, position == NOWHERE || position == decided);
-        pos = position; st = W_COMPARE
+        pos = position; printf("worker %d: R2 reads the position\n", w); st = W_COMPARE
        }
 
     /* R3: with the row of pawl.offsets under our own epoch, or we compare a position of yesterday with rows of today and halt for nothing. */
-    :: d_step { st == W_COMPARE ->
+    :: d_step { st == W_COMPARE -> printf("worker %d: R3 compares\n", w);
         if
 #ifndef NO_EPOCH_AT_HALT
         :: !holds[w] -> st = W_WANTED; current[w] = 0; pos = 0
@@ -391,7 +392,7 @@ end_idle:
           fi
         fi
        }
-    :: d_step { st == W_FIRST ->
+    :: d_step { st == W_FIRST -> printf("worker %d: sets the first position\n", w);
         if
         :: mine[w] -> position = pos; st = W_RUN
         :: else -> forget() /* refused by the group */
@@ -399,7 +400,7 @@ end_idle:
        }
 
     /* The batch loop goes on while the publisher works. */
-    :: d_step { MAY_COMMIT ->
+    :: d_step { MAY_COMMIT -> printf("worker %d: batch commits a row\n", w);
         INV(I9_NotAhead, skipped || decided <= top); /* no row gets a number that was published before */
         top++;
 #ifdef DELETE_BEFORE_PUBLISH
@@ -407,16 +408,16 @@ end_idle:
 #endif
        }
 #ifndef DELETE_BEFORE_PUBLISH
-    :: d_step { MAY_COMMIT && pos > collected ->
+    :: d_step { MAY_COMMIT && pos > collected -> printf("worker %d: batch commits a row, deletes published ones\n", w);
         INV(I9_NotAhead, skipped || decided <= top);
         top++;
         collect()
        }
 #endif
-    :: d_step { st == W_RUN && !holds[w] && (mine[w] || strays > 0) -> st = W_WANTED; current[w] = 0; pos = 0 } /* fenced */
+    :: d_step { st == W_RUN && !holds[w] && (mine[w] || strays > 0) -> printf("worker %d: fenced in PostgreSQL\n", w); st = W_WANTED; current[w] = 0; pos = 0 } /* fenced */
 
     /* R4: rows above the position, in order. */
-    :: d_step { st == W_RUN && pos < top && tx_state[T] == T_EMPTY && current[w] ->
+    :: d_step { st == W_RUN && pos < top && tx_state[T] == T_EMPTY && current[w] -> printf("worker %d: R4 selects rows\n", w);
         if
         :: pos < collected -> st = W_NEW; current[w] = 0; pos = 0 /* not where we think: somebody else went on; read the position again */
         :: else ->
@@ -429,7 +430,7 @@ end_idle:
     /* R5 */
     :: d_step { st == W_SEND && current[w] && !PREPARED(T) ->
         tx_state[T] = T_OPEN;
-        sent++; assert(log_n < LOG);
+        sent++; printf("worker %d: R5 sends a row\n", w); assert(log_n < LOG);
         log_row[log_n] = sent; log_tx[log_n] = T; log_n++;
         if
 #ifdef POSITION_OUTSIDE
@@ -440,7 +441,7 @@ end_idle:
         :: else
         fi
        }
-    :: d_step { st == W_OFFSETS && current[w] && !PREPARED(T) ->
+    :: d_step { st == W_OFFSETS && current[w] && !PREPARED(T) -> printf("worker %d: R5 sends the position\n", w);
         if
 #ifdef NO_GENERATION
         :: true -> tx_state[T] = T_OPEN; tx_offset[T] = to + 1; st = W_END
@@ -451,8 +452,8 @@ end_idle:
         fi
        }
     :: d_step { (st == W_SEND || st == W_OFFSETS) && !current[w] -> replace_producer() }
-    :: d_step { st == W_END -> send_end_txn(); waiting[w] = 1; st = W_WAIT }
-    :: d_step { st == W_WAIT && answer[w] == A_OK ->
+    :: d_step { st == W_END -> printf("worker %d: R5 sends EndTxn\n", w); send_end_txn(); waiting[w] = 1; st = W_WAIT }
+    :: d_step { st == W_WAIT && answer[w] == A_OK -> printf("worker %d: EndTxn answered\n", w);
 #ifdef POSITION_OUTSIDE
         pos = to; st = W_OUTSIDE
 #else
@@ -465,7 +466,7 @@ end_idle:
         fi
 #endif
        }
-    :: d_step { st == W_WAIT && answer[w] == A_FAILED -> replace_producer() }
+    :: d_step { st == W_WAIT && answer[w] == A_FAILED -> printf("worker %d: EndTxn refused\n", w); replace_producer() }
 #ifdef POSITION_OUTSIDE
     :: d_step { st == W_OUTSIDE ->
         if
@@ -480,10 +481,10 @@ end_idle:
 #endif
 
     /* Faults. A request before EndTxn that is lost, done or not, costs the producer. */
-    :: d_step { (st == W_SEND || st == W_OFFSETS || st == W_END || st == W_INIT) && faults > 0 -> faults--; replace_producer() }
-    :: d_step { st == W_END && faults > 0 -> faults--; waiting[w] = 1; st = W_WAIT } /* EndTxn is lost */
-    :: d_step { st == W_WAIT && answer[w] == A_NONE && faults > 0 && !again -> faults--; send_end_txn(); again = 1 } /* sent again */
-    :: d_step { st == W_WAIT && answer[w] == A_NONE && (faults > 0 || end_txn[T] == 0) -> /* no answer in time */
+    :: d_step { (st == W_SEND || st == W_OFFSETS || st == W_END || st == W_INIT) && faults > 0 -> printf("worker %d: a request is lost, the producer is thrown away\n", w); faults--; replace_producer() }
+    :: d_step { st == W_END && faults > 0 -> printf("worker %d: EndTxn is lost\n", w); faults--; waiting[w] = 1; st = W_WAIT } /* EndTxn is lost */
+    :: d_step { st == W_WAIT && answer[w] == A_NONE && faults > 0 && !again -> printf("worker %d: the library sends EndTxn again\n", w); faults--; send_end_txn(); again = 1 } /* sent again */
+    :: d_step { st == W_WAIT && answer[w] == A_NONE && (faults > 0 || end_txn[T] == 0) -> printf("worker %d: no answer to EndTxn in time\n", w); /* no answer in time */
         if
         :: end_txn[T] == 0
         :: else -> faults--
@@ -498,7 +499,7 @@ end_idle:
         replace_producer()
 #endif
        }
-    :: d_step { st != W_AWAY && st != W_HALTED && faults > 0 -> /* kill -9; its successor has the same static id */
+    :: d_step { st != W_AWAY && st != W_HALTED && faults > 0 -> printf("worker %d: killed\n", w); /* kill -9; its successor has the same static id */
         faults--; forget()
        }
 #ifdef DB_RESTORE
@@ -511,16 +512,16 @@ proctype World()
 {
 end_idle:
     do
-    :: d_step { moves > 0 -> moves--; owner = 1 - owner; mine[0] = 0; mine[1] = 0 }
+    :: d_step { moves > 0 -> printf("group: the partition moves\n"); moves--; owner = 1 - owner; mine[0] = 0; mine[1] = 0 }
 #ifdef DB_RESTORE
-    :: d_step { !backed_up -> backed_up = 1; old_top = top; old_collected = collected; old_known = known }
+    :: d_step { !backed_up -> printf("postgres: backup\n"); backed_up = 1; old_top = top; old_collected = collected; old_known = known }
     :: d_step { backed_up && !restored ->
-        restored = 1; top = old_top; collected = old_collected; known = old_known;
+        printf("postgres: restored\n"); restored = 1; top = old_top; collected = old_collected; known = old_known;
         holds[0] = 0; holds[1] = 0 /* by next_offset, or by the incarnation that the runbook bumps */
        }
 #endif
 #ifdef OFFSET_EXPIRES
-    :: d_step { !expired && position != NOWHERE && tx_offset[0] == 0 && tx_offset[1] == 0 && !up[0] && !up[1] -> expired = 1; position = NOWHERE }
+    :: d_step { !expired && position != NOWHERE && tx_offset[0] == 0 && tx_offset[1] == 0 && !up[0] && !up[1] -> printf("kafka: the group offset expires\n"); expired = 1; position = NOWHERE }
 #endif
     od
 }
