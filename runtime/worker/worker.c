@@ -125,7 +125,6 @@ void pw_worker_connect(struct pw_worker *w)
         pw_bb_add(&w->bb->pg_connects, 1);
         pw_log(PW_LOG_INFO, "postgres.connected", PW_LOG_AT_NONE, "server version %d", PQserverVersion(w->conn.pg) / 10000);
         w->backoff_us = 0;
-        set_state(w, PW_BB_READY);
         return;
     }
     pw_conn_close(&w->conn);
@@ -311,7 +310,10 @@ static void show_state(struct pw_worker *w)
         pw_bb_text(w->bb, w->gate.text);
         return;
     }
-    set_state(w, kafka_down ? PW_BB_PAUSED : w->parts_n ? PW_BB_RUNNING : PW_BB_READY);
+    set_state(w, kafka_down                  ? PW_BB_PAUSED :
+                 w->consumer.rebalances == 0 ? PW_BB_STARTING :
+                 w->parts_n                  ? PW_BB_RUNNING :
+                                               PW_BB_READY);
     if (kafka_down)
         pw_bb_text(w->bb, w->consumer.text);
 }
