@@ -77,6 +77,31 @@ Test(flow, a_rejected_message_becomes_a_dead_letter_and_its_neighbours_are_appli
     cluster_down(k);
 }
 
+static bool status_has(const struct worker *w, const char *text)
+{
+    char *status = worker_status(w);
+    bool  has    = strstr(status, text) != NULL;
+
+    free(status);
+    return has;
+}
+
+Test(flow, status_says_how_many_outputs_and_dead_letters_wait_and_how_many_are_published)
+{
+    struct cluster *k = cluster_up(.partitions = 1, .dlq = "there");
+    struct worker  *a;
+
+    for (int i = 0; i < 3; i++)
+        (void)event_send(k, 0, "reject", 0);
+    a = worker_start(k, "a", .failpoint = "publisher_read:1=sleep_ms(3000)");
+    wait_until(dead_count(k) == 3); /* it listens by then */
+    wait_until(status_has(a, "\"outbox_waiting\":3"));
+    cr_assert(status_has(a, "\"published\":0"));
+    wait_until(status_has(a, "\"published\":3") && status_has(a, "\"outbox_waiting\":0"));
+    cr_assert_eq(dead_count(k), 3);
+    cluster_down(k);
+}
+
 Test(flow, a_message_that_asks_for_a_retry_is_called_again_and_keeps_its_place)
 {
     struct cluster *k = cluster_up(.partitions = 2, .retry_attempts = 5);
