@@ -68,7 +68,7 @@ COMMENT ON COLUMN pawl.offsets.topic IS 'Source topic.';
 COMMENT ON COLUMN pawl.offsets."partition" IS 'Partition of the source topic.';
 COMMENT ON COLUMN pawl.offsets.next_offset IS 'The first offset that is not applied yet. All effects of the ones below are committed.';
 COMMENT ON COLUMN pawl.offsets.owner_epoch IS 'Counts claims. A batch commits only while it carries the epoch of its claim.';
-COMMENT ON COLUMN pawl.offsets.published_seq IS 'Outbox rows up to this seq are published and deleted.';
+COMMENT ON COLUMN pawl.offsets.published_seq IS 'Outbox rows up to this seq are published; the outputs among them are deleted.';
 COMMENT ON COLUMN pawl.offsets.outbox_seq IS 'The seq of the last row this partition wrote to pawl.outbox; 0: none yet.';
 COMMENT ON COLUMN pawl.offsets.owner IS 'Who claimed it last: instance, process and start time, for people.';
 COMMENT ON COLUMN pawl.offsets.start_offset IS 'Where the group began with this partition.';
