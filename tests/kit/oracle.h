@@ -8,7 +8,7 @@
 struct oracle {
     long sent;       /* records in the topic */
     long applied;    /* ledger rows */
-    long dead;       /* dead letters */
+    long dead;       /* dead letters: in PostgreSQL, or in their topic if they are published */
     long lost;       /* records that must have an effect and have none */
     long duplicated; /* effects beyond the first of a record */
     long disordered; /* ledger rows out of their key's order, or below the end of their partition's earlier transaction */
@@ -22,5 +22,8 @@ struct oracle oracle_look(struct cluster *k);
 bool oracle_exactly_once_in_order(struct cluster *k);
 /* All that was sent is accounted for: ledger rows, dead letters and skips add up. For wait_until. */
 bool oracle_all_accounted(struct cluster *k);
+
+/* And all dead letters are in their topic, as the group's offset says. */
+bool oracle_all_published(struct cluster *k);
 
 #endif
