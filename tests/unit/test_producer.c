@@ -1,0 +1,115 @@
+#include "kafka/producer.h"
+
+#include <criterion/criterion.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The producer's own mock cluster takes the place of brokers. */
+static struct pw_producer pr;
+
+enum { PRODUCE = 0, MAX_BYTES = 20000, OVERHEAD = 36 /* at most, of a record without headers */ };
+
+static void open_producer(bool apart)
+{
+    static const char *const    keys[]   = { "test.mock.num.brokers", "message.max.bytes", "fetch.wait.max.ms" };
+    static const char *const    values[] = { "1", "20000", "10" };
+    struct pw_producer_settings se       = {
+              .keys = keys, .values = values, .properties_n = 3, .transactional_id = "t", .apart = apart
+    };
+    struct pw_err err;
+
+    cr_assert_eq(pw_producer_open(&pr, &se, 20000, &err), 0, "%s", err.text);
+}
+
+static void close_producer(void)
+{
+    pw_producer_discard(&pr);
+    cr_assert_null(pr.rk);
+    pw_producer_discard(&pr); /* once more is a no-op */
+}
+
+static int send_bytes(int64_t tag, size_t n, struct pw_err *err)
+{
+    char            *value = calloc(1, n);
+    struct pw_record re    = { .topic = "out", .key = "k", .key_n = 1, .value = value, .value_n = n, .tag = tag };
+    int              rc    = pw_producer_send(&pr, &re, err);
+
+    free(value);
+    return rc;
+}
+
+static void refuse_next(rd_kafka_resp_err_t code)
+{
+    rd_kafka_mock_push_request_errors(rd_kafka_handle_mock_cluster(pr.rk), PRODUCE, 1, code);
+}
+
+static void three_records(void)
+{
+    struct pw_err err;
+
+    cr_assert_eq(pw_producer_begin(&pr, &err), 0, "%s", err.text);
+    for (int64_t tag = 1; tag <= 3; tag++)
+        cr_assert_eq(send_bytes(tag, 10, &err), 0, "%s", err.text);
+}
+
+Test(producer, commits_one_transaction_after_another, .fini = close_producer)
+{
+    struct pw_err err;
+
+    open_producer(false);
+    for (int i = 0; i < 3; i++) {
+        three_records();
+        cr_assert_eq(pw_producer_commit(&pr, 20000, &err), 0, "%s", err.text);
+        cr_assert_eq(pr.refused, 0);
+    }
+}
+
+Test(producer, refuses_a_record_above_the_limit_and_knows_which, .fini = close_producer)
+{
+    struct pw_err err;
+
+    open_producer(false);
+    cr_assert_eq(pw_producer_begin(&pr, &err), 0, "%s", err.text);
+    cr_assert_eq(send_bytes(1, MAX_BYTES - 1 - OVERHEAD, &err), 0, "key, value and overhead at the limit: %s", err.text);
+    cr_assert_eq(send_bytes(2, MAX_BYTES - OVERHEAD, &err), -1, "one byte above it");
+    cr_assert_eq(err.disp, PW_D_REJECT);
+    cr_assert_eq(pr.refused, 2);
+    cr_assert(pr.refused_exactly);
+}
+
+Test(producer, does_not_know_which_record_of_a_request_a_broker_refused, .fini = close_producer)
+{
+    struct pw_err err;
+
+    open_producer(false);
+    refuse_next(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    three_records();
+    cr_assert_eq(pw_producer_commit(&pr, 20000, &err), -1);
+    cr_assert_eq(pr.refused, 1);
+    cr_assert_not(pr.refused_exactly);
+}
+
+Test(producer, that_sends_records_apart_knows_which_one_a_broker_refused, .fini = close_producer)
+{
+    struct pw_err err;
+
+    open_producer(true);
+    refuse_next(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    three_records();
+    cr_assert_eq(pw_producer_commit(&pr, 20000, &err), -1);
+    cr_assert_eq(pr.refused, 1);
+    cr_assert(pr.refused_exactly);
+}
+
+Test(producer, blames_no_record_for_what_brokers_have_of_their_own, .fini = close_producer)
+{
+    struct pw_err err;
+
+    open_producer(false);
+    refuse_next(RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    three_records();
+    cr_assert_eq(pw_producer_commit(&pr, 20000, &err), -1);
+    cr_assert_eq(err.disp, PW_D_RETRY);
+    cr_assert_eq(pr.refused, 0);
+}
