@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define FIRST_LOOK_US 3000000
-#define LOOK_US       1500000
+#define LOOK_US       2500000
 #define LOOKS         3 /* in a row: other workers may be on their way to claim */
 #define RETRY_US      10000000
 #define WAIT_MAX_US   300000000
@@ -87,6 +87,15 @@ static void ask_for_rebalance(struct pw_worker *w, size_t topic, int64_t claimed
     co->look_at_us = pw_clock_us() + co->wait_us;
 }
 
+/* While our own are not running, the start is not over: a rebalance would only make it longer. */
+static bool own_are_claimed(const struct pw_worker *w)
+{
+    for (size_t i = 0; i < w->parts_n; i++)
+        if (w->parts[i].state != PW_PART_RUNNING && w->parts[i].state != PW_PART_HALTED)
+            return false;
+    return true;
+}
+
 void pw_worker_cover(struct pw_worker *w)
 {
     struct pw_cover *co      = &w->cover;
@@ -97,8 +106,10 @@ void pw_worker_cover(struct pw_worker *w)
 
     if (co->done || !pw_conn_alive(&w->conn) || w->consumer.revoked || w->consumer.assigned)
         return;
-    if (!co->look_at_us)
-        co->look_at_us = now + FIRST_LOOK_US;
+    if (!co->look_at_us || !own_are_claimed(w)) {
+        co->missing    = 0;
+        co->look_at_us = now + FIRST_LOOK_US > co->look_at_us ? now + FIRST_LOOK_US : co->look_at_us;
+    }
     if (now < co->look_at_us)
         return;
     co->look_at_us = now + LOOK_US;
