@@ -295,7 +295,9 @@ ParameterizedTest(struct successor *who, publisher, a_frozen_worker_with_an_open
     wait_until_s(TAKE_OVER_S, settled(k));
     cr_assert(once_in_order(k, TO_OUT));
     worker_thaw(a);
-    wait_until(worker_says(a, "publisher.failed") || !proc_running(&a->proc));
+    wait_until(worker_says(a, "publisher.failed") || worker_says(a, "worker.fenced"));
+    if (strcmp(who->as, "a") == 0) /* namesakes would fence each other for ever */
+        cut_off(a);
     flow(k, 60);
     check_all(k, true);
     cluster_down(k);
