@@ -363,6 +363,8 @@ static void finish(struct pw_worker *w)
     }
     if (pw_conn_alive(&w->conn) && pw_worker_sweep(w, &err) < 0)
         pw_log(PW_LOG_WARN, "worker.sweep", PW_LOG_AT_NONE, "%s", err.text);
+    pw_publisher_stop(w->publisher); /* idle, so this does not wait */
+    w->publisher = NULL;
 }
 
 int pw_worker_run(const struct pw_worker_args *args)
