@@ -70,7 +70,7 @@ ParameterizedTestParameters(hostile, a_broken_contract_stops_the_worker_and_comm
     static struct bad breaches[] = {
         { "plan_writes", "write: called in plan()" },
         { "plan_emits", "emit: called in plan()" },
-        { "plan_asks_rows", "rows: called in plan()" },
+        { "plan_asks_cells", "cell: called in plan()" },
         { "plan_more_forever", "plan: PAWL_MORE without a read" },
         { "bad_slot", "read: slot 16" },
         { "slot_twice", "read: slot 0 is taken" },

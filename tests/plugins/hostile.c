@@ -38,7 +38,7 @@ pawl_rc hostile_plan(pawl_ctx *c, const pawl_msg *m, const struct order *o)
 
         return c->host->emit(c, &out);
     }
-    if (is(o, "plan_asks_rows")) { /* nothing has been fetched yet */
+    if (is(o, "plan_asks_cells")) { /* nothing has been fetched yet */
         pawl_value v;
 
         return (void)c->host->cell(c, FIND_STATE, 0, 0, &v), PAWL_OK;
