@@ -9,11 +9,11 @@ enum fate { APPLIED, DEAD, NOTHING };
 /* What a record must lead to, by its command: "SEQ COMMAND [ARG]". */
 static enum fate fate_of(const char *value)
 {
-    static const char *const dead[] = { "reject", "divide", "raise", "check",  "segv",  "abort",     "exit0",
+    static const char *const dead[] = { "reject", "divide", "raise", "check",   "segv",      "abort",    "exit0",
                                         "_exit0", "loop",   "stack", "sigkill", "plan_segv", "mustexist" };
-    size_t      digits = strspn(value, "0123456789");
-    const char *at     = value + digits + 1;
-    size_t      n;
+    size_t                   digits = strspn(value, "0123456789");
+    const char              *at     = value + digits + 1;
+    size_t                   n;
 
     if (digits == 0 || value[digits] != ' ')
         return DEAD; /* malformed */
@@ -103,12 +103,14 @@ static long disorder(struct effect *all, size_t n)
     }
     qsort(all, n, sizeof(*all), by_key);
     for (size_t i = 1; i < n; i++)
-        found += all[i].partition == all[i - 1].partition && strcmp(all[i].key, all[i - 1].key) == 0 && all[i].offset < all[i - 1].offset;
+        found += all[i].partition == all[i - 1].partition && strcmp(all[i].key, all[i - 1].key) == 0 &&
+                 all[i].offset < all[i - 1].offset;
     return found;
 }
 
 /* Both lists sorted by coordinates: counts what is missing, double or out of place. */
-static void compare(struct oracle *o, const struct kafka_record *log, size_t log_n, const struct effect *all, size_t n, enum fate fate)
+static void compare(struct oracle *o, const struct kafka_record *log, size_t log_n, const struct effect *all, size_t n,
+                    enum fate fate)
 {
     size_t at = 0;
 
@@ -116,7 +118,9 @@ static void compare(struct oracle *o, const struct kafka_record *log, size_t log
         const struct kafka_record *r    = &log[i];
         long                       hits = 0;
 
-        for (; at < n && (all[at].partition < r->partition || (all[at].partition == r->partition && all[at].offset < r->offset)); at++)
+        for (;
+             at < n && (all[at].partition < r->partition || (all[at].partition == r->partition && all[at].offset < r->offset));
+             at++)
             o->foreign++;
         for (; at < n && all[at].partition == r->partition && all[at].offset == r->offset; at++) {
             hits++;
@@ -163,10 +167,13 @@ struct oracle oracle_look(struct cluster *k)
     struct effect       *ledger, *dead;
 
     (void)ledger_count(k); /* connects again if PostgreSQL was restarted */
-    ledger = effects(k, "SELECT partition, source_offset, key, body, xmin FROM test.ledger ORDER BY n", &ledger_n);
-    dead   = cluster_publishes(k) ? published(k, log, log_n, &dead_n) :
-             effects(k, "SELECT partition, source_offset, convert_from(key, 'UTF8'), convert_from(value, 'UTF8'), 0 "
-                        "FROM pawl.dead_letters ORDER BY 1, 2", &dead_n);
+    ledger       = effects(k, "SELECT partition, source_offset, key, body, xmin FROM test.ledger ORDER BY n", &ledger_n);
+    dead         = cluster_publishes(k) ?
+                       published(k, log, log_n, &dead_n) :
+                       effects(k,
+                               "SELECT partition, source_offset, convert_from(key, 'UTF8'), convert_from(value, 'UTF8'), 0 "
+                                       "FROM pawl.dead_letters ORDER BY 1, 2",
+                               &dead_n);
     o.sent       = (long)log_n;
     o.applied    = (long)ledger_n;
     o.dead       = (long)dead_n;
@@ -175,8 +182,9 @@ struct oracle oracle_look(struct cluster *k)
     qsort(dead, dead_n, sizeof(*dead), by_coordinates);
     compare(&o, log, log_n, ledger, ledger_n, APPLIED);
     compare(&o, log, log_n, dead, dead_n, DEAD);
-    o.state_wrong = sql_int(k, "SELECT count(*) FROM (SELECT key, count(*) AS n, max(seq) AS seq FROM test.ledger GROUP BY key) l "
-                               "FULL JOIN test.state s USING (key) WHERE s.count IS DISTINCT FROM l.n OR s.seq IS DISTINCT FROM l.seq");
+    o.state_wrong =
+        sql_int(k, "SELECT count(*) FROM (SELECT key, count(*) AS n, max(seq) AS seq FROM test.ledger GROUP BY key) l "
+                   "FULL JOIN test.state s USING (key) WHERE s.count IS DISTINCT FROM l.n OR s.seq IS DISTINCT FROM l.seq");
     for (int p = 0; p < k->o.partitions; p++) {
         int64_t low, high, next = next_offset(k, p);
 
@@ -197,9 +205,10 @@ bool oracle_exactly_once_in_order(struct cluster *k)
 
     if (!o.lost && !o.duplicated && !o.disordered && !o.foreign && !o.state_wrong && !o.lag)
         return true;
-    (void)fprintf(stderr,
-                  "oracle: sent=%ld applied=%ld dead=%ld lost=%ld duplicated=%ld disordered=%ld foreign=%ld state_wrong=%ld lag=%ld\n",
-                  o.sent, o.applied, o.dead, o.lost, o.duplicated, o.disordered, o.foreign, o.state_wrong, o.lag);
+    (void)fprintf(
+        stderr,
+        "oracle: sent=%ld applied=%ld dead=%ld lost=%ld duplicated=%ld disordered=%ld foreign=%ld state_wrong=%ld lag=%ld\n",
+        o.sent, o.applied, o.dead, o.lost, o.duplicated, o.disordered, o.foreign, o.state_wrong, o.lag);
     return false;
 }
 
