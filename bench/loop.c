@@ -64,7 +64,7 @@ static void put32(char *p, uint32_t v)
 
 static void array_begin(struct array *a, uint32_t oid)
 {
-    a->n = 0;
+    a->n     = 0;
     a->count = 0;
     a->oid   = oid;
     (void)room(a, 20);
@@ -91,21 +91,21 @@ static void add_int(struct array *a, int64_t v)
 
 static int array_end(struct array *a) /* its length */
 {
-    put32(a->p, 1);                       /* dimensions */
-    put32(a->p + 4, 0);                   /* no nulls */
+    put32(a->p, 1);     /* dimensions */
+    put32(a->p + 4, 0); /* no nulls */
     put32(a->p + 8, a->oid);
     put32(a->p + 12, (uint32_t)a->count);
-    put32(a->p + 16, 1);                  /* lower bound */
+    put32(a->p + 16, 1); /* lower bound */
     return (int)a->n;
 }
 
 /* ---- the loop's state ---- */
 
-static PGconn            *pg;
-static int64_t            next_offset[PARTITIONS_MAX], epoch[PARTITIONS_MAX];
+static PGconn             *pg;
+static int64_t             next_offset[PARTITIONS_MAX], epoch[PARTITIONS_MAX];
 static rd_kafka_message_t *batch[BATCH];
-static size_t             batch_n;
-static struct array       fence[4], policy[4], ledger[6];
+static size_t              batch_n;
+static struct array        fence[4], policy[4], ledger[6];
 
 static const char fence_sql[] =
     "UPDATE bench.offsets AS o SET next_offset = v.hi"
@@ -113,8 +113,9 @@ static const char fence_sql[] =
     " WHERE o.partition = v.partition::int AND o.next_offset = v.lo AND o.owner_epoch = v.epoch RETURNING v.i";
 static const char policy_sql[] = "WITH rows(policy_id, status, premium_minor, event_us, i) AS (SELECT * FROM unnest("
                                  "$1::text[], $2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY) " BENCH_POLICY_SQL;
-static const char ledger_sql[] = "WITH rows(source_partition, source_offset, policy_id, amount_minor, event_us, body, i) AS (SELECT * FROM unnest("
-                                 "$1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[]) WITH ORDINALITY) " BENCH_LEDGER_SQL;
+static const char ledger_sql[] =
+    "WITH rows(source_partition, source_offset, policy_id, amount_minor, event_us, body, i) AS (SELECT * FROM unnest("
+    "$1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[]) WITH ORDINALITY) " BENCH_LEDGER_SQL;
 
 static void prepare(const char *name, const char *sql, int n, const Oid *types)
 {
@@ -129,7 +130,8 @@ static void connect_pg(const char *dsn)
 {
     static const Oid ints[4]    = { OID_INT8_ARRAY, OID_INT8_ARRAY, OID_INT8_ARRAY, OID_INT8_ARRAY };
     static const Oid policies[] = { OID_TEXT_ARRAY, OID_TEXT_ARRAY, OID_INT8_ARRAY, OID_INT8_ARRAY };
-    static const Oid ledgers[]  = { OID_INT8_ARRAY, OID_INT8_ARRAY, OID_TEXT_ARRAY, OID_INT8_ARRAY, OID_INT8_ARRAY, OID_TEXT_ARRAY };
+    static const Oid ledgers[]  = { OID_INT8_ARRAY, OID_INT8_ARRAY, OID_TEXT_ARRAY,
+                                    OID_INT8_ARRAY, OID_INT8_ARRAY, OID_TEXT_ARRAY };
 
     pg = PQconnectdb(dsn);
     if (PQstatus(pg) != CONNECTION_OK)
@@ -149,7 +151,8 @@ static void claim(int32_t p)
 
     (void)snprintf(sql, sizeof(sql),
                    "INSERT INTO bench.offsets (partition, owner_epoch) VALUES (%d, 1) ON CONFLICT (partition) "
-                   "DO UPDATE SET owner_epoch = offsets.owner_epoch + 1 RETURNING next_offset, owner_epoch", p);
+                   "DO UPDATE SET owner_epoch = offsets.owner_epoch + 1 RETURNING next_offset, owner_epoch",
+                   p);
     res = PQexec(pg, sql);
     if (PQresultStatus(res) != PGRES_TUPLES_OK)
         die("claim", PQerrorMessage(pg));
@@ -162,7 +165,7 @@ static void claim(int32_t p)
 
 static void queue(const char *name, struct array *arrays, int n)
 {
-    const char *values[6] = { NULL };
+    const char *values[6]  = { NULL };
     int         lengths[6] = { 0 }, formats[6] = { 0 };
 
     for (int i = 0; i < n; i++) {
@@ -327,12 +330,12 @@ static void run_batch(void)
 
 static rd_kafka_t *consumer(const char *bootstrap)
 {
-    static const char *const settings[][2] = { { "group.id", "pawl-bench-loop" },  { "enable.auto.commit", "false" },
-                                               { "auto.offset.reset", "error" },   { "isolation.level", "read_committed" },
-                                               { "check.crcs", "true" },           { "fetch.queue.backoff.ms", "10" } };
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    char             why[200] = "";
-    rd_kafka_t      *rk;
+    static const char *const settings[][2] = { { "group.id", "pawl-bench-loop" }, { "enable.auto.commit", "false" },
+                                               { "auto.offset.reset", "error" },  { "isolation.level", "read_committed" },
+                                               { "check.crcs", "true" },          { "fetch.queue.backoff.ms", "10" } };
+    rd_kafka_conf_t         *conf          = rd_kafka_conf_new();
+    char                     why[200]      = "";
+    rd_kafka_t              *rk;
 
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) /* an old librdkafka lacks the last one */
         if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof(why)) == RD_KAFKA_CONF_INVALID)

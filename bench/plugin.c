@@ -7,13 +7,14 @@
 
 enum { SAVE_POLICY, ADD_LEDGER };
 
-static const pawl_column policy_columns[] = { PAWL_COL("policy_id", TEXT), PAWL_COL("status", TEXT), PAWL_COL("premium_minor", I64),
-                                              PAWL_COL("event_us", I64) };
-static const pawl_column ledger_columns[] = { PAWL_COL("source_partition", I64), PAWL_COL("source_offset", I64), PAWL_COL("policy_id", TEXT),
-                                              PAWL_COL("amount_minor", I64),     PAWL_COL("event_us", I64),      PAWL_COL("body", TEXT) };
-static const pawl_stmt statements[] = {
-    [SAVE_POLICY] = PAWL_UPSERT("save_policy", "bench.policy", 0, policy_columns, BENCH_POLICY_SQL),
-    [ADD_LEDGER]  = PAWL_WRITE("add_ledger", "bench.ledger", -1, ledger_columns, BENCH_LEDGER_SQL),
+static const pawl_column policy_columns[] = { PAWL_COL("policy_id", TEXT), PAWL_COL("status", TEXT),
+                                              PAWL_COL("premium_minor", I64), PAWL_COL("event_us", I64) };
+static const pawl_column ledger_columns[] = { PAWL_COL("source_partition", I64), PAWL_COL("source_offset", I64),
+                                              PAWL_COL("policy_id", TEXT),       PAWL_COL("amount_minor", I64),
+                                              PAWL_COL("event_us", I64),         PAWL_COL("body", TEXT) };
+static const pawl_stmt   statements[]     = {
+          [SAVE_POLICY] = PAWL_UPSERT("save_policy", "bench.policy", 0, policy_columns, BENCH_POLICY_SQL),
+          [ADD_LEDGER]  = PAWL_WRITE("add_ledger", "bench.ledger", -1, ledger_columns, BENCH_LEDGER_SQL),
 };
 static const pawl_migration migrations[] = { { 1, 0, PAWL_STR("tables"), PAWL_STR(sql_schema), { 0, 0 } } };
 
@@ -44,7 +45,8 @@ static pawl_rc bench_handle(void *self, pawl_ctx *c, const pawl_msg *m)
     pawl_bytes body   = { p + BENCH_AT_BODY, BENCH_BODY_KEPT };
     int64_t    sent   = number_at(p + BENCH_AT_EVENT_US);
 
-    if (pawl_write(c, SAVE_POLICY, pawl_text(m->key), pawl_text(status), pawl_i64(number_at(p + BENCH_AT_PREMIUM)), pawl_i64(sent)) != PAWL_OK)
+    if (pawl_write(c, SAVE_POLICY, pawl_text(m->key), pawl_text(status), pawl_i64(number_at(p + BENCH_AT_PREMIUM)),
+                   pawl_i64(sent)) != PAWL_OK)
         return PAWL_FATAL;
     return pawl_write(c, ADD_LEDGER, pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(m->key),
                       pawl_i64(number_at(p + BENCH_AT_AMOUNT)), pawl_i64(sent), pawl_text(body));

@@ -2,9 +2,9 @@
 #ifndef BENCH_SQL_H
 #define BENCH_SQL_H
 
-#define BENCH_POLICY_SQL                                                                                   \
-    "INSERT INTO bench.policy (policy_id, status, premium_minor, event_us) "                               \
-    "SELECT policy_id, status, premium_minor, event_us FROM rows "                                         \
+#define BENCH_POLICY_SQL                                                     \
+    "INSERT INTO bench.policy (policy_id, status, premium_minor, event_us) " \
+    "SELECT policy_id, status, premium_minor, event_us FROM rows "           \
     "ON CONFLICT (policy_id) DO UPDATE SET status = excluded.status, premium_minor = excluded.premium_minor, event_us = excluded.event_us"
 
 #define BENCH_LEDGER_SQL                                                                                   \

@@ -31,14 +31,14 @@
     X(publisher_offsets, "offsets sent to the transaction")                  \
     X(publisher_committed, "Kafka transaction committed, nobody told")
 
-#define PW_GUARDS(X)                                                         \
-    X(compare_and_set, "the offset row must be at the batch's first offset") \
-    X(owner_epoch, "the offset row must carry our epoch")                    \
-    X(command_tag, "COMMIT must be answered by the tag COMMIT")              \
-    X(in_doubt, "a lost COMMIT is decided by the offset row")                \
-    X(bookmark, "the record before the first one must be the one we applied") \
+#define PW_GUARDS(X)                                                            \
+    X(compare_and_set, "the offset row must be at the batch's first offset")    \
+    X(owner_epoch, "the offset row must carry our epoch")                       \
+    X(command_tag, "COMMIT must be answered by the tag COMMIT")                 \
+    X(in_doubt, "a lost COMMIT is decided by the offset row")                   \
+    X(bookmark, "the record before the first one must be the one we applied")   \
     X(position_in_transaction, "the group's offset is committed with the rows") \
-    X(taint, "a producer in doubt is thrown away")                           \
+    X(taint, "a producer in doubt is thrown away")                              \
     X(delete_published, "only published rows are deleted")
 
 #ifdef PW_FAULTS

@@ -16,20 +16,20 @@
 
 /* Every command: its function pw_cmd_NAME(args) returns the exit code, its row is in commands.c. A command of two words,
  * "offsets show", is a row of its own: offsets_show. */
-#define PW_COMMANDS(X) \
-    X(run)             \
-    X(validate)        \
-    X(schema)          \
-    X(migrate)         \
-    X(status)          \
-    X(offsets_show)    \
-    X(offsets_set)     \
+#define PW_COMMANDS(X)    \
+    X(run)                \
+    X(validate)           \
+    X(schema)             \
+    X(migrate)            \
+    X(status)             \
+    X(offsets_show)       \
+    X(offsets_set)        \
     X(offsets_accept_gap) \
-    X(pause)           \
-    X(resume)          \
-    X(drain)           \
-    X(demo)            \
-    X(worker)          \
+    X(pause)              \
+    X(resume)             \
+    X(drain)              \
+    X(demo)               \
+    X(worker)             \
     PW_COMMANDS_TEST(X)
 #ifdef PW_FAULTS
 #define PW_COMMANDS_TEST(X) X(fault_points)
@@ -41,7 +41,7 @@ enum pw_command_id {
 #define X(name) PW_CMD_##name,
     PW_COMMANDS(X)
 #undef X
-    PW_CMD_N
+        PW_CMD_N
 };
 
 struct pw_cli_opt {
@@ -54,14 +54,14 @@ struct pw_cli_opt {
 #define PW_CLI_REQUIRED 2u /* its argument must be given */
 
 struct pw_command {
-    const char *name, *arg; /* arg NULL: takes none */
-    const char *summary;    /* one line */
-    const char *text;       /* what to know, wrapped */
-    const char *exits;      /* "0  what it means\n..." */
+    const char       *name, *arg;            /* arg NULL: takes none */
+    const char       *summary;               /* one line */
+    const char       *text;                  /* what to know, wrapped */
+    const char       *exits;                 /* "0  what it means\n..." */
     struct pw_cli_opt opts[PW_CLI_OPTS + 1]; /* ends with name NULL */
-    unsigned flags;
-    const char *arg2;                        /* a second argument, which must be given then; NULL: takes none */
-    const char *needs[PW_CLI_NEEDS + 1];     /* options that must be given; ends with NULL */
+    unsigned          flags;
+    const char       *arg2;                    /* a second argument, which must be given then; NULL: takes none */
+    const char       *needs[PW_CLI_NEEDS + 1]; /* options that must be given; ends with NULL */
 };
 
 extern const struct pw_command pw_commands[PW_CMD_N];
@@ -69,8 +69,8 @@ extern const struct pw_command pw_commands[PW_CMD_N];
 /* What was given. Options in the order of the command's row: NULL if absent, "" for a flag. */
 struct pw_cli_args {
     const struct pw_command *cmd;
-    const char *opt[PW_CLI_OPTS];
-    const char *arg, *arg2; /* NULL: not given */
+    const char              *opt[PW_CLI_OPTS];
+    const char              *arg, *arg2; /* NULL: not given */
 };
 
 /* The value of an option, NULL if absent. Asking for one that is not in the row is an assertion. */
@@ -83,10 +83,10 @@ const struct pw_command *pw_command_find_words(int argc, char **argv, int *ret_w
 /* argv[0] is the first after the command. Returns 0; 1 if help was asked for; -1 with what is wrong in *message. "--" ends the options. */
 int pw_cli_parse(const struct pw_command *cmd, int argc, char **argv, struct pw_cli_args *ret, struct pw_buf *message);
 
-void pw_cli_help(struct pw_buf *out);                                            /* all commands */
-void pw_cli_help_command(const struct pw_command *cmd, struct pw_buf *out);      /* one of them */
-void pw_cli_markdown(struct pw_buf *out);                                        /* docs/cli.md */
-void pw_cli_unknown_command(const char *name, struct pw_buf *message);           /* with the one that may have been meant */
+void pw_cli_help(struct pw_buf *out);                                       /* all commands */
+void pw_cli_help_command(const struct pw_command *cmd, struct pw_buf *out); /* one of them */
+void pw_cli_markdown(struct pw_buf *out);                                   /* docs/cli.md */
+void pw_cli_unknown_command(const char *name, struct pw_buf *message);      /* with the one that may have been meant */
 /* Is it the first word of commands of two? Then *message says which words go with it; second: what was given, or NULL. */
 bool pw_cli_half_command(const char *first, const char *second, struct pw_buf *message);
 

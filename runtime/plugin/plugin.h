@@ -15,7 +15,8 @@
 
 /* Copies `path` to dir/<stem>-<first 16 hex of sha256><ext>, mode 0500, written under a temporary name and renamed;
  * an existing copy with the right content is reused. max_bytes guards against a wrong path (0: 256 MiB). */
-int pw_stage_file(const char *path, const char *dir, uint64_t max_bytes, char *ret_path, size_t ret_cap, struct pw_err *err) PW_MUST_CHECK;
+int pw_stage_file(const char *path, const char *dir, uint64_t max_bytes, char *ret_path, size_t ret_cap,
+                  struct pw_err *err) PW_MUST_CHECK;
 
 /* ---- elf.c: what the file says without running it ---- */
 struct pw_plugin_meta {
@@ -29,16 +30,16 @@ int pw_plugin_meta(const char *path, struct pw_plugin_meta *ret, struct pw_err *
 
 /* ---- load.c ---- */
 struct pw_plugin {
-    const pawl_plugin *desc;   /* our copy: full size of this host's pawl_plugin, the tail of an older one zero */
+    const pawl_plugin    *desc; /* our copy: full size of this host's pawl_plugin, the tail of an older one zero */
     struct pw_plugin_meta meta;
-    const pawl_stmt   *stmts;   /* dense copies of the tables, with this host's element size */
-    const pawl_option *options;
-    const pawl_port   *inputs, *outputs;
+    const pawl_stmt      *stmts; /* dense copies of the tables, with this host's element size */
+    const pawl_option    *options;
+    const pawl_port      *inputs, *outputs;
     const pawl_migration *migrations;
-    const pawl_metric *metrics;
-    uint32_t n_stmts, n_options, n_inputs, n_outputs, n_migrations, n_metrics;
-    const char *name; /* "org.example.underwriting/1.0.0" */
-    char       *path;
+    const pawl_metric    *metrics;
+    uint32_t              n_stmts, n_options, n_inputs, n_outputs, n_migrations, n_metrics;
+    const char           *name; /* "org.example.underwriting/1.0.0" */
+    char                 *path;
 };
 /* dlopen(RTLD_NOW|RTLD_LOCAL) of a staged file, entry point, and every check of the descriptor: size, ABI, zero tail,
  * strides, counts (at most 256 of each), strings inside bounds and UTF-8, types, statement columns, entity, one plain
@@ -55,8 +56,8 @@ int pw_sql_check(const char *sql, size_t n, uint32_t kind, struct pw_err *err) P
 struct pw_options;
 /* path NULL: no file; then every required option is an error. All errors are appended to *report as file:line: text,
  * with a suggestion for an unknown name and the option's doc for a missing one. @include is refused. */
-int pw_options_load(struct pw_arena *ar, const struct pw_plugin *pl, const char *path, struct pw_options **ret, struct pw_buf *report,
-                    struct pw_err *err) PW_MUST_CHECK;
+int pw_options_load(struct pw_arena *ar, const struct pw_plugin *pl, const char *path, struct pw_options **ret,
+                    struct pw_buf *report, struct pw_err *err) PW_MUST_CHECK;
 /* As pawl_host.config and config_len say; values live in the arena. */
 pawl_rc pw_options_get(const struct pw_options *op, const char *path, pawl_value *out);
 int64_t pw_options_len(const struct pw_options *op, const char *path);

@@ -7,7 +7,8 @@
 
 static void assert_dead(struct cluster *k, int partition, int64_t offset, const char *code)
 {
-    char *have = sql_text(k, "SELECT code FROM pawl.dead_letters WHERE partition = %d AND source_offset = %lld", partition, (long long)offset);
+    char *have = sql_text(k, "SELECT code FROM pawl.dead_letters WHERE partition = %d AND source_offset = %lld", partition,
+                          (long long)offset);
 
     cr_assert(have, "offset %lld of partition %d is not in pawl.dead_letters", (long long)offset, partition);
     cr_assert_str_eq(have, code);
@@ -51,7 +52,8 @@ Test(flow, a_message_sees_what_an_earlier_one_of_its_batch_wrote)
     wait_until(ledger_count(k) == 300);
     cr_assert_eq(sql_int(k, "SELECT count FROM test.state WHERE key = 'k00'"), 300);
     cr_assert_eq(sql_int(k, "SELECT count(*) FROM test.ledger WHERE count <> seq"), 0);
-    cr_assert_lt(sql_int(k, "SELECT count(DISTINCT xmin::text) FROM test.ledger"), 10, "the events did not share transactions: nothing was shown");
+    cr_assert_lt(sql_int(k, "SELECT count(DISTINCT xmin::text) FROM test.ledger"), 10,
+                 "the events did not share transactions: nothing was shown");
     cr_assert(oracle_exactly_once_in_order(k));
     cluster_down(k);
 }
@@ -297,7 +299,8 @@ Test(flow, workers_end_when_their_supervisor_is_killed)
     pids[0] = worker_wait_pid(a, 0, 0);
     pids[1] = worker_wait_pid(a, 1, 0);
     proc_end(&a->proc);
-    wait_until((proc_state(pids[0]) == 0 || proc_state(pids[0]) == 'Z') && (proc_state(pids[1]) == 0 || proc_state(pids[1]) == 'Z'));
+    wait_until((proc_state(pids[0]) == 0 || proc_state(pids[0]) == 'Z') &&
+               (proc_state(pids[1]) == 0 || proc_state(pids[1]) == 'Z'));
     (void)worker_start(k, "a");
     events_send(k, 100);
     wait_until(oracle_all_accounted(k));

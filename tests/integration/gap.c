@@ -41,7 +41,8 @@ Test(gap, records_deleted_while_it_runs_halt_their_partition)
     events_send(k, 40);
     wait_until(oracle_all_accounted(k));
     worker_freeze(a);
-    kit_nap(4 * CLUSTER_FETCH_WAIT_MS); /* its fetch that waits at the broker comes back empty: it must not hold what is deleted */
+    kit_nap(4 *
+            CLUSTER_FETCH_WAIT_MS); /* its fetch that waits at the broker comes back empty: it must not hold what is deleted */
     events_send(k, 40);
     kafka_delete_records(k->topic, 0, 30);
     worker_thaw(a);

@@ -95,8 +95,10 @@ static void other_owner_applies(struct cluster *k)
 
     sql_exec(k, "BEGIN; UPDATE pawl.offsets SET owner_epoch = owner_epoch + 1, next_offset = %zu", n);
     for (size_t i = 0; i < n; i++)
-        sql_exec(k, "INSERT INTO test.ledger (topic, partition, source_offset, key, seq, count, body) VALUES ('%s', 0, %lld, '%s', 1, 1, '%s')",
-                 k->topic, (long long)log[i].offset, log[i].key, log[i].value);
+        sql_exec(
+            k,
+            "INSERT INTO test.ledger (topic, partition, source_offset, key, seq, count, body) VALUES ('%s', 0, %lld, '%s', 1, 1, '%s')",
+            k->topic, (long long)log[i].offset, log[i].key, log[i].value);
     sql_exec(k, "COMMIT");
     free(log);
 }

@@ -16,9 +16,9 @@ struct bad {
 ParameterizedTestParameters(hostile, a_crash_is_a_dead_letter_and_not_an_outage)
 {
     static struct bad crashes[] = {
-        { "segv", "crash.SIGSEGV" },     { "abort", "crash.SIGABRT" },     { "exit0", "crash.exit_0" },   { "_exit0", "crash.exit_0" },
-        { "sigkill", "crash.SIGKILL" },  { "stack", "crash.SIGSEGV" },     { "loop", "crash.handler_timeout" },
-        { "plan_segv", "crash.SIGSEGV" },
+        { "segv", "crash.SIGSEGV" },         { "abort", "crash.SIGABRT" },     { "exit0", "crash.exit_0" },
+        { "_exit0", "crash.exit_0" },        { "sigkill", "crash.SIGKILL" },   { "stack", "crash.SIGSEGV" },
+        { "loop", "crash.handler_timeout" }, { "plan_segv", "crash.SIGSEGV" },
     };
 
     return cr_make_param_array(struct bad, crashes, sizeof(crashes) / sizeof(crashes[0]));

@@ -20,8 +20,8 @@ static void settled(struct cluster *k)
 
 static void restarted(const char *mode)
 {
-    struct cluster *k = cluster_up(.batch = 20);
-    struct worker  *a = worker_start(k, "a", .slots = 2);
+    struct cluster *k   = cluster_up(.batch = 20);
+    struct worker  *a   = worker_start(k, "a", .slots = 2);
     pid_t           pid = worker_wait_pid(a, 0, 0);
 
     for (int i = 0; i < 3; i++) {

@@ -204,35 +204,36 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         (void)snprintf(dsn, sizeof(dsn), "host=127.0.0.1 port=%d %s", proxy_port(k->proxy), kit_postgres_login(k->pg));
     else
         (void)snprintf(dsn, sizeof(dsn), "%s", kit_postgres_dsn(k->pg));
-    n = asprintf(&text,
-                 "version: 1\n"
-                 "instance: %s\n"
-                 "run_dir: %s/%s\n"
-                 "plugin_dir: %s\n"
-                 "drain_timeout: 10s\n"
-                 "kafka:\n"
-                 "  bootstrap.servers: \"%s\"\n"
-                 "  session.timeout.ms: %d\n"
-                 "  fetch.wait.max.ms: %d\n"
-                 "  heartbeat.interval.ms: 500\n"
-                 "  reconnect.backoff.max.ms: 500\n"
-                 "  topic.metadata.refresh.interval.ms: %d\n"
-                 "postgres:\n"
-                 "  dsn: \"%s\"\n"
-                 "pipelines:\n"
-                 "  main:\n"
-                 "    source: { topics: [%s], group: %s, start: %s }\n"
-                 "    plugin: { path: %s.so }\n"
-                 "    workers: %d\n"
-                 "    batch: { max_messages: %d }\n"
-                 "    retry: { attempts: %d, backoff: 20ms, max_backoff: 200ms }\n"
-                 "    handler_timeout: %dms\n"
-                 "    crash_limit: %d\n"
-                 "%s%s%s%s",
-                 instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn, k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch,
-                 k->o.retry_attempts, k->o.handler_timeout_ms, k->o.crash_limit, outputs,
-                 k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ", k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic,
-                 k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
+    n = asprintf(
+        &text,
+        "version: 1\n"
+        "instance: %s\n"
+        "run_dir: %s/%s\n"
+        "plugin_dir: %s\n"
+        "drain_timeout: 10s\n"
+        "kafka:\n"
+        "  bootstrap.servers: \"%s\"\n"
+        "  session.timeout.ms: %d\n"
+        "  fetch.wait.max.ms: %d\n"
+        "  heartbeat.interval.ms: 500\n"
+        "  reconnect.backoff.max.ms: 500\n"
+        "  topic.metadata.refresh.interval.ms: %d\n"
+        "postgres:\n"
+        "  dsn: \"%s\"\n"
+        "pipelines:\n"
+        "  main:\n"
+        "    source: { topics: [%s], group: %s, start: %s }\n"
+        "    plugin: { path: %s.so }\n"
+        "    workers: %d\n"
+        "    batch: { max_messages: %d }\n"
+        "    retry: { attempts: %d, backoff: 20ms, max_backoff: 200ms }\n"
+        "    handler_timeout: %dms\n"
+        "    crash_limit: %d\n"
+        "%s%s%s%s",
+        instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
+        k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch, k->o.retry_attempts, k->o.handler_timeout_ms,
+        k->o.crash_limit, outputs, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
+        k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
     if (n < 0)
         abort();
     return text;
@@ -535,8 +536,8 @@ int64_t dead_count(struct cluster *k)
 
 int64_t next_offset(struct cluster *k, int partition)
 {
-    return sql_int(k, "SELECT next_offset FROM pawl.offsets WHERE group_name = '%s' AND topic = '%s' AND partition = %d", k->group, k->topic,
-                   partition);
+    return sql_int(k, "SELECT next_offset FROM pawl.offsets WHERE group_name = '%s' AND topic = '%s' AND partition = %d",
+                   k->group, k->topic, partition);
 }
 
 void postgres_stop(struct cluster *k, const char *mode)

@@ -21,8 +21,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CLUSTER_KEYS    64
-#define CLUSTER_WORKERS 8
+#define CLUSTER_KEYS          64
+#define CLUSTER_WORKERS       8
 #define CLUSTER_FETCH_WAIT_MS 100
 
 struct cluster_opts {
@@ -46,17 +46,17 @@ struct cluster_opts {
 };
 
 struct cluster {
-    struct cluster_opts o;
-    char                dir[200], topic[64], group[64], dlq[72];
-    struct kit_pg      *pg;
-    struct proxy       *proxy;
-    PGconn             *sql; /* the test's own connection */
+    struct cluster_opts    o;
+    char                   dir[200], topic[64], group[64], dlq[72];
+    struct kit_pg         *pg;
+    struct proxy          *proxy;
+    PGconn                *sql; /* the test's own connection */
     struct kafka_producer *producer;
-    int64_t             seq[CLUSTER_KEYS]; /* last one sent, by key */
-    int                 next_key;
-    struct worker      *workers[CLUSTER_WORKERS];
-    int                 workers_n;
-    int                 lock; /* shared by the tests of a run, or held alone */
+    int64_t                seq[CLUSTER_KEYS]; /* last one sent, by key */
+    int                    next_key;
+    struct worker         *workers[CLUSTER_WORKERS];
+    int                    workers_n;
+    int                    lock; /* shared by the tests of a run, or held alone */
 };
 
 /* One `pawl run` with its supervisor. */
@@ -85,8 +85,8 @@ bool cluster_publishes(const struct cluster *k);
 /* Starts `pawl run`. instance: prefix of its group.instance.id. Starting a name again makes a new process of it. */
 #define worker_start(k, instance, ...) worker_start_with((k), (instance), (struct worker_opts){ __VA_ARGS__ })
 struct worker *worker_start_with(struct cluster *k, const char *instance, struct worker_opts o);
-pid_t worker_pid(const struct worker *w, int slot); /* 0: none at the moment */
-pid_t worker_wait_pid(const struct worker *w, int slot, pid_t not_this);
+pid_t          worker_pid(const struct worker *w, int slot); /* 0: none at the moment */
+pid_t          worker_wait_pid(const struct worker *w, int slot, pid_t not_this);
 /* The whole `pawl run` stands still: its supervisor first, so that it cannot notice. */
 void worker_freeze(struct worker *w);
 void worker_thaw(struct worker *w);
@@ -114,7 +114,8 @@ void event_queue(struct cluster *k, int key, const char *command, int64_t arg);
 void events_flush(struct cluster *k);
 
 int64_t sql_int(struct cluster *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-char   *sql_text(struct cluster *k, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* malloc'ed; NULL: no row or null */
+char   *sql_text(struct cluster *k, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3))); /* malloc'ed; NULL: no row or null */
 void    sql_exec(struct cluster *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int64_t ledger_count(struct cluster *k);
 int64_t dead_count(struct cluster *k);

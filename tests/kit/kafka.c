@@ -119,12 +119,12 @@ void kafka_topic_create(const char *topic, int partitions, int replicas)
 
 void kafka_topic_create_bounded(const char *topic, int partitions, int replicas, int max_bytes)
 {
-    char                    why[200];
-    rd_kafka_NewTopic_t    *nt    = rd_kafka_NewTopic_new(topic, partitions, replicas, why, sizeof(why));
-    rd_kafka_queue_t       *queue = rd_kafka_queue_new(admin());
-    rd_kafka_event_t       *ev;
+    char                            why[200];
+    rd_kafka_NewTopic_t            *nt    = rd_kafka_NewTopic_new(topic, partitions, replicas, why, sizeof(why));
+    rd_kafka_queue_t               *queue = rd_kafka_queue_new(admin());
+    rd_kafka_event_t               *ev;
     const rd_kafka_topic_result_t **results;
-    size_t                  n;
+    size_t                          n;
 
     if (!nt)
         FAIL("topic %s: %s", topic, why);
@@ -161,11 +161,11 @@ void kafka_partitions_add(const char *topic, int partitions)
 
 void kafka_topic_delete(const char *topic)
 {
-    rd_kafka_DeleteTopic_t *dt    = rd_kafka_DeleteTopic_new(topic);
-    rd_kafka_queue_t       *queue = rd_kafka_queue_new(admin());
-    rd_kafka_event_t       *ev;
+    rd_kafka_DeleteTopic_t         *dt    = rd_kafka_DeleteTopic_new(topic);
+    rd_kafka_queue_t               *queue = rd_kafka_queue_new(admin());
+    rd_kafka_event_t               *ev;
     const rd_kafka_topic_result_t **results;
-    size_t                  n;
+    size_t                          n;
 
     rd_kafka_DeleteTopics(admin(), &dt, 1, NULL, queue);
     ev      = admin_answer(queue, "delete topic");
@@ -210,7 +210,7 @@ void kafka_delete_records(const char *topic, int partition, int64_t before)
     rd_kafka_event_t                *ev;
 
     rd_kafka_topic_partition_list_add(list, topic, partition)->offset = before;
-    dr = rd_kafka_DeleteRecords_new(list);
+    dr                                                                = rd_kafka_DeleteRecords_new(list);
     rd_kafka_DeleteRecords(admin(), &dr, 1, NULL, queue);
     ev = admin_answer(queue, "delete records");
     rd_kafka_event_destroy(ev);
@@ -242,12 +242,12 @@ int64_t kafka_group_offset(const char *group, const char *topic, int partition)
 
 bool kafka_group_delete(const char *group)
 {
-    rd_kafka_DeleteGroup_t *dg    = rd_kafka_DeleteGroup_new(group);
-    rd_kafka_queue_t       *queue = rd_kafka_queue_new(admin());
-    rd_kafka_event_t       *ev;
+    rd_kafka_DeleteGroup_t         *dg    = rd_kafka_DeleteGroup_new(group);
+    rd_kafka_queue_t               *queue = rd_kafka_queue_new(admin());
+    rd_kafka_event_t               *ev;
     const rd_kafka_group_result_t **results;
-    size_t                  n;
-    rd_kafka_resp_err_t     rc;
+    size_t                          n;
+    rd_kafka_resp_err_t             rc;
 
     rd_kafka_DeleteGroups(admin(), &dg, 1, NULL, queue);
     ev      = admin_answer(queue, "delete group");
@@ -372,7 +372,8 @@ void kafka_produce_transaction(const char *topic, int partition, const char *key
     tx_ok(rd_kafka_begin_transaction(rk), "begin transaction");
     for (int i = 0; i < records; i++)
         if (rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_KEY(key, strlen(key)),
-                              RD_KAFKA_V_VALUE((void *)value, strlen(value)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END))
+                              RD_KAFKA_V_VALUE((void *)value, strlen(value)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                              RD_KAFKA_V_END))
             FAIL("produce in a transaction");
     if (rd_kafka_flush(rk, 30000)) /* all of them are in the log before it is aborted */
         FAIL("flush in a transaction");
@@ -443,9 +444,9 @@ struct kafka_record *kafka_read_all(const char *topic, int partitions, size_t *r
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
     struct kafka_record             *all  = NULL;
     size_t                           n = 0, cap = 0;
-    int                              left = 0;
+    int                              left      = 0;
     bool                             done[256] = { false };
-    int64_t                          end  = kit_now_ms() + 60000;
+    int64_t                          end       = kit_now_ms() + 60000;
     rd_kafka_t                      *rk;
 
     if (partitions > 256)

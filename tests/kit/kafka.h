@@ -34,7 +34,7 @@ void kafka_wait_in_sync(const char *topic, int replicas);
 /* A producer with acks=all, idempotent where brokers may die, that counts what the brokers acknowledged. */
 struct kafka_producer;
 struct kafka_producer *kafka_producer_new(void);
-void kafka_producer_free(struct kafka_producer *pr);
+void                   kafka_producer_free(struct kafka_producer *pr);
 /* Waits for room when the queue is full. value NULL: tombstone. */
 void kafka_produce(struct kafka_producer *pr, const char *topic, int partition, const char *key, const void *value, size_t n);
 /* One transaction of that many records, committed or aborted; it leaves a control record in the log either way. */
@@ -50,7 +50,7 @@ struct kafka_record {
     int     partition;
     int64_t offset, timestamp_ms;
     char    key[64];
-    char    value[192]; /* cut to fit */
+    char    value[192];   /* cut to fit */
     char    headers[512]; /* "name=value\n" each; what does not fit is left out */
 };
 /* All records of the topic by partition and offset, malloc'ed. */

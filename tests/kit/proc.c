@@ -219,7 +219,7 @@ static pid_t parent_of(pid_t pid)
 static bool has_arg(pid_t pid, const char *option, const char *value)
 {
     char   path[64];
-    size_t n     = 0;
+    size_t n = 0;
     char  *args;
     bool   found = false;
 
@@ -236,7 +236,7 @@ static bool has_arg(pid_t pid, const char *option, const char *value)
 
 pid_t proc_child(pid_t parent, const char *option, const char *value)
 {
-    DIR           *d     = opendir("/proc");
+    DIR           *d = opendir("/proc");
     struct dirent *e;
     pid_t          found = 0;
 

@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 struct proc {
-    pid_t pid;      /* 0: never started */
-    int   status;   /* of waitpid, once reaped */
+    pid_t pid;    /* 0: never started */
+    int   status; /* of waitpid, once reaped */
     bool  reaped;
     char  log[512]; /* file with its stdout and stderr */
 };
@@ -22,7 +22,7 @@ void proc_signal(struct proc *p, int sig);
 void proc_end(struct proc *p); /* SIGKILL and reaped; no-op if it is gone */
 bool proc_says(const struct proc *p, const char *text);
 /* How many lines of the log hold the text. */
-int  proc_says_n(const struct proc *p, const char *text);
+int proc_says_n(const struct proc *p, const char *text);
 /* The log's last n bytes, malloc'ed. */
 char *proc_tail(const struct proc *p, size_t n);
 

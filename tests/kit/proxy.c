@@ -20,8 +20,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CONNS 32
-#define NAMES 16
+#define CONNS  32
+#define NAMES  16
 #define POISON "kit_proxy_poison"
 
 /* Bytes of one direction: `in` as read, cut into frames and looked at; `out` to be written when its time has come. */
@@ -35,7 +35,7 @@ struct conn {
     bool            started;        /* the startup message has passed: frames have a type byte now */
     bool            ssl_asked;      /* the server's next byte is the answer to an SSLRequest, not a frame */
     struct pipe_buf from_client, from_server, to_client, to_server, held;
-    int64_t         client_due, server_due; /* not before (delay) */
+    int64_t         client_due, server_due;  /* not before (delay) */
     char            commit_stmts[NAMES][64]; /* prepared statements and portals that are a COMMIT; "" is a name too */
     int             n_stmts;
     char            commit_portals[NAMES][64];
@@ -138,8 +138,7 @@ static bool frame_commits(struct conn *c, const uint8_t *frame, size_t n)
     if (n <= 5 || !memchr(body, 0, n - 5))
         return false;
     switch (frame[0]) {
-    case 'Q':
-        return is_commit(body);
+    case 'Q': return is_commit(body);
     case 'P': { /* name, query */
         const char *query = body + strlen(body) + 1;
 
@@ -154,10 +153,8 @@ static bool frame_commits(struct conn *c, const uint8_t *frame, size_t n)
             name_set(c->commit_portals, &c->n_portals, body, named(c->commit_stmts, c->n_stmts, stmt));
         return false;
     }
-    case 'E':
-        return named(c->commit_portals, c->n_portals, body);
-    default:
-        return false;
+    case 'E': return named(c->commit_portals, c->n_portals, body);
+    default: return false;
     }
 }
 
@@ -194,17 +191,10 @@ static void act_at_commit(struct proxy *px, struct conn *c)
         close_hard(&c->client);
         close_hard(&c->server);
         break;
-    case PROXY_CUT_AFTER_COMMIT:
-        c->drop_commit_answer = true;
-        break;
-    case PROXY_HOLD_COMMIT:
-        c->holding = true;
-        break;
-    case PROXY_POISON_COMMIT:
-        inject_poison(c);
-        break;
-    case PROXY_PASS:
-        break;
+    case PROXY_CUT_AFTER_COMMIT: c->drop_commit_answer = true; break;
+    case PROXY_HOLD_COMMIT: c->holding = true; break;
+    case PROXY_POISON_COMMIT: inject_poison(c); break;
+    case PROXY_PASS: break;
     }
 }
 

@@ -247,14 +247,15 @@ static int start_all(int brokers)
 static bool only_asks(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--list") == 0 || strcmp(argv[i], "-l") == 0 || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+        if (strcmp(argv[i], "--list") == 0 || strcmp(argv[i], "-l") == 0 || strcmp(argv[i], "--help") == 0 ||
+            strcmp(argv[i], "-h") == 0)
             return true;
     return false;
 }
 
 int kit_main(int argc, char **argv, int brokers)
 {
-    struct criterion_test_set *tests = criterion_initialize();
+    struct criterion_test_set *tests   = criterion_initialize();
     pid_t                      cleaner = 0;
     int                        alive = -1, rc = 0;
 

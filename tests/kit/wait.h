@@ -13,25 +13,25 @@ _Noreturn void kit_fail(const char *file, int line, const char *fmt, ...) __attr
 #define KIT_WAIT_S 40
 
 /* Polls until the condition holds; the test fails after that many seconds. */
-#define wait_until_s(seconds, cond)                                                                     \
-    do {                                                                                                \
-        int64_t kit_end_ = kit_now_ms() + (int64_t)(seconds)*1000;                                      \
-        while (!(cond)) {                                                                               \
-            if (kit_now_ms() > kit_end_)                                                                \
-                kit_fail(__FILE__, __LINE__, "waited %d s in vain for: %s", (int)(seconds), #cond);     \
-            kit_nap(15);                                                                                \
-        }                                                                                               \
+#define wait_until_s(seconds, cond)                                                                 \
+    do {                                                                                            \
+        int64_t kit_end_ = kit_now_ms() + (int64_t)(seconds)*1000;                                  \
+        while (!(cond)) {                                                                           \
+            if (kit_now_ms() > kit_end_)                                                            \
+                kit_fail(__FILE__, __LINE__, "waited %d s in vain for: %s", (int)(seconds), #cond); \
+            kit_nap(15);                                                                            \
+        }                                                                                           \
     } while (0)
 #define wait_until(cond) wait_until_s(KIT_WAIT_S, cond)
 
 /* True as soon as the condition holds, false when it did not within that many milliseconds. */
-#define holds_within_ms(ms, cond)                                  \
-    ({                                                             \
-        int64_t kit_end_ = kit_now_ms() + (ms);                    \
-        int     kit_ok_;                                           \
-        while (!(kit_ok_ = !!(cond)) && kit_now_ms() <= kit_end_)  \
-            kit_nap(15);                                           \
-        kit_ok_;                                                   \
+#define holds_within_ms(ms, cond)                                 \
+    ({                                                            \
+        int64_t kit_end_ = kit_now_ms() + (ms);                   \
+        int     kit_ok_;                                          \
+        while (!(kit_ok_ = !!(cond)) && kit_now_ms() <= kit_end_) \
+            kit_nap(15);                                          \
+        kit_ok_;                                                  \
     })
 
 #endif
