@@ -2,71 +2,10 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "postgres/migrate.h"
 #include "worker/tx_parts.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PLANS_FIRST_US 1000000
-#define PLANS_MAX_US   60000000
-
-enum { KIND_OUTPUT = 1, KIND_DEAD = 2 };
-
-/* columns of the fence's array parameters: topic, partition, lo, hi, epoch, bookmark offset, bookmark hash */
-enum { F_TOPIC, F_PARTITION, F_LO, F_HI, F_EPOCH, F_BOOKMARK, F_HASH, F_N };
-enum { G_TOPIC, G_PARTITION, G_ROWS, G_N };
-enum { S_TOPIC, S_PARTITION, S_UPTO, S_EPOCH, S_N };
-enum {
-    O_TOPIC,
-    O_PARTITION,
-    O_SEQ,
-    O_KIND,
-    O_OFFSET,
-    O_TARGET,
-    O_KEY,
-    O_VALUE,
-    O_HEADERS,
-    O_CODE,
-    O_REASON,
-    O_PLUGIN,
-    O_ATTEMPT,
-    O_N
-};
-
-/* SQL text between the guards, which test builds can switch off. */
-#define FENCE_HEAD                                                                                                 \
-    "UPDATE pawl.offsets AS o SET next_offset = v.hi, bookmark_offset = coalesce(v.bookmark, o.bookmark_offset),"  \
-    " bookmark_hash = coalesce(v.hash, o.bookmark_hash)"                                                           \
-    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])" \
-    " WITH ORDINALITY AS v(topic, partition, lo, hi, epoch, bookmark, hash, i)"                                    \
-    " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int"
-#define FENCE_TAIL " RETURNING v.i, o.outbox_seq"
-
-static const char outbox_sql[] =
-    "INSERT INTO pawl.outbox (group_name, topic, partition, seq, kind, source_offset, target, key, value, headers, code, reason, plugin, attempt)"
-    " SELECT $1, topic, partition::int, seq, kind::smallint, source_offset, target, key, value, headers, code, reason, plugin, attempt::int"
-    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[],"
-    " $11::text[], $12::text[], $13::text[], $14::bigint[])"
-    " AS v(topic, partition, seq, kind, source_offset, target, key, value, headers, code, reason, plugin, attempt)";
-
-static const char grow_sql[] = "UPDATE pawl.offsets AS o SET outbox_seq = o.outbox_seq + v.n"
-                               " FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS v(topic, partition, n)"
-                               " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int";
-
-/* Outputs only: dead letters stay, as the record of what was set aside. Fenced by itself: it also runs outside of a batch. */
-static const char sweep_sql[] =
-    "WITH s AS (UPDATE pawl.offsets AS o SET published_seq = v.upto"
-    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS v(topic, partition, upto, epoch)"
-    " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int AND o.owner_epoch = v.epoch"
-    " AND o.published_seq < v.upto RETURNING o.topic, o.partition, v.upto)"
-    " DELETE FROM pawl.outbox AS b USING s WHERE b.group_name = $1 AND b.topic = s.topic AND b.partition = s.partition AND b.seq <= s.upto"
-    " AND b.kind = 1";
-
-static const char look_sql[] =
-    "SELECT v.i, o.next_offset, o.owner_epoch FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)"
-    " JOIN pawl.offsets AS o ON o.topic = v.topic AND o.partition = v.partition::int WHERE o.group_name = $1 FOR UPDATE OF o";
 
 void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
 {
@@ -95,170 +34,6 @@ void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
         for (uint32_t c = 0; c < pl->stmts[s].columns.count; c++)
             pw_array_init(&tx->cols[s][c], (int32_t)cols[c].type);
     }
-}
-
-/* ---- prepare ---- */
-
-static const char *stmt_name(char buf[24], uint32_t s)
-{
-    (void)snprintf(buf, 24, "plugin_%u", s);
-    return buf;
-}
-
-/* The plugin's text behind a WITH that makes its relation out of array parameters. */
-static const char *stmt_sql(struct pw_arena *ar, const pawl_stmt *st)
-{
-    const pawl_column *cols = st->columns.items;
-    struct pw_buf      b    = { 0 };
-    const char        *sql;
-
-    pw_buf_printf(&b, "WITH %s(", st->kind == PAWL_STMT_READ ? "keys" : "rows");
-    for (uint32_t c = 0; c < st->columns.count; c++)
-        pw_buf_printf(&b, "\"%.*s\", ", (int)cols[c].name.n, cols[c].name.p);
-    pw_buf_puts(&b, "i) AS (SELECT * FROM unnest(");
-    for (uint32_t c = 0; c < st->columns.count; c++)
-        pw_buf_printf(&b, "%s$%u::%s[]", c ? ", " : "", c + 1, pw_type_sql((int32_t)cols[c].type));
-    pw_buf_puts(&b, ") WITH ORDINALITY) ");
-    pw_buf_add(&b, st->sql.p, st->sql.n);
-    sql = pw_arena_strndup(ar, b.p, b.n);
-    pw_buf_done(&b);
-    return sql;
-}
-
-static int check_described(const struct pw_plugin *pl, const pawl_stmt *st, const PGresult *res, struct pw_err *err)
-{
-    int fields = PQnfields(res);
-
-    if (st->kind == PAWL_STMT_WRITE) {
-        if (fields)
-            return pw_err_set(err, PW_D_FATAL, "plugin %s: statement '%.*s' returns rows; a write must not (drop RETURNING)",
-                              pl->name, (int)st->name.n, st->name.p);
-        return 0;
-    }
-    if (fields < 1 || PQftype(res, 0) != pw_type_oid(PAWL_V_I64))
-        return pw_err_set(err, PW_D_FATAL, "plugin %s: statement '%.*s' must return k.i (bigint) as its first column", pl->name,
-                          (int)st->name.n, st->name.p);
-    for (int f = 1; f < fields; f++)
-        if (pw_cell_check(PQftype(res, f), PQfname(res, f), err) < 0)
-            return pw_err_wrap(err, "plugin %s: statement '%.*s'", pl->name, (int)st->name.n, st->name.p);
-    return 0;
-}
-
-static int prepare_plugin(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *err)
-{
-    const struct pw_plugin *pl = tx->inst->pl;
-    char                    name[24];
-
-    for (uint32_t s = 0; s < pl->n_stmts; s++) {
-        const pawl_stmt   *st   = &pl->stmts[s];
-        const pawl_column *cols = st->columns.items;
-        PGresult          *res  = NULL;
-        Oid                types[64];
-        int                rc;
-
-        for (uint32_t c = 0; c < st->columns.count; c++)
-            types[c] = pw_type_array_oid((int32_t)cols[c].type);
-        if (pw_conn_queue_prepare(tx->co, stmt_name(name, s), stmt_sql(ar, st), (int)st->columns.count, types, err) < 0 ||
-            pw_conn_queue_describe(tx->co, name, err) < 0 || pw_conn_sync(tx->co, err) < 0)
-            return -1;
-        if (pw_conn_done(tx->co, NULL, err) < 0 || pw_conn_result(tx->co, &res, err) < 0) {
-            (void)pw_err_wrap(err, "plugin %s: statement '%.*s'", pl->name, (int)st->name.n, st->name.p);
-            if (err->disp == PW_D_ISOLATE)
-                err->disp = PW_D_FATAL; /* there is no message yet whose fault it could be */
-            return -1;
-        }
-        rc = check_described(pl, st, res, err);
-        PQclear(res);
-        if (pw_conn_synced(tx->co, rc < 0 ? &(struct pw_err){ 0 } : err) < 0 || rc < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int prepare_ours(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *err)
-{
-    const char *fence = pw_arena_printf(ar, "%s%s%s%s", FENCE_HEAD,
-                                        PW_GUARD(compare_and_set) ? " AND o.next_offset = v.lo" : "",
-                                        PW_GUARD(owner_epoch) ? " AND o.owner_epoch = v.epoch" : "", FENCE_TAIL);
-    const struct {
-        const char *name, *sql;
-    } ours[] = {
-        { "pawl_begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" },
-        { "pawl_commit", "COMMIT" },
-        { "pawl_fence", fence },
-        { "pawl_outbox", outbox_sql },
-        { "pawl_grow", grow_sql },
-        { "pawl_sweep", sweep_sql },
-        { "pawl_look", look_sql },
-    };
-    const size_t n = sizeof(ours) / sizeof(ours[0]);
-
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_queue_prepare(tx->co, ours[i].name, ours[i].sql, 0, NULL, err) < 0)
-            return -1;
-    if (pw_conn_sync(tx->co, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_done(tx->co, NULL, err) < 0) {
-            (void)pw_err_wrap(err, "prepare %s", ours[i].name);
-            return strcmp(err->sqlstate, "3F000") == 0 || strcmp(err->sqlstate, "42P01") == 0 ?
-                       pw_err_wrap(err, "the schema pawl is missing: run `pawl migrate`") :
-                       -1;
-        }
-    return pw_conn_synced(tx->co, err);
-}
-
-/* The database's version of a schema, as `pawl migrate` recorded it. */
-static int check_version(struct pw_tx *tx, struct pw_arena *ar, const char *owner, uint32_t least, uint32_t most,
-                         struct pw_err *err)
-{
-    PGresult *res = NULL;
-    char     *quoted;
-    long      version;
-
-    quoted = PQescapeLiteral(tx->co->pg, owner, strlen(owner));
-    if (!quoted)
-        return pw_err_set(err, PW_D_FATAL, "owner of a schema: %s", PQerrorMessage(tx->co->pg));
-    if (pw_conn_queue_sql(tx->co,
-                          pw_arena_printf(ar, "SELECT coalesce(max(version), 0) FROM pawl.migrations WHERE owner = %s", quoted),
-                          err) < 0 ||
-        pw_conn_sync(tx->co, err) < 0 || pw_conn_result(tx->co, &res, err) < 0) {
-        PQfreemem(quoted);
-        return strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0 ?
-                   pw_err_set(err, PW_D_FATAL, "the database has no schema pawl: run `pawl migrate`") :
-                   pw_err_wrap(err, "read the schema version of %s", owner);
-    }
-    PQfreemem(quoted);
-    version = strtol(PQgetvalue(res, 0, 0), NULL, 10);
-    PQclear(res);
-    if (pw_conn_synced(tx->co, err) < 0)
-        return -1;
-    if (version < (long)least)
-        return pw_err_set(err, PW_D_FATAL,
-                          "the schema of %s is at version %ld, this build needs %u at least: run `pawl migrate`", owner,
-                          version, least);
-    if (version > (long)most)
-        return pw_err_set(err, PW_D_FATAL,
-                          "the schema of %s is at version %ld, this build knows %u at most: run the newer build", owner,
-                          version, most);
-    return 0;
-}
-
-int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err)
-{
-    const pawl_plugin *desc = tx->inst->pl->desc;
-    const uint32_t     ours = pw_migrate_runtime[pw_migrate_runtime_n - 1].version;
-
-    if (check_version(tx, scratch, "pawl", ours, ours, err) < 0)
-        return -1;
-    if (tx->inst->pl->n_migrations && check_version(tx, scratch, pw_arena_strndup(scratch, desc->id.p, desc->id.n),
-                                                    desc->db_version_min, desc->db_version, err) < 0)
-        return -1;
-    tx->plans_for_us   = PLANS_FIRST_US;
-    tx->plans_until_us = pw_clock_us() + tx->plans_for_us;
-    if (prepare_ours(tx, scratch, err) < 0 || pw_tx_prepare_claim(tx, err) < 0)
-        return -1;
-    return prepare_plugin(tx, scratch, err);
 }
 
 /* ---- parameters ---- */
@@ -325,7 +100,7 @@ static int queue_rows(struct pw_tx *tx, uint32_t s, const pawl_value *const *row
             }
         pw_array_finish(a, &values[c], &lengths[c]);
     }
-    return pw_conn_queue_prepared(tx->co, stmt_name(name, s), (int)cols_n, values, lengths, err);
+    return pw_conn_queue_prepared(tx->co, pw_tx_stmt_name(name, s), (int)cols_n, values, lengths, err);
 }
 
 /* ---- reads ---- */
@@ -529,153 +304,6 @@ static int read_runs(struct pw_tx *tx, const struct run *runs, size_t n, struct 
     return 0;
 }
 
-/* ---- outbox ---- */
-
-/* u32 count, then for each header: u32 length of the name, the name, i32 length of the value or -1, the value; big-endian */
-static pawl_bytes encode_headers(struct pw_arena *ar, const pawl_header *headers, size_t n)
-{
-    size_t         bytes = 4;
-    unsigned char *out, *at;
-    uint32_t       be = __builtin_bswap32((uint32_t)n);
-
-    for (size_t i = 0; i < n; i++)
-        bytes += 8 + headers[i].name.n + headers[i].value.n;
-    out = at = pw_arena_alloc(ar, bytes);
-    memcpy(at, &be, 4);
-    at += 4;
-    for (size_t i = 0; i < n; i++) {
-        be = __builtin_bswap32((uint32_t)headers[i].name.n);
-        memcpy(at, &be, 4);
-        memcpy(at + 4, headers[i].name.p, headers[i].name.n);
-        at += 4 + headers[i].name.n;
-        be = headers[i].value.p ? __builtin_bswap32((uint32_t)headers[i].value.n) : UINT32_MAX;
-        memcpy(at, &be, 4);
-        at += 4;
-        if (headers[i].value.p && headers[i].value.n) {
-            memcpy(at, headers[i].value.p, headers[i].value.n);
-            at += headers[i].value.n;
-        }
-    }
-    return (pawl_bytes){ out, bytes };
-}
-
-struct outbox_row {
-    int64_t     kind;
-    const char *target;
-    pawl_bytes  key, value, headers;
-    const char *code, *reason;
-};
-
-static int put_outbox(struct pw_tx *tx, struct pw_range *ra, const struct pw_item *it, const struct outbox_row *row,
-                      struct pw_err *err)
-{
-    struct pw_array *a = tx->outbox;
-
-    ra->outbox_n++;
-    if (pw_array_put_text(&a[O_TOPIC], it->msg.topic.p, it->msg.topic.n, err) < 0 ||
-        pw_array_put_i64(&a[O_PARTITION], it->msg.partition, err) < 0 ||
-        pw_array_put_i64(&a[O_SEQ], ra->outbox_seq + ra->outbox_n, err) < 0 ||
-        pw_array_put_i64(&a[O_KIND], row->kind, err) < 0 || pw_array_put_i64(&a[O_OFFSET], it->msg.offset, err) < 0 ||
-        pw_array_put_text(&a[O_TARGET], row->target, strlen(row->target), err) < 0 ||
-        pw_array_put_bytes(&a[O_KEY], row->key.p, row->key.n, err) < 0 ||
-        pw_array_put_bytes(&a[O_VALUE], row->value.p, row->value.n, err) < 0 ||
-        pw_array_put_bytes(&a[O_HEADERS], row->headers.p, row->headers.n, err) < 0 ||
-        pw_array_put_text(&a[O_CODE], row->code, row->code ? strlen(row->code) : 0, err) < 0 ||
-        pw_array_put_text(&a[O_REASON], row->reason, row->reason ? strlen(row->reason) : 0, err) < 0 ||
-        pw_array_put_text(&a[O_PLUGIN], tx->inst->pl->name, strlen(tx->inst->pl->name), err) < 0 ||
-        pw_array_put_i64(&a[O_ATTEMPT], it->msg.attempt, err) < 0)
-        return pw_err_wrap(err, "outbox");
-    return 0;
-}
-
-static int put_item(struct pw_tx *tx, struct pw_arena *ar, struct pw_range *ra, const struct pw_item *it, struct pw_err *err)
-{
-    struct outbox_row row;
-
-    if (it->verdict == PAWL_REJECT) {
-        row = (struct outbox_row){ KIND_DEAD,
-                                   tx->dlq_topic,
-                                   it->msg.key,
-                                   it->msg.value,
-                                   encode_headers(ar, it->msg.headers, it->msg.n_headers),
-                                   it->code ? it->code : "rejected",
-                                   it->detail ? it->detail : "" };
-        return put_outbox(tx, ra, it, &row, err);
-    }
-    for (const struct pw_emit *e = it->emits; e; e = e->next) {
-        row = (struct outbox_row){ KIND_OUTPUT,
-                                   tx->output_topics[e->out.output],
-                                   e->out.key,
-                                   e->out.value,
-                                   encode_headers(ar, e->out.headers, e->out.n_headers),
-                                   NULL,
-                                   NULL };
-        if (put_outbox(tx, ra, it, &row, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* Outputs and dead letters in the order of the source, numbered from the fenced offset row. */
-static int queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, struct pw_err *err)
-{
-    pw_tx_reset_arrays(tx->outbox, O_N);
-    pw_tx_reset_arrays(tx->grown, G_N);
-    for (size_t r = 0; r < ba->ranges_n; r++) {
-        struct pw_range *ra = &ba->ranges[r];
-
-        for (size_t i = 0; i < ra->n; i++)
-            if (put_item(tx, ba->ar, ra, ba->items[ra->first + i], err) < 0)
-                return -1;
-        if (!ra->outbox_n)
-            continue;
-        if (pw_array_put_text(&tx->grown[G_TOPIC], ra->pt->topic, strlen(ra->pt->topic), err) < 0 ||
-            pw_array_put_i64(&tx->grown[G_PARTITION], ra->pt->partition, err) < 0 ||
-            pw_array_put_i64(&tx->grown[G_ROWS], ra->outbox_n, err) < 0)
-            return -1;
-    }
-    *ret_any = tx->grown[G_ROWS].n > 0;
-    if (!*ret_any)
-        return 0;
-    return pw_tx_queue_arrays(tx, "pawl_outbox", tx->outbox, O_N, err) < 0 ||
-                   pw_tx_queue_arrays(tx, "pawl_grow", tx->grown, G_N, err) < 0 ?
-               -1 :
-               0;
-}
-
-/* The deletion of rows that are published; *ret_any: there is something to delete. */
-static int queue_sweep(struct pw_tx *tx, const struct pw_batch *ba, bool *ret_any, struct pw_err *err)
-{
-    struct pw_array *a = tx->swept;
-
-    pw_tx_reset_arrays(a, S_N);
-    for (size_t r = 0; r < ba->ranges_n; r++) {
-        const struct pw_range *ra = &ba->ranges[r];
-
-        if (ra->swept_to <= ra->pt->published_seq)
-            continue;
-        if (pw_array_put_text(&a[S_TOPIC], ra->pt->topic, strlen(ra->pt->topic), err) < 0 ||
-            pw_array_put_i64(&a[S_PARTITION], ra->pt->partition, err) < 0 ||
-            pw_array_put_i64(&a[S_UPTO], ra->swept_to, err) < 0 || pw_array_put_i64(&a[S_EPOCH], ra->pt->owner_epoch, err) < 0)
-            return -1;
-    }
-    *ret_any = a[S_UPTO].n > 0;
-    return *ret_any ? pw_tx_queue_arrays(tx, "pawl_sweep", a, S_N, err) : 0;
-}
-
-int pw_tx_sweep(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
-{
-    bool any = false;
-
-    if (queue_sweep(tx, ba, &any, err) < 0)
-        return -1;
-    if (!any)
-        return 0;
-    if (pw_conn_sync(tx->co, err) < 0 || pw_conn_done(tx->co, NULL, err) < 0)
-        return pw_err_wrap(err, "delete published rows");
-    return pw_conn_synced(tx->co, err);
-}
-
 /* ---- the batch ---- */
 
 /* Every range must have found its row where we think it is. */
@@ -715,7 +343,7 @@ static int queue_discard(struct pw_tx *tx, bool *ret_queued, struct pw_err *err)
     *ret_queued = now >= tx->plans_until_us;
     if (!*ret_queued)
         return 0;
-    tx->plans_for_us   = tx->plans_for_us * 2 < PLANS_MAX_US ? tx->plans_for_us * 2 : PLANS_MAX_US;
+    tx->plans_for_us   = tx->plans_for_us * 2 < PW_TX_PLANS_MAX_US ? tx->plans_for_us * 2 : PW_TX_PLANS_MAX_US;
     tx->plans_until_us = now + tx->plans_for_us;
     return pw_conn_queue_sql(tx->co, "DISCARD PLANS", err);
 }
@@ -789,7 +417,8 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
             return -1;
         n = 0;
     }
-    if (queue_runs(tx, ba, runs, n, err) < 0 || queue_outbox(tx, ba, &outbox, err) < 0 || queue_sweep(tx, ba, &sweep, err) < 0)
+    if (queue_runs(tx, ba, runs, n, err) < 0 || pw_tx_queue_outbox(tx, ba, &outbox, err) < 0 ||
+        pw_tx_queue_sweep(tx, ba, &sweep, err) < 0)
         return pw_err_wrap(err, "send the last trip");
     if (tx->lost(tx->lost_arg))
         return pw_err_set(err, PW_D_FENCED, "fenced: the group has taken the partitions away");

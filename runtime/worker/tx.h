@@ -1,4 +1,4 @@
-/* tx: the one PostgreSQL transaction of a batch, and the claim before it. All SQL of the protocol is in tx.c and claim.c.
+/* tx: the one PostgreSQL transaction of a batch, and the claim before it. All SQL of the protocol is in prepare.c and claim.c.
  *
  *   trip 1   BEGIN; compare-and-set of the offset rows (next_offset = lo AND owner_epoch = ours); reads
  *   trip n   only if a later message needs what an earlier one wrote: writes so far; reads again
