@@ -438,9 +438,9 @@ static void take_error(struct pw_worker *w, struct pw_part *pt, const rd_kafka_m
     }
 }
 
-static void receive_from(struct pw_worker *w, struct pw_part *pt, size_t most)
+static void receive_from(struct pw_worker *w, struct pw_part *pt)
 {
-    while (pt->state == PW_PART_RUNNING && pw_part_has_room(pt, most, w->pipe->batch_max_bytes) &&
+    while (pt->state == PW_PART_RUNNING && pw_part_has_room(pt, w->batch_cap, w->pipe->batch_max_bytes) &&
            rd_kafka_queue_length(pt->queue) > 0) {
         rd_kafka_message_t *m = rd_kafka_consume_queue(pt->queue, 0);
 
@@ -463,8 +463,6 @@ static void receive_from(struct pw_worker *w, struct pw_part *pt, size_t most)
 
 void pw_worker_receive(struct pw_worker *w)
 {
-    size_t most = w->batch_cap * 2 / (w->parts_n ? w->parts_n : 1) + 1;
-
     for (size_t i = 0; i < w->parts_n; i++) {
         struct pw_part *pt = &w->parts[i];
 
@@ -477,7 +475,7 @@ void pw_worker_receive(struct pw_worker *w)
             take_error(w, pt, m);
             rd_kafka_message_destroy(m);
         }
-        receive_from(w, pt, most);
+        receive_from(w, pt);
     }
 }
 

@@ -92,8 +92,8 @@ static void add_item(struct pw_batch *ba, struct pw_range *ra, rd_kafka_message_
         ba->oldest_ms = it->msg.timestamp_ms;
 }
 
-/* Up to `share` of its oldest records. Returns true if the batch must end here: a struck message travels alone. */
-static bool take_from(struct pw_batch *ba, struct pw_part *pt, const struct pw_batch_limits *li, size_t share)
+/* Its oldest records, as many as fit. Returns true if the batch must end here: a struck message travels alone. */
+static bool take_from(struct pw_batch *ba, struct pw_part *pt, const struct pw_batch_limits *li)
 {
     struct pw_range *ra = &ba->ranges[ba->ranges_n];
 
@@ -105,7 +105,7 @@ static bool take_from(struct pw_batch *ba, struct pw_part *pt, const struct pw_b
         ba->ranges_n++;
         return false;
     }
-    for (size_t i = 0; i < pt->n && i < share && ba->n < li->max_messages; i++) {
+    for (size_t i = 0; i < pt->n && ba->n < li->max_messages; i++) {
         rd_kafka_message_t *m = pw_part_at(pt, i);
         bool                struck;
 
@@ -130,7 +130,7 @@ size_t pw_batch_cut(struct pw_batch *ba, struct pw_part *parts, size_t parts_n, 
 {
     struct pw_arena *ar     = ba->ar;
     int64_t          now_us = pw_clock_us();
-    size_t           ready  = 0, share;
+    size_t           ready  = 0;
 
     pw_arena_reset(ar);
     *ba = (struct pw_batch){ .ar = ar, .oldest_ms = INT64_MAX };
@@ -141,13 +141,12 @@ size_t pw_batch_cut(struct pw_batch *ba, struct pw_part *parts, size_t parts_n, 
     pw_calls_init(&ba->calls, ar, inst, pw_clock_wall_us());
     ba->items  = pw_arena_array(ar, li->max_messages, sizeof(struct pw_item *));
     ba->ranges = pw_arena_array(ar, ready, sizeof(*ba->ranges));
-    share      = (li->max_messages + ready - 1) / ready;
     for (size_t k = 0; k < parts_n && ba->n < li->max_messages; k++) {
         struct pw_part *pt = &parts[(*cursor + 1 + k) % parts_n];
 
         if (!may_run(pt, now_us) || (pt->n == 0 && !has_hole_at_end(pt)))
             continue;
-        if (take_from(ba, pt, li, share) || ba->bytes >= li->max_bytes)
+        if (take_from(ba, pt, li) || ba->bytes >= li->max_bytes)
             break;
     }
     *cursor = (*cursor + 1) % parts_n;

@@ -37,7 +37,8 @@ struct pw_batch_limits {
 };
 
 /* Cuts the next batch from the running partitions, round-robin beginning after *cursor. Returns its number of items; a
- * partition that has only a hole to step over gives a range without items. */
+ * partition that has only a hole to step over gives a range without items. One partition after the other is taken whole: its
+ * records share keys, so a statement has fewer rows to replace, and who comes first changes from batch to batch. */
 size_t pw_batch_cut(struct pw_batch *ba, struct pw_part *parts, size_t parts_n, const struct pw_batch_limits *li,
                     size_t *cursor, struct pw_inst *inst);
 /* True if cut would find something now. */

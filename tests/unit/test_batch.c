@@ -95,15 +95,15 @@ static size_t cut(size_t max_messages, const struct pw_blackbox *strikes)
     return pw_batch_cut(&ba, parts, PARTITIONS, &li, &cursor, inst);
 }
 
-Test(batch, shares_its_room_between_partitions_and_keeps_offset_order)
+Test(batch, takes_one_partition_after_the_other_and_keeps_offset_order)
 {
-    cr_assert_eq(cut(90, NULL), 90);
-    cr_assert_eq(ba.ranges_n, 3);
-    for (size_t r = 0; r < 3; r++) {
-        cr_assert_eq(ba.ranges[r].n, 30);
+    cr_assert_eq(cut(150, NULL), 150);
+    cr_assert_eq(ba.ranges_n, 2);
+    for (size_t r = 0; r < 2; r++) {
+        cr_assert_eq(ba.ranges[r].n, r == 0 ? 100 : 50);
         cr_assert_eq(ba.ranges[r].lo, 0);
-        cr_assert_eq(ba.ranges[r].hi, 30);
-        for (size_t i = 0; i < 30; i++)
+        cr_assert_eq(ba.ranges[r].hi, r == 0 ? 100 : 50);
+        for (size_t i = 0; i < ba.ranges[r].n; i++)
             cr_assert_eq(ba.items[ba.ranges[r].first + i]->msg.offset, (int64_t)i);
     }
     cr_assert_eq(ba.items[0]->msg.n_headers, 1);
