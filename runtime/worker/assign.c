@@ -440,8 +440,10 @@ static void take_error(struct pw_worker *w, struct pw_part *pt, const rd_kafka_m
 
 static void receive_from(struct pw_worker *w, struct pw_part *pt)
 {
-    while (pt->state == PW_PART_RUNNING && pw_part_has_room(pt, w->batch_cap, w->pipe->batch_max_bytes) &&
-           rd_kafka_queue_length(pt->queue) > 0) {
+    /* asked once: it takes a lock, and a look at an empty queue costs more */
+    size_t there = pt->state == PW_PART_RUNNING ? rd_kafka_queue_length(pt->queue) : 0;
+
+    while (pt->state == PW_PART_RUNNING && there-- > 0 && pw_part_has_room(pt, w->batch_cap, w->pipe->batch_max_bytes)) {
         rd_kafka_message_t *m = rd_kafka_consume_queue(pt->queue, 0);
 
         if (!m)
