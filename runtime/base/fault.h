@@ -2,7 +2,7 @@
  * protocol. Both exist in test builds only (PW_FAULTS); a release compiles them to nothing.
  *
  *   PAWL_FAILPOINT=name[:nth]=kill|stop|exit|sleep_ms(N)     at the nth passing (default 1) of that point
- *   PAWL_FAILPOINT_TOKEN=file                                then only the process that removes this file acts
+ *   PAWL_FAILPOINT_TOKEN=file   then the process that removes this file acts, at its nth passing or a later one
  *   PAWL_GUARD_OFF=name[,name...]                            red controls: the test must then find a duplicate or a loss */
 #ifndef PW_BASE_FAULT_H
 #define PW_BASE_FAULT_H
