@@ -150,6 +150,19 @@ bool pw_worker_settle(struct pw_worker *w, int64_t timeout_us)
     return true;
 }
 
+bool pw_worker_leave_clean(struct pw_worker *w, int64_t timeout_us)
+{
+    struct pw_err err;
+
+    if (!pw_worker_settle(w, timeout_us))
+        return false;
+    if (pw_conn_alive(&w->conn) && pw_worker_sweep(w, &err) < 0) {
+        pw_log(PW_LOG_WARN, "worker.sweep", PW_LOG_AT_NONE, "%s", err.text);
+        pw_conn_rollback(&w->conn);
+    }
+    return true;
+}
+
 void pw_worker_rebalance(struct pw_worker *w)
 {
     if (w->consumer.revoked) {
@@ -157,7 +170,7 @@ void pw_worker_rebalance(struct pw_worker *w)
 
         PW_FAULT(revoke);
         if (!lost) /* the next owner then finds everything published; what is not, it publishes */
-            (void)pw_worker_settle(w, REVOKE_SETTLE_US);
+            (void)pw_worker_leave_clean(w, REVOKE_SETTLE_US);
         pw_log(PW_LOG_INFO, "group.revoked", PW_LOG_AT_NONE, "%zu partitions%s", w->parts_n, w->consumer.lost ? ", lost" : "");
         w->consumer.revoked = w->consumer.lost = false;
         forget_partitions(w, lost ? 0 : REVOKE_FORGET_MS);

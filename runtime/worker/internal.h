@@ -80,6 +80,8 @@ int  pw_worker_open_publisher(struct pw_worker *w, struct pw_err *err) PW_MUST_C
 void pw_worker_open_parts(struct pw_worker *w); /* those whose published position is known by now */
 /* Turns until all outputs are published and the group's offsets say so, at most timeout_us. */
 bool pw_worker_settle(struct pw_worker *w, int64_t timeout_us);
+/* The same, then deletes what is published: whoever comes next finds nothing to do. */
+bool pw_worker_leave_clean(struct pw_worker *w, int64_t timeout_us);
 void pw_worker_claim(struct pw_worker *w);                                        /* the WANTED partitions, when it is time */
 void pw_worker_receive(struct pw_worker *w);                                      /* fetched records into the partitions */
 void pw_worker_reclaim(struct pw_worker *w, struct pw_part *pt, const char *why); /* fenced: claim again, later */

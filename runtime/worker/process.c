@@ -230,6 +230,13 @@ static int64_t sweep_to(struct pw_worker *w, const struct pw_part *pt)
     return published > pt->published_seq ? published : pt->published_seq;
 }
 
+/* Its offset row is ours, and the publisher knows it. */
+static bool claimed(const struct pw_part *pt)
+{
+    return (pt->state == PW_PART_OPENING || pt->state == PW_PART_CLAIMED || pt->state == PW_PART_RUNNING) &&
+           pt->publication != PW_PART_NOT_PUBLISHED;
+}
+
 int pw_worker_sweep(struct pw_worker *w, struct pw_err *err)
 {
     struct pw_batch ba = { .ar = w->scratch };
@@ -237,7 +244,7 @@ int pw_worker_sweep(struct pw_worker *w, struct pw_err *err)
     pw_arena_reset(w->scratch);
     ba.ranges = pw_arena_array(w->scratch, w->parts_n, sizeof(*ba.ranges));
     for (size_t i = 0; i < w->parts_n; i++)
-        if (w->parts[i].state == PW_PART_RUNNING)
+        if (claimed(&w->parts[i]))
             ba.ranges[ba.ranges_n++] = (struct pw_range){ .pt = &w->parts[i], .swept_to = sweep_to(w, &w->parts[i]) };
     if (pw_tx_sweep(&w->tx, &ba, err) < 0)
         return -1;

@@ -354,15 +354,11 @@ static void loop(struct pw_worker *w)
 /* A clean stop leaves no output unpublished and no published row behind. */
 static void finish(struct pw_worker *w)
 {
-    struct pw_err err;
-
-    if (!pw_worker_settle(w, (int64_t)w->args->topology->drain_timeout_ms * 1000 / 2)) {
+    if (!pw_worker_leave_clean(w, (int64_t)w->args->topology->drain_timeout_ms * 1000 / 2)) {
         pw_log(PW_LOG_WARN, "worker.outputs", PW_LOG_AT_NONE, "%lld outputs are not published yet; the next owner does it",
                (long long)pw_publisher_waiting(w->publisher));
         return;
     }
-    if (pw_conn_alive(&w->conn) && pw_worker_sweep(w, &err) < 0)
-        pw_log(PW_LOG_WARN, "worker.sweep", PW_LOG_AT_NONE, "%s", err.text);
     pw_publisher_stop(w->publisher); /* idle, so this does not wait */
     w->publisher = NULL;
 }
