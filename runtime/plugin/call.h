@@ -84,6 +84,8 @@ struct pw_item {
     pawl_rc          verdict;
     bool             forced;        /* the driver has decided: the plugin is not asked */
     bool             crashed;       /* forced, since it killed its worker too often */
+    bool             parked;        /* its fate in this batch: set aside in pawl.parked, neither applied nor rejected */
+    bool             unparked;      /* it comes from pawl.parked: its offset is below next_offset, and had a fate before */
     bool             done, sent;    /* handled; its writes are on their way */
     const char      *code, *detail; /* why, NUL-terminated; NULL if nothing was said */
 };
