@@ -585,7 +585,7 @@ void pw_item_reset(struct pw_item *it)
 {
     it->reads   = NULL;
     it->verdict = PAWL_OK;
-    it->done = it->sent = false;
+    it->done = it->sent = it->duplicate = false;
     it->code = it->detail = NULL;
     drop_effects(it);
 }

@@ -76,6 +76,7 @@ struct pw_emit {
 struct pw_item {
     pawl_msg         msg;
     void            *owner;    /* the driver's */
+    void            *event_id; /* the driver's: what tells a copy of this event; NULL: nothing, or nobody asked */
     uint64_t         key_hash; /* 0: no key */
     struct pw_read  *reads;
     struct pw_write *writes, **writes_tail;
@@ -84,6 +85,7 @@ struct pw_item {
     pawl_rc          verdict;
     bool             forced;        /* the driver has decided: the plugin is not asked */
     bool             crashed;       /* forced, since it killed its worker too often */
+    bool             duplicate;     /* its event id had its effect before: SKIP, and handle() was not called */
     bool             parked;        /* its fate in this batch: set aside in pawl.parked, neither applied nor rejected */
     bool             unparked;      /* it comes from pawl.parked: its offset is below next_offset, and had a fate before */
     bool             done, sent;    /* handled; its writes are on their way */
