@@ -18,6 +18,9 @@ struct pw_property {
 
 enum pw_start { PW_START_EARLIEST = 0, PW_START_LATEST };
 
+/* What waits while a message is tried again: its partition, or only its key. */
+enum pw_retry_mode { PW_RETRY_BLOCK = 0, PW_RETRY_PARK };
+
 struct pw_pipeline {
     const char         *name;
     const char        **topics;
@@ -34,6 +37,9 @@ struct pw_pipeline {
     uint32_t            batch_linger_ms;
     uint32_t            retry_attempts;
     uint32_t            retry_backoff_ms, retry_max_backoff_ms;
+    enum pw_retry_mode  retry_mode;
+    uint32_t            retry_park_max_messages; /* of one partition */
+    uint64_t            retry_park_max_bytes;    /* of one partition */
     const char         *dlq_topic; /* NULL: rejected messages stop the partition */
     uint32_t            handler_timeout_ms;
     uint32_t            crash_limit;

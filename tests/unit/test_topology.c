@@ -44,6 +44,9 @@ Test(topology, what_is_not_said_has_its_default)
     cr_assert_eq(pl->retry_attempts, 5);
     cr_assert_eq(pl->retry_backoff_ms, 100);
     cr_assert_eq(pl->retry_max_backoff_ms, 30000);
+    cr_assert_eq(pl->retry_mode, PW_RETRY_BLOCK);
+    cr_assert_eq(pl->retry_park_max_messages, 10000);
+    cr_assert_eq(pl->retry_park_max_bytes, 64 << 20);
     cr_assert_null(pl->dlq_topic);
     cr_assert_eq(pl->handler_timeout_ms, 10000);
     cr_assert_eq(pl->crash_limit, 3);
@@ -70,7 +73,7 @@ Test(topology, what_is_said_is_taken)
                                        "    outputs: { premiums: p.out, acts_2: a.out }\n"
                                        "    workers: 64\n"
                                        "    batch: { max_messages: 1, max_bytes: 64KiB, linger: 5ms }\n"
-                                       "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h }\n"
+                                       "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h, mode: park, park_max_messages: 1, park_max_bytes: 64KiB }\n"
                                        "    dlq: { topic: dead }\n"
                                        "    handler_timeout: 45s\n"
                                        "    crash_limit: 1\n"
@@ -108,6 +111,9 @@ Test(topology, what_is_said_is_taken)
     cr_assert_eq(pl->retry_attempts, 1);
     cr_assert_eq(pl->retry_backoff_ms, 1);
     cr_assert_eq(pl->retry_max_backoff_ms, 3600000);
+    cr_assert_eq(pl->retry_mode, PW_RETRY_PARK);
+    cr_assert_eq(pl->retry_park_max_messages, 1);
+    cr_assert_eq(pl->retry_park_max_bytes, 65536);
     cr_assert_str_eq(pl->dlq_topic, "dead");
     cr_assert_eq(pl->handler_timeout_ms, 45000);
     cr_assert_eq(pl->crash_limit, 1);

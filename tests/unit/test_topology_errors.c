@@ -41,10 +41,10 @@ static const struct {
       "t.yaml:8:5: unknown key 'middleware' in pipeline 'uw'\n"
       "    8 |     middleware: [log]\n"
       "      |     ^~~~~~~~~~\n" },
-    { 8, "    retry: { mode: park }",
-      "t.yaml:8:14: unknown key 'mode' in 'retry' of pipeline 'uw'\n"
-      "    8 |     retry: { mode: park }\n"
-      "      |              ^~~~\n" },
+    { 8, "    retry: { manner: park }",
+      "t.yaml:8:14: unknown key 'manner' in 'retry' of pipeline 'uw'\n"
+      "    8 |     retry: { manner: park }\n"
+      "      |              ^~~~~~\n" },
     { 8, "    ? [a, b]\n    : c",
       "t.yaml:8:7: a key must be a plain name\n"
       "    8 |     ? [a, b]\n"
