@@ -105,7 +105,7 @@ struct build {
     Auto__Events__V1__Period          period;
     Auto__Events__V1__Risk            risk;
     Auto__Events__V1__Driver          driver[DRIVERS_MAX], *drivers[DRIVERS_MAX];
-    char starts_on[16], ends_on[16], cancelled_on[16], born[DRIVERS_MAX][16], licensed[DRIVERS_MAX][16];
+    char agent[16], starts_on[16], ends_on[16], cancelled_on[16], born[DRIVERS_MAX][16], licensed[DRIVERS_MAX][16];
 };
 
 static void begin(struct auto_mix *mix, struct build *b, struct auto_mix_event *ev)
@@ -194,6 +194,15 @@ static void draw_policy(struct auto_mix *mix, struct policy *po)
     }
 }
 
+/* A ninth of all policies is sold without an agent. Drawn from the number, so that nothing else of the mix depends on it. */
+static void put_agent(struct build *b, const struct policy *po)
+{
+    if (po->number % 9 == 0)
+        return;
+    (void)snprintf(b->agent, sizeof(b->agent), "AG-%02u", (unsigned)(po->number % 9));
+    b->pb.agent_id = b->agent;
+}
+
 static void put_issued(struct auto_mix *mix, struct build *b, struct auto_mix_event *ev, const struct policy *po)
 {
     ev->ce_type                 = "auto.policy.issued.v1";
@@ -204,6 +213,7 @@ static void put_issued(struct auto_mix *mix, struct build *b, struct auto_mix_ev
     b->issued.bonus_malus_class = TEXT(classes[below(mix, N(classes))]);
     put_period(b, po->starts_on, po->ends_on);
     put_risk(b, po);
+    put_agent(b, po);
 }
 
 static void put_renewed(struct auto_mix *mix, struct build *b, struct auto_mix_event *ev, const struct policy *po)
@@ -216,6 +226,7 @@ static void put_renewed(struct auto_mix *mix, struct build *b, struct auto_mix_e
     b->renewed.claims = below(mix, 7) == 0 ? 1 + below32(mix, 5) : 0;
     put_period(b, po->starts_on, po->ends_on);
     put_risk(b, po);
+    put_agent(b, po);
 }
 
 static void put_cancelled(struct auto_mix *mix, struct build *b, struct auto_mix_event *ev, const struct policy *po)
@@ -226,6 +237,7 @@ static void put_cancelled(struct auto_mix *mix, struct build *b, struct auto_mix
     day_text(po->starts_on + days_below(mix, (uint64_t)(po->ends_on - po->starts_on) + 1), b->cancelled_on);
     b->cancelled.cancelled_on = b->cancelled_on;
     b->cancelled.reason       = TEXT("vehicle sold");
+    put_agent(b, po);
 }
 
 static bool good(struct auto_mix *mix, struct build *b, struct auto_mix_event *ev)

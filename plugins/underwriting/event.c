@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OCCURRED_MIN_US INT64_C(946684800000000)  /* 2000-01-01 */
-#define OCCURRED_MAX_US INT64_C(7258118400000000) /* 2200-01-01 */
-
 __attribute__((format(printf, 3, 4))) static bool refuse(struct event_fault *fault, const char *code, const char *fmt, ...)
 {
     va_list ap;
@@ -26,15 +23,7 @@ __attribute__((format(printf, 3, 4))) static bool refuse(struct event_fault *fau
 
 bool event_id_valid(pawl_bytes id)
 {
-    const char *p = id.p;
-
-    if (!p || id.n == 0 || id.n > EVENT_ID_MAX)
-        return false;
-    for (size_t i = 0; i < id.n; i++)
-        if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'A' && p[i] <= 'Z') || (p[i] >= 'a' && p[i] <= 'z') || p[i] == '-' ||
-              p[i] == '.' || p[i] == '_'))
-            return false;
-    return true;
+    return cloud_id_valid(id, EVENT_ID_MAX);
 }
 
 static bool same(pawl_bytes a, const char *b)
@@ -58,20 +47,6 @@ static enum event_kind kind_of(pawl_bytes type)
     if (same(type, "auto.policy.cancelled.v1"))
         return EVENT_CANCELLED;
     return EVENT_OTHER;
-}
-
-/* protobuf-c allocates from the batch; nothing is freed one by one. */
-static void *arena_alloc(void *c, size_t n)
-{
-    pawl_ctx *ctx = c;
-
-    return ctx->host->alloc(ctx, n);
-}
-
-static void arena_free(void *c, void *p)
-{
-    (void)c;
-    (void)p;
 }
 
 static bool check_period(const Auto__Events__V1__Period *p, struct event *e, struct event_fault *fault)
@@ -166,7 +141,7 @@ static bool check_body(const Auto__Events__V1__PolicyEvent *pb, struct event *e,
 
 bool event_decode(pawl_ctx *c, const pawl_msg *m, struct event *ret, struct event_fault *fault)
 {
-    ProtobufCAllocator             batch = { arena_alloc, arena_free, c };
+    ProtobufCAllocator             batch = cloud_allocator(c);
     Auto__Events__V1__PolicyEvent *pb;
     pawl_bytes                     type = pawl_header_get(m, "ce_type"), id = pawl_header_get(m, "ce_id");
 
@@ -188,8 +163,11 @@ bool event_decode(pawl_ctx *c, const pawl_msg *m, struct event *ret, struct even
         return INVALID(fault, "event_id is not what the header ce_id says, or not an id");
     if (!same(m->key, pb->policy_id))
         return INVALID(fault, "policy_id is not the record's key");
-    if (pb->occurred_at_us < OCCURRED_MIN_US || pb->occurred_at_us >= OCCURRED_MAX_US)
+    if (pb->occurred_at_us < CLOUD_TIME_MIN_US || pb->occurred_at_us >= CLOUD_TIME_MAX_US)
         return INVALID(fault, "occurred_at_us is not between 2000 and 2200");
+    if (pb->agent_id[0] != '\0' && !event_id_valid(pawl_cstr(pb->agent_id)))
+        return INVALID(fault, "agent_id is not an id: at most %d of A-Z a-z 0-9 . _ -", EVENT_ID_MAX);
+    ret->agent_id       = pb->agent_id;
     ret->policy_id      = m->key;
     ret->event_id       = id;
     ret->occurred_at_us = pb->occurred_at_us;

@@ -3,6 +3,7 @@
 #ifndef UNDERWRITING_EVENT_H
 #define UNDERWRITING_EVENT_H
 
+#include "cloud.h"
 #include "date.h"
 
 #include <pawl/plugin.h>
@@ -16,7 +17,7 @@ enum event_kind {
     EVENT_CANCELLED,
 };
 
-#define EVENT_ID_MAX      64
+#define EVENT_ID_MAX      CLOUD_ID_MAX
 #define EVENT_NAME_MAX    32 /* names of the tariff's classes and territories */
 #define EVENT_REASON_MAX  200
 #define EVENT_DRIVERS_MAX 16
@@ -40,6 +41,7 @@ struct event {
     enum event_kind   kind;
     pawl_bytes        policy_id; /* the record's key */
     pawl_bytes        event_id;
+    const char       *agent_id; /* "": none */
     int64_t           occurred_at_us;
     date_days         starts_on, ends_on, cancelled_on; /* those that the kind has */
     const char       *bonus_malus_class;                /* issued */

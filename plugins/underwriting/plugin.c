@@ -1,6 +1,7 @@
-/* underwriting: what a policy costs. One policy event in, one row of the premium ledger out.
+/* underwriting: what a policy costs. One policy event in; one row of the premium ledger and one premium event out.
  * Codes of refusal, the formula and the source of its figures: README.md. */
 #include "event.h"
+#include "output.h"
 #include "premium.h"
 #include "tariff.h"
 #include "underwriting_sql.h"
@@ -78,7 +79,7 @@ static struct policy policy_found(pawl_ctx *c)
     };
 }
 
-/* The policy as the event leaves it, and the ledger's row of what it charged. */
+/* The policy as the event leaves it, the ledger's row of what it charged, and the same for billing. */
 static pawl_rc save(pawl_ctx *c, const pawl_msg *m, const struct event *e, const char *kind, const struct policy *po,
                     const struct premium *charge)
 {
@@ -91,10 +92,19 @@ static pawl_rc save(pawl_ctx *c, const pawl_msg *m, const struct event *e, const
                     pawl_i64(po->premium_minor), pawl_text(po->currency));
     if (rc != PAWL_OK)
         return rc;
-    return pawl_write(c, ADD_PREMIUM, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(e->event_id),
-                      pawl_text(e->policy_id), pawl_i64(po->version), pawl_text(pawl_cstr(kind)),
-                      pawl_i64(charge->amount_minor), pawl_text(po->currency), pawl_text(breakdown),
-                      pawl_time_us(e->occurred_at_us));
+    rc = pawl_write(c, ADD_PREMIUM, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(e->event_id),
+                    pawl_text(e->policy_id), pawl_i64(po->version), pawl_text(pawl_cstr(kind)), pawl_i64(charge->amount_minor),
+                    pawl_text(po->currency), pawl_text(breakdown), pawl_time_us(e->occurred_at_us));
+    if (rc != PAWL_OK)
+        return rc;
+    return output_premium(c, m, e,
+                          &(struct output_premium){
+                              .policy_version = po->version,
+                              .amount_minor   = charge->amount_minor,
+                              .currency       = po->currency,
+                              .starts_on      = po->starts_on,
+                              .ends_on        = po->ends_on,
+                          });
 }
 
 /* ---- the three events ---- */
@@ -280,6 +290,11 @@ static const pawl_port inputs[] = {
       PAWL_STR("auto.events.v1.PolicyEvent, CloudEvents binary mode, key policy_id"), 0, 0 },
 };
 
+static const pawl_port outputs[] = {
+    [OUTPUT_PREMIUMS] = { PAWL_STR("premiums"), PAWL_STR("application/protobuf"),
+                          PAWL_STR("auto.premiums.v1.PremiumEvent, CloudEvents binary mode, key policy_id"), 0, 0 },
+};
+
 static const pawl_migration migrations[] = {
     { 1, 0, PAWL_STR("policy"), { sql__001_policy, sizeof(sql__001_policy) - 1 }, NONE },
 };
@@ -289,9 +304,10 @@ static const pawl_plugin underwriting = {
     .abi_major      = PAWL_ABI_MAJOR,
     .abi_minor      = PAWL_ABI_MINOR,
     .id             = PAWL_STR("org.pawl.underwriting"),
-    .version        = PAWL_STR("1.0.0"),
+    .version        = PAWL_STR("1.1.0"),
     .doc            = PAWL_STR("Premiums of compulsory motor policies: issue, renewal, cancellation"),
     .inputs         = PAWL_SPAN(inputs),
+    .outputs        = PAWL_SPAN(outputs),
     .options        = PAWL_SPAN(options),
     .statements     = PAWL_SPAN(statements),
     .migrations     = PAWL_SPAN(migrations),
@@ -303,4 +319,4 @@ static const pawl_plugin underwriting = {
     .plan           = plan,
     .handle         = handle,
 };
-PAWL_PLUGIN(underwriting, "org.pawl.underwriting", "1.0.0");
+PAWL_PLUGIN(underwriting, "org.pawl.underwriting", "1.1.0");

@@ -82,6 +82,7 @@ int pw_world_init(struct pw_world *w, const char *self, const char *keep, struct
     w->self = self;
     (void)snprintf(w->topic, sizeof(w->topic), "auto.events-%06x", (unsigned)(pw_clock_wall_us() & 0xffffff));
     (void)snprintf(w->dlq, sizeof(w->dlq), "%s.dlq", w->topic);
+    (void)snprintf(w->premiums, sizeof(w->premiums), "%s.premiums", w->topic);
     return find_folders(w, err) < 0 ? -1 : make_folder(w, keep, err);
 }
 
@@ -137,10 +138,12 @@ static int create_topic(struct pw_world *w, const char *topic, const char *parti
 
 static int start_mock(struct pw_world *w, struct pw_err *err)
 {
-    struct pw_mockbroker_topic topics[] = { { w->topic, PW_WORLD_PARTITIONS }, { w->dlq, 1 }, { NULL, 0 } };
-    struct pw_mockbroker_args  args     = { .topics = topics };
-    int                        fds[2];
-    FILE                      *in;
+    struct pw_mockbroker_topic topics[] = {
+        { w->topic, PW_WORLD_PARTITIONS }, { w->premiums, PW_WORLD_PARTITIONS }, { w->dlq, 1 }, { NULL, 0 }
+    };
+    struct pw_mockbroker_args args = { .topics = topics };
+    int                       fds[2];
+    FILE                     *in;
 
     if (pipe(fds) < 0)
         return pw_err_sys(err, PW_D_FATAL, "pipe");
@@ -170,8 +173,11 @@ static int start_kafka(struct pw_world *w, const char *kafka, struct pw_err *err
     if ((size_t)snprintf(w->bootstrap, sizeof(w->bootstrap), "%s", kafka) >= sizeof(w->bootstrap))
         return pw_err_set(err, PW_D_FATAL, "--kafka: too long");
     admin_path(w, admin, sizeof(admin));
-    pw_children_at_end((const char *const[]){ admin, "-t", "5", w->bootstrap, "delete", w->topic, w->dlq, NULL });
-    return create_topic(w, w->topic, count, err) < 0 || create_topic(w, w->dlq, "1", err) < 0 ? -1 : 0;
+    pw_children_at_end((const char *const[]){ admin, "-t", "5", w->bootstrap, "delete", w->topic, w->premiums, w->dlq, NULL });
+    return create_topic(w, w->topic, count, err) < 0 || create_topic(w, w->premiums, count, err) < 0 ||
+                   create_topic(w, w->dlq, "1", err) < 0 ?
+               -1 :
+               0;
 }
 
 /* Ready is more than processes that run: each worker has its share, so that what is measured is not the start. */

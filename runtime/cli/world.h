@@ -18,7 +18,7 @@ struct pw_world {
     const char     *self;                 /* this binary */
     char            bin[256], share[300]; /* folders: binaries; kit/, tools/ and conf/ */
     char            dir[256], topology[320];
-    char            bootstrap[512], topic[64], dlq[72];
+    char            bootstrap[512], topic[64], dlq[72], premiums[76];
     int             http_port;
     PGconn         *sql;
     struct pw_child mock, run, producer;

@@ -30,6 +30,7 @@ struct fake_host {
     struct fake_read   reads[PAWL_SLOTS];
     struct fed         fed[PAWL_SLOTS];
     struct fake_write  writes[FAKE_WRITES_MAX];
+    struct fake_emit   emits[FAKE_EMITS_MAX];
     size_t             n_writes, n_emits;
     char               code[128], detail[512], log[512];
 };
@@ -313,15 +314,45 @@ static pawl_rc write_row(pawl_ctx *c, uint32_t stmt, const pawl_value *args, siz
     return PAWL_OK;
 }
 
+static pawl_bytes copied(struct fake_host *fh, const void *from, size_t n)
+{
+    pawl_bytes b = { NULL, n };
+
+    if (from) {
+        char *p = take(fh, n);
+
+        if (n > 0)
+            memcpy(p, from, n);
+        b.p = p;
+    }
+    return b;
+}
+
 static pawl_rc emit(pawl_ctx *c, const pawl_out *out)
 {
     struct fake_host *fh = of_ctx(c);
+    struct fake_emit *e;
+    pawl_header      *headers;
 
     if (fh->phase != HANDLING)
         misuse("emit() outside handle()");
     if (out->output >= fh->pl->outputs.count)
         misuse("output %u is not declared", out->output);
-    fh->n_emits++;
+    if (out->size != sizeof(*out))
+        misuse("emit() with pawl_out.size %u", out->size);
+    if (fh->n_emits == FAKE_EMITS_MAX)
+        misuse("more than %d emits", FAKE_EMITS_MAX);
+    headers = take(fh, out->n_headers * sizeof(*headers));
+    for (size_t i = 0; i < out->n_headers; i++) {
+        headers[i].name  = (pawl_str){ copied(fh, out->headers[i].name.p, out->headers[i].name.n).p, out->headers[i].name.n };
+        headers[i].value = copied(fh, out->headers[i].value.p, out->headers[i].value.n);
+    }
+    e            = &fh->emits[fh->n_emits++];
+    e->output    = out->output;
+    e->key       = copied(fh, out->key.p, out->key.n);
+    e->value     = copied(fh, out->value.p, out->value.n);
+    e->n_headers = out->n_headers;
+    e->headers   = headers;
     return PAWL_OK;
 }
 
@@ -483,6 +514,13 @@ const struct fake_write *fake_host_write(const struct fake_host *fh, size_t i)
 size_t fake_host_emits(const struct fake_host *fh)
 {
     return fh->n_emits;
+}
+
+const struct fake_emit *fake_host_emit(const struct fake_host *fh, size_t i)
+{
+    if (i >= fh->n_emits)
+        misuse("emit %zu of %zu", i, fh->n_emits);
+    return &fh->emits[i];
 }
 
 const char *fake_host_code(const struct fake_host *fh)

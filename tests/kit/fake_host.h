@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define FAKE_WRITES_MAX 16
+#define FAKE_WRITES_MAX 64
+#define FAKE_EMITS_MAX  16
 #define FAKE_COLS_MAX   64
 
 struct fake_read {
@@ -20,6 +21,13 @@ struct fake_write {
     uint32_t   stmt;
     size_t     n_args;
     pawl_value args[FAKE_COLS_MAX]; /* copies; live until the next message */
+};
+
+struct fake_emit {
+    uint32_t           output;
+    pawl_bytes         key, value;
+    size_t             n_headers;
+    const pawl_header *headers; /* in the plugin's order */
 };
 
 struct fake_host; /* opaque; holds the pawl_host */
@@ -51,7 +59,8 @@ pawl_rc fake_host_handle(struct fake_host *fh, const pawl_msg *msg);
 size_t                   fake_host_writes(const struct fake_host *fh);
 const struct fake_write *fake_host_write(const struct fake_host *fh, size_t i);
 size_t                   fake_host_emits(const struct fake_host *fh);
-const char              *fake_host_code(const struct fake_host *fh); /* "" if the plugin said nothing */
+const struct fake_emit  *fake_host_emit(const struct fake_host *fh, size_t i); /* copies; live until the next message */
+const char              *fake_host_code(const struct fake_host *fh);           /* "" if the plugin said nothing */
 const char              *fake_host_detail(const struct fake_host *fh);
 
 #endif

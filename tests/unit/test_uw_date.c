@@ -56,6 +56,15 @@ Test(date, a_year_later_is_the_same_day)
     cr_assert_eq(date_add_years(day("2025-06-15"), -1), day("2024-06-15"));
 }
 
+Test(date, a_month_begins_on_its_first_day)
+{
+    cr_assert_eq(date_month(day("2025-01-31")), day("2025-01-01"));
+    cr_assert_eq(date_month(day("2025-01-01")), day("2025-01-01"));
+    cr_assert_eq(date_next_month(day("2025-01-31")), day("2025-02-01"));
+    cr_assert_eq(date_next_month(day("2024-02-01")), day("2024-03-01"));
+    cr_assert_eq(date_next_month(day("2025-12-15")), day("2026-01-01"));
+}
+
 Test(date, an_age_grows_on_the_birthday)
 {
     cr_assert_eq(date_full_years(day("1989-06-15"), day("2025-06-14")), 35);

@@ -94,5 +94,6 @@ const pawl_msg *uw_draft_msg(struct uw_draft *d)
         d->msg.key = (pawl_bytes){ d->key, strlen(d->key) };
     header(d, "ce_id", d->ce_id);
     header(d, "ce_type", d->ce_type);
+    header(d, "traceparent", d->traceparent);
     return &d->msg;
 }

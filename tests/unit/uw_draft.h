@@ -19,6 +19,7 @@ struct uw_draft {
     Auto__Events__V1__Driver          driver[UW_DRAFT_DRIVERS], *drivers[UW_DRAFT_DRIVERS];
     const char                       *key, *ce_id, *ce_type; /* NULL: absent */
     int64_t                           offset;
+    const char                       *traceparent; /* NULL: absent */
     pawl_header                       headers[3];
     uint8_t                           bytes[4096];
     pawl_msg                          msg;

@@ -103,6 +103,20 @@ date_days date_add_years(date_days days, int32_t years)
     return date_to_days(d);
 }
 
+date_days date_month(date_days days)
+{
+    struct date d = date_of_days(days);
+
+    return days - (d.day - 1);
+}
+
+date_days date_next_month(date_days days)
+{
+    struct date d = date_of_days(days);
+
+    return date_month(days) + days_in_month(d.year, d.month);
+}
+
 int32_t date_full_years(date_days from, date_days to)
 {
     int32_t years = date_of_days(to).year - date_of_days(from).year;

@@ -1,6 +1,6 @@
 /* date: civil dates of the Gregorian calendar as days since 1970-01-01. */
-#ifndef UNDERWRITING_DATE_H
-#define UNDERWRITING_DATE_H
+#ifndef COMMON_DATE_H
+#define COMMON_DATE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +24,9 @@ struct date date_of_days(date_days days);
 
 /* The same day so many years later; 29 February becomes 1 March in a year without it. */
 date_days date_add_years(date_days days, int32_t years);
+/* The first day of its month, and of the month after it. */
+date_days date_month(date_days days);
+date_days date_next_month(date_days days);
 /* Full years from `from` to `to`, as age is counted; 0 if `to` is earlier. */
 int32_t date_full_years(date_days from, date_days to);
 

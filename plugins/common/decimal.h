@@ -1,7 +1,7 @@
 /* decimal: exact decimals as scaled integers. No floating point anywhere; overflow is an answer, never a wrap; what has
  * to be rounded names its rule. */
-#ifndef UNDERWRITING_DECIMAL_H
-#define UNDERWRITING_DECIMAL_H
+#ifndef COMMON_DECIMAL_H
+#define COMMON_DECIMAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
