@@ -29,7 +29,13 @@
     X(publisher_begun, "Kafka transaction begun")                            \
     X(publisher_sent, "rows produced, not flushed")                          \
     X(publisher_offsets, "offsets sent to the transaction")                  \
-    X(publisher_committed, "Kafka transaction committed, nobody told")
+    X(publisher_committed, "Kafka transaction committed, nobody told")       \
+    X(redrive_planned, "pawl dlq redrive: chosen, nothing locked")           \
+    X(redrive_locked, "pawl dlq redrive: offset row locked")                 \
+    X(redrive_appended, "pawl dlq redrive: rows appended and marked")        \
+    X(redrive_committed, "pawl dlq redrive: one part committed")             \
+    X(redrive_noticed, "rows of a redrive seen, publisher not told")         \
+    X(redrive_refused, "a row that Kafka refuses is a dead letter now")
 
 #define PW_GUARDS(X)                                                            \
     X(compare_and_set, "the offset row must be at the batch's first offset")    \
@@ -39,7 +45,8 @@
     X(bookmark, "the record before the first one must be the one we applied")   \
     X(position_in_transaction, "the group's offset is committed with the rows") \
     X(taint, "a producer in doubt is thrown away")                              \
-    X(delete_published, "only published rows are deleted")
+    X(delete_published, "only published rows are deleted")                      \
+    X(redrive_once, "a dead letter that is marked is not taken again")
 
 #ifdef PW_FAULTS
 enum pw_fault_point {

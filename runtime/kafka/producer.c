@@ -136,6 +136,7 @@ int pw_producer_send(struct pw_producer *pr, const struct pw_record *re, struct 
     for (;;) {
         rd_kafka_vu_t vus[] = {
             { .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = re->topic },
+            { .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = re->fixed ? re->partition : RD_KAFKA_PARTITION_UA },
             { .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { (void *)(uintptr_t)re->key, re->key_n } },
             { .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = { (void *)(uintptr_t)re->value, re->value_n } },
             { .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY },

@@ -36,6 +36,8 @@ struct pw_record {
     size_t              key_n, value_n;
     rd_kafka_headers_t *headers; /* taken over when the record is accepted; NULL: none */
     int64_t             tag;     /* > 0; comes back in `refused` */
+    bool                fixed;   /* into that partition, not where its key belongs */
+    int32_t             partition;
 };
 
 /* A new producer whose predecessor of the same transactional id is fenced and settled. */

@@ -114,6 +114,9 @@ struct pw_blackbox {
     /* from the outbox to Kafka; the publisher's thread writes these */
     pw_bb_u64 published, publish_transactions, publish_failures;
     pw_bb_u64 outbox_waiting; /* committed, not published; the loop writes this one */
+
+    pw_bb_u64 events_foreign;    /* skipped: sent again for another group */
+    pw_bb_u64 dead_letters_open; /* of the partitions it owns, as last counted */
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */

@@ -88,6 +88,7 @@ struct pw_item {
     bool             duplicate;     /* its event id had its effect before: SKIP, and handle() was not called */
     bool             parked;        /* its fate in this batch: set aside in pawl.parked, neither applied nor rejected */
     bool             unparked;      /* it comes from pawl.parked: its offset is below next_offset, and had a fate before */
+    bool             foreign;       /* forced, a record that was sent again for another group */
     bool             done, sent;    /* handled; its writes are on their way */
     const char      *code, *detail; /* why, NUL-terminated; NULL if nothing was said */
 };

@@ -24,7 +24,7 @@ static const struct {
     C(events_ok),   C(events_skipped), C(events_rejected),      C(events_isolated),  C(events_crashed), C(events_retried),
     C(outputs),     C(batches),        C(batch_failures),       C(batch_splits),     C(fenced),         C(in_doubt),
     C(waves),       C(stale_messages), C(offset_jumps),         C(rebalances),       C(pg_connects),    C(kafka_errors),
-    C(log_dropped), C(published),      C(publish_transactions), C(publish_failures),
+    C(log_dropped), C(published),      C(publish_transactions), C(publish_failures), C(events_foreign),
 #undef C
 };
 
@@ -58,6 +58,21 @@ static uint64_t waiting_sum(const struct pw_pipe *pi)
 
     for (size_t k = 0; k < pi->slots_n; k++)
         sum += waiting(&pi->slots[k]);
+    return sum;
+}
+
+/* Dead letters that nobody has decided about, as last counted. */
+static uint64_t dead_open(const struct pw_slot *sl)
+{
+    return sl->pid > 0 ? atomic_load_explicit(&sl->bb->dead_letters_open, memory_order_relaxed) : 0;
+}
+
+static uint64_t dead_open_sum(const struct pw_pipe *pi)
+{
+    uint64_t sum = 0;
+
+    for (size_t k = 0; k < pi->slots_n; k++)
+        sum += dead_open(&pi->slots[k]);
     return sum;
 }
 
@@ -288,6 +303,8 @@ static void text_counters(const struct pw_pipe *pi, struct pw_buf *out)
     for (size_t i = 0; i < COUNTERS_N; i++)
         if (counter_sum(pi, i) || i == 0)
             pw_buf_printf(out, "%s%s %" PRIu64, i ? ", " : "", counters[i].name, counter_sum(pi, i));
+    if (dead_open_sum(pi))
+        pw_buf_printf(out, ", dead_letters_open %" PRIu64, dead_open_sum(pi));
     pw_buf_printf(out, ", outbox_waiting %" PRIu64 "\n", waiting_sum(pi));
 }
 
@@ -512,6 +529,7 @@ static void json_pipeline(const struct pw_pipe *pi, const struct pw_partition_ro
     json_plugin(pi, out);
     json_int(out, "halts", (int64_t)pi->halts);
     json_int(out, "outbox_waiting", json_count(waiting_sum(pi)));
+    json_int(out, "dead_letters_open", json_count(dead_open_sum(pi)));
     json_key(out, "workers");
     pw_buf_puts(out, "[");
     for (size_t i = 0; i < pi->slots_n; i++)

@@ -2,7 +2,7 @@
  * partitions that stand still (pawl.offsets). One small question a second, between batches. */
 #include "base/clock.h"
 #include "observe/log.h"
-#include "worker/internal.h"
+#include "worker/redrive.h"
 #include "worker/tx_parts.h"
 
 #include <stdio.h>
@@ -92,7 +92,9 @@ int pw_worker_gate_prepare(struct pw_worker *w, struct pw_err *err)
             return pw_err_wrap(err, "prepare %s", ours[i][0]);
     if (read_state(w, err) < 0)
         return pw_err_wrap(err, "read pawl.pipelines");
-    return pw_conn_synced(&w->conn, err);
+    if (pw_conn_synced(&w->conn, err) < 0)
+        return -1;
+    return pw_redrive_prepare(w, err);
 }
 
 /* ---- partitions that stand still ---- */
@@ -171,13 +173,16 @@ static int tell(struct pw_worker *w, struct pw_err *err)
 
 static int look(struct pw_worker *w, struct pw_err *err)
 {
-    struct pw_part **asked;
-    size_t           n = 0;
+    struct pw_part **asked, **grown;
+    size_t           n = 0, grown_n = 0;
 
     pw_arena_reset(w->scratch);
     asked = pw_arena_array(w->scratch, w->parts_n + 1, sizeof(struct pw_part *));
-    if (queue_group(w, "pawl_gate", err) < 0 || queue_rows(w, asked, &n, err) < 0 || pw_conn_sync(&w->conn, err) < 0 ||
-        read_state(w, err) < 0 || (n && read_rows(w, asked, err) < 0) || pw_conn_synced(&w->conn, err) < 0)
+    grown = pw_arena_array(w->scratch, w->parts_n + 1, sizeof(struct pw_part *));
+    if (queue_group(w, "pawl_gate", err) < 0 || queue_rows(w, asked, &n, err) < 0 ||
+        pw_redrive_queue(w, grown, &grown_n, err) < 0 || pw_conn_sync(&w->conn, err) < 0 || read_state(w, err) < 0 ||
+        (n && read_rows(w, asked, err) < 0) || (grown_n && pw_redrive_read(w, grown, err) < 0) ||
+        pw_conn_synced(&w->conn, err) < 0)
         return -1;
     return tell(w, err);
 }

@@ -16,9 +16,11 @@ enum pw_gate_state { PW_GATE_OPEN = 0, PW_GATE_PAUSED, PW_GATE_DRAINED };
 
 struct pw_gate {
     enum pw_gate_state state;
-    bool               idle_told;  /* this session says that we stand still */
-    int64_t            look_at_us; /* the next look, not before */
-    char               text[480];  /* why it is closed */
+    bool               idle_told;   /* this session says that we stand still */
+    int64_t            look_at_us;  /* the next look, not before */
+    char               text[480];   /* why it is closed */
+    int64_t            count_at_us; /* when open dead letters are counted again, not before */
+    bool               counting;    /* with this look */
 };
 
 /* Whether the group has claimed all partitions there are. */

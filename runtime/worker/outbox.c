@@ -2,6 +2,7 @@
 
 #include "postgres/array.h"
 #include "postgres/sqlstate.h"
+#include "worker/redrive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,12 +57,12 @@ void pw_outbox_room(struct pw_outbox *ob, size_t ranges)
     ob->n = 0;
 }
 
-static int failed(struct pw_outbox *ob, const PGresult *res, struct pw_err *err)
+static int failed(struct pw_outbox *ob, const PGresult *res, const char *doing, struct pw_err *err)
 {
     const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
     const char *text  = res ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 
-    (void)pw_err_set(err, pw_sqlstate_disp(state), "read the outbox: %s%s%s", state ? state : "", state ? ": " : "",
+    (void)pw_err_set(err, pw_sqlstate_disp(state), "%s: %s%s%s", doing, state ? state : "", state ? ": " : "",
                      text ? text : "connection to PostgreSQL lost");
     pw_outbox_close(ob);
     return -1;
@@ -96,7 +97,7 @@ static int connect_if_needed(struct pw_outbox *ob, struct pw_err *err)
         return 0;
     ob->pg = PQconnectdbParams(keys, values, 1);
     if (PQstatus(ob->pg) != CONNECTION_OK)
-        return failed(ob, NULL, err);
+        return failed(ob, NULL, "read the outbox", err);
     return 0;
 }
 
@@ -193,7 +194,7 @@ int pw_outbox_read(struct pw_outbox *ob, const struct pw_outbox_range *ranges, s
     if (rc < 0)
         return -1;
     if (PQresultStatus(ob->res) != PGRES_TUPLES_OK)
-        return failed(ob, ob->res, err);
+        return failed(ob, ob->res, "read the outbox", err);
     return take_rows(ob, ranges, n, err);
 }
 
@@ -205,34 +206,62 @@ static uint32_t be32(const unsigned char *p)
 }
 
 /* u32 count, then u32 name length, name, i32 value length or -1, value. What does not fit ends the list. */
-static void add_stored(rd_kafka_headers_t *hdrs, const unsigned char *p, size_t n)
+bool pw_outbox_next_header(const void *headers, size_t n, size_t *at, struct pw_outbox_header *ret)
 {
-    size_t   at = 4;
-    uint32_t count;
+    const unsigned char *p = headers;
+    uint32_t             raw;
 
-    if (n < 4)
-        return;
-    count = be32(p);
-    for (uint32_t i = 0; i < count; i++) {
-        size_t               name_n, value_n;
-        uint32_t             raw;
-        const unsigned char *name;
+    if (!p || n < 4)
+        return false;
+    *at = *at ? *at : 4;
+    if (n - *at < 4 || (ret->name_n = be32(p + *at)) > n - *at - 4)
+        return false;
+    ret->name = (const char *)p + *at + 4;
+    *at += 4 + ret->name_n;
+    if (n - *at < 4)
+        return false;
+    raw          = be32(p + *at);
+    ret->value_n = raw == UINT32_MAX ? 0 : raw;
+    *at += 4;
+    if (ret->value_n > n - *at)
+        return false;
+    ret->value = raw == UINT32_MAX ? NULL : p + *at;
+    *at += ret->value_n;
+    return true;
+}
 
-        if (n - at < 4 || (name_n = be32(p + at)) > n - at - 4)
-            return;
-        name = p + at + 4;
-        at += 4 + name_n;
-        if (n - at < 4)
-            return;
-        raw     = be32(p + at);
-        value_n = raw == UINT32_MAX ? 0 : raw;
-        at += 4;
-        if (value_n > n - at)
-            return;
-        (void)rd_kafka_header_add(hdrs, (const char *)name, (ssize_t)name_n, raw == UINT32_MAX ? NULL : p + at,
-                                  (ssize_t)value_n);
-        at += value_n;
+static bool is_named(const struct pw_outbox_header *h, const char *name)
+{
+    return h->name_n == strlen(name) && memcmp(h->name, name, h->name_n) == 0;
+}
+
+int64_t pw_outbox_redriven(const void *headers, size_t n)
+{
+    struct pw_outbox_header h;
+    size_t                  at   = 0;
+    int64_t                 last = 0;
+
+    while (pw_outbox_next_header(headers, n, &at, &h)) {
+        char text[12];
+
+        if (!is_named(&h, PW_REDRIVEN) || !h.value || h.value_n >= sizeof(text))
+            continue;
+        memcpy(text, h.value, h.value_n);
+        text[h.value_n] = 0;
+        last            = strtoll(text, NULL, 10);
     }
+    return last > 0 ? last : 0;
+}
+
+/* again: what an earlier redrive said is left out. */
+static void add_stored(rd_kafka_headers_t *hdrs, const void *headers, size_t n, bool again)
+{
+    struct pw_outbox_header h;
+    size_t                  at = 0;
+
+    while (pw_outbox_next_header(headers, n, &at, &h))
+        if (!again || !(is_named(&h, PW_REDRIVEN) || is_named(&h, PW_REDRIVEN_FOR) || is_named(&h, PW_REDRIVEN_FROM)))
+            (void)rd_kafka_header_add(hdrs, h.name, (ssize_t)h.name_n, h.value, (ssize_t)h.value_n);
 }
 
 static void add_text(rd_kafka_headers_t *hdrs, const char *name, const char *value)
@@ -249,11 +278,30 @@ static void add_number(rd_kafka_headers_t *hdrs, const char *name, int64_t value
     add_text(hdrs, name, text);
 }
 
+static const char *refused_code(const struct pw_outbox_row *row)
+{
+    if (row->kind == PW_OUTBOX_REFUSED && row->code)
+        return row->code;
+    return row->kind == PW_OUTBOX_REDRIVEN ? PW_OUTBOX_REDRIVE_TOO_LARGE : PW_OUTBOX_TOO_LARGE;
+}
+
+static void add_redriven(rd_kafka_headers_t *hdrs, const struct pw_outbox_row *row, const char *group)
+{
+    char from[300];
+
+    (void)snprintf(from, sizeof(from), "%s[%d]@%lld", row->topic, row->partition, (long long)row->offset);
+    add_number(hdrs, PW_REDRIVEN, pw_outbox_redriven(row->headers, row->headers_n) + 1);
+    add_text(hdrs, PW_REDRIVEN_FOR, group);
+    add_text(hdrs, PW_REDRIVEN_FROM, from);
+}
+
 rd_kafka_headers_t *pw_outbox_headers(const struct pw_outbox_row *row, const char *group, int by_reference)
 {
     rd_kafka_headers_t *hdrs = rd_kafka_headers_new(16);
 
-    add_stored(hdrs, row->headers, row->headers ? row->headers_n : 0);
+    add_stored(hdrs, row->headers, row->headers_n, row->kind == PW_OUTBOX_REDRIVEN && !by_reference);
+    if (row->kind == PW_OUTBOX_REDRIVEN && !by_reference)
+        add_redriven(hdrs, row, group);
     if (row->kind != PW_OUTBOX_DEAD && !by_reference)
         return hdrs;
     add_text(hdrs, "pawl-group", group);
@@ -264,7 +312,7 @@ rd_kafka_headers_t *pw_outbox_headers(const struct pw_outbox_row *row, const cha
     add_number(hdrs, "pawl-attempts", row->attempt);
     add_number(hdrs, "pawl-at-us", row->created_us);
     if (by_reference) {
-        add_text(hdrs, "pawl-code", "output.too_large");
+        add_text(hdrs, "pawl-code", refused_code(row));
         add_text(hdrs, "pawl-target", row->target);
         add_number(hdrs, "pawl-bytes", (int64_t)(row->key_n + row->value_n));
         add_number(hdrs, "pawl-seq", row->seq);
@@ -273,4 +321,27 @@ rd_kafka_headers_t *pw_outbox_headers(const struct pw_outbox_row *row, const cha
     add_text(hdrs, "pawl-code", row->code);
     add_text(hdrs, "pawl-reason", row->reason);
     return hdrs;
+}
+
+/* ---- rows that Kafka can never take ---- */
+
+int pw_outbox_refuse(struct pw_outbox *ob, const struct pw_outbox_row *row, const char *why, struct pw_err *err)
+{
+    static const char sql[] = "UPDATE pawl.outbox SET kind = 4, code = $5, reason = $6 WHERE group_name = $1 AND topic = $2"
+                              " AND partition = $3::int AND seq = $4::bigint AND kind IN (1, 3)";
+    char              partition[16], seq[24];
+    const char       *values[] = { ob->group, row->topic, partition, seq, refused_code(row), why };
+    PGresult         *res;
+    bool              done;
+
+    (void)snprintf(partition, sizeof(partition), "%d", row->partition);
+    (void)snprintf(seq, sizeof(seq), "%lld", (long long)row->seq);
+    if (connect_if_needed(ob, err) < 0)
+        return -1;
+    res  = PQexecParams(ob->pg, sql, 6, NULL, values, NULL, NULL, 0);
+    done = PQresultStatus(res) == PGRES_COMMAND_OK;
+    if (!done)
+        (void)failed(ob, res, "mark an output that Kafka refuses", err);
+    PQclear(res);
+    return done ? 0 : -1;
 }

@@ -6,12 +6,22 @@
 
 #include <libpq-fe.h>
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define PW_OUTBOX_ROWS 2000 /* of one transaction */
 
-enum { PW_OUTBOX_OUTPUT = 1, PW_OUTBOX_DEAD = 2 };
+enum {
+    PW_OUTBOX_OUTPUT = 1,
+    PW_OUTBOX_DEAD,
+    PW_OUTBOX_REDRIVEN, /* a dead letter that goes to its source again */
+    PW_OUTBOX_REFUSED,  /* one of 1 or 3 that Kafka can never take: published by reference, and kept */
+};
+
+/* Codes of rows that were refused. */
+#define PW_OUTBOX_TOO_LARGE         "output.too_large"
+#define PW_OUTBOX_REDRIVE_TOO_LARGE "redrive.too_large"
 
 /* Points into the result it was read from. */
 struct pw_outbox_row {
@@ -52,8 +62,21 @@ void pw_outbox_room(struct pw_outbox *ob, size_t ranges);
 /* In order of each range's seq, PW_OUTBOX_ROWS at most, without a hole: a missing row is an error (FATAL). */
 int pw_outbox_read(struct pw_outbox *ob, const struct pw_outbox_range *ranges, size_t n, struct pw_err *err) PW_MUST_CHECK;
 
-/* The record's headers: those stored, then for a dead letter (or by reference) what happened, as pawl-* headers; see
- * docs/delivery.md. */
+/* The row becomes a dead letter, before anything is published in its stead. */
+int pw_outbox_refuse(struct pw_outbox *ob, const struct pw_outbox_row *row, const char *why, struct pw_err *err) PW_MUST_CHECK;
+
+/* The record's headers: those stored, then for a dead letter (or by reference) what happened, and for one that is sent again where it
+ * comes from, as pawl-* headers; see docs/delivery.md. */
+/* One header after the other; *at begins at 0. false: no more, or what follows does not fit. value NULL: null. */
+struct pw_outbox_header {
+    const char          *name; /* not NUL-terminated */
+    const unsigned char *value;
+    size_t               name_n, value_n;
+};
+bool pw_outbox_next_header(const void *headers, size_t n, size_t *at, struct pw_outbox_header *ret);
+/* How often the record was sent again already. */
+int64_t pw_outbox_redriven(const void *headers, size_t n);
+
 rd_kafka_headers_t *pw_outbox_headers(const struct pw_outbox_row *row, const char *group, int by_reference);
 
 #endif

@@ -28,14 +28,14 @@ static const char grow_sql[] = "UPDATE pawl.offsets AS o SET outbox_seq = o.outb
                                " FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS v(topic, partition, n)"
                                " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int";
 
-/* Outputs only: dead letters stay, as the record of what was set aside. Fenced by itself: it also runs outside of a batch. */
+/* Outputs, and what is sent again: dead letters stay, as the record of what was set aside. Fenced by itself: it also runs outside of a batch. */
 static const char sweep_sql[] =
     "WITH s AS (UPDATE pawl.offsets AS o SET published_seq = v.upto"
     " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS v(topic, partition, upto, epoch)"
     " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int AND o.owner_epoch = v.epoch"
     " AND o.published_seq < v.upto RETURNING o.topic, o.partition, v.upto)"
     " DELETE FROM pawl.outbox AS b USING s WHERE b.group_name = $1 AND b.topic = s.topic AND b.partition = s.partition AND b.seq <= s.upto"
-    " AND b.kind = 1";
+    " AND b.kind IN (1, 3)";
 
 static const char look_sql[] =
     "SELECT v.i, o.next_offset, o.owner_epoch FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)"

@@ -3,7 +3,7 @@
 #include "base/fault.h"
 #include "observe/log.h"
 #include "supervisor/supervisor.h"
-#include "worker/internal.h"
+#include "worker/redrive.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +169,7 @@ static void count_verdicts(struct pw_worker *w, const struct pw_batch *ba)
         int64_t               age = it->msg.timestamp_ms < 0 ? -1 : now_ms - it->msg.timestamp_ms;
 
         pw_bb_add(it->verdict == PAWL_OK   ? &w->bb->events_ok :
+                  it->foreign              ? &w->bb->events_foreign :
                   it->verdict == PAWL_SKIP ? &w->bb->events_skipped :
                   !it->forced              ? &w->bb->events_rejected :
                   it->crashed              ? &w->bb->events_crashed :
@@ -597,6 +598,7 @@ void pw_worker_process(struct pw_worker *w)
 
     w->in_batch = true;
     (void)pw_batch_cut(&w->batch, w->parts, w->parts_n, &limits, &w->cursor, w->inst);
+    pw_redrive_skip_foreign(&w->batch, w->pipe->group);
     if (w->batch.ranges_n && (!struck || reject_crashers(w, &w->batch)))
         run_pieces(w, &w->batch);
     w->in_batch = false;

@@ -351,12 +351,15 @@ static int open_parts(struct pw_publisher *pub, struct view *vi, struct pw_err *
 
 static int produce_row(struct pw_publisher *pub, const struct pw_outbox_row *row, bool by_reference, struct pw_err *err)
 {
-    struct pw_record re = { .topic   = row->target,
-                            .key     = row->key,
-                            .key_n   = row->key_n,
-                            .value   = by_reference ? NULL : row->value,
-                            .value_n = by_reference ? 0 : row->value_n,
-                            .tag     = row->tag };
+    /* what is sent again goes where it was, beside what its key has sent since, whoever chose the partition */
+    struct pw_record re = { .topic     = row->target,
+                            .key       = row->key,
+                            .key_n     = row->key_n,
+                            .value     = by_reference ? NULL : row->value,
+                            .value_n   = by_reference ? 0 : row->value_n,
+                            .tag       = row->tag,
+                            .fixed     = row->kind == PW_OUTBOX_REDRIVEN && !by_reference,
+                            .partition = row->partition };
 
     re.headers = pw_outbox_headers(row, pub->se.group, by_reference);
     if (by_reference && pub->se.dlq_topic)
@@ -466,11 +469,13 @@ static int refused(struct pw_publisher *pub, bool *by_reference, struct pw_err *
     if (!tag || !pub->se.dlq_topic || (pub->producer.refused_exactly && by_reference[tag]))
         return -1;
     if (pub->producer.refused_exactly) {
-        struct pw_log_at at = { .topic     = pub->outbox.rows[tag - 1].topic,
-                                .partition = pub->outbox.rows[tag - 1].partition,
-                                .offset    = pub->outbox.rows[tag - 1].offset };
+        const struct pw_outbox_row *row = &pub->outbox.rows[tag - 1];
+        struct pw_log_at            at  = { .topic = row->topic, .partition = row->partition, .offset = row->offset };
 
         pw_log(PW_LOG_ERROR, "publisher.refused", &at, "%s; the output goes to %s by reference", err->text, pub->se.dlq_topic);
+        if (row->kind != PW_OUTBOX_DEAD && pw_outbox_refuse(&pub->outbox, row, err->text, err) < 0)
+            return -1;
+        PW_FAULT(redrive_refused);
         by_reference[tag] = true;
     }
     se.apart = true;
@@ -489,6 +494,8 @@ static int publish_rows(struct pw_publisher *pub, struct view *vi, struct pw_err
     PW_FAULT(publisher_read);
     by_reference = calloc(pub->outbox.n + 1, sizeof(*by_reference));
     PW_ASSERT(by_reference != NULL);
+    for (size_t i = 0; i < pub->outbox.n; i++)
+        by_reference[pub->outbox.rows[i].tag] = pub->outbox.rows[i].kind == PW_OUTBOX_REFUSED;
     while ((rc = publish_once(pub, vi, by_reference, err)) < 0) {
         clean = false;
         if (refused(pub, by_reference, err) < 0)

@@ -430,6 +430,9 @@ Test(publisher, an_output_that_is_too_large_is_dead_lettered_by_reference)
     (void)worker_start(k, "a");
     flow(k, 40);
     check_all(k, true);
+    cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.dead_letters WHERE code = 'output.too_large' AND state = 'open'"
+                            " AND octet_length(value) = 20000 AND target LIKE '%%.out'"),
+                 3, "its value stays in PostgreSQL");
     cluster_down(k);
 }
 

@@ -64,6 +64,7 @@ static int work(void)
     pw_bb_add(&bb->events_ok, 7);
     pw_bb_add(&bb->published, 3);
     atomic_store(&bb->outbox_waiting, 4);
+    atomic_store(&bb->dead_letters_open, 5);
     state(PW_BB_RUNNING);
     for (;;) {
         struct pollfd p = { .fd = control, .events = POLLIN };

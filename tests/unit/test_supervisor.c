@@ -524,12 +524,14 @@ Test(supervisor, status_shows_workers_partitions_and_counters_without_secrets)
     cr_assert(strstr(s, "\"topic\":\"t\",\"partition\":3,") && strstr(s, "\"next_offset\":42,\"end_offset\":47,\"lag\":5"),
               "%s", s);
     cr_assert(strstr(s, "\"counters\":{\"events_ok\":14,"), "of the pipeline: %s", s);
-    cr_assert(strstr(s, "\"outbox_waiting\":4,\"in_hand\"") && strstr(s, "\"outbox_waiting\":8,\"workers\""), "%s", s);
+    cr_assert(strstr(s, "\"outbox_waiting\":4,\"in_hand\"") &&
+                  strstr(s, "\"outbox_waiting\":8,\"dead_letters_open\":10,\"workers\""),
+              "%s", s);
     cr_assert(strstr(s, "\"published\":3,") && strstr(s, "\"published\":6,"), "%s", s);
     cr_assert_null(strstr(s, "sesame"));
     s = ask("status text\n");
     cr_assert(strncmp(s, "pawl ", 5) == 0 && strstr(s, ", ready, http://127.0.0.1:") && strstr(s, "t[3]") &&
-                  strstr(s, "events_ok 14") && strstr(s, "published 6, outbox_waiting 8\n"),
+                  strstr(s, "events_ok 14") && strstr(s, "published 6, dead_letters_open 10, outbox_waiting 8\n"),
               "%s", s);
     cr_assert_null(strstr(s, "sesame"));
     cr_assert_eq(strncmp(ask("reboot\n"), "error: ", 7), 0);
