@@ -119,6 +119,7 @@ int main(int argc, char **argv)
         put_number(value + BENCH_AT_EVENT_US, clock_us(CLOCK_REALTIME));
         put_number(value + BENCH_AT_PREMIUM, (int64_t)(next(&state) % 1000000));
         put_number(value + BENCH_AT_AMOUNT, (int64_t)(next(&state) % 1000000));
+        put_number(value + BENCH_AT_NUMBER, i);
         while ((rc = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(argv[2]), RD_KAFKA_V_PARTITION((int32_t)(policy % partitions)),
                                        RD_KAFKA_V_KEY(key, (size_t)n), RD_KAFKA_V_VALUE(value, sizeof(value)),
                                        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END)) ==

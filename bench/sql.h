@@ -20,5 +20,6 @@
 #define BENCH_STATUS_BYTES 8
 #define BENCH_AT_BODY      32 /* text; the ledger keeps the first 100 bytes */
 #define BENCH_BODY_KEPT    100
+#define BENCH_AT_NUMBER    308 /* i64: how many were sent before it */
 
 #endif
