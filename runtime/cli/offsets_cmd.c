@@ -384,6 +384,7 @@ static int store(struct pw_ops *op, const struct move *mv, const struct place *p
     const char        *values[] = { op->pl->group, p->topic, partition, target, mv->cluster_id };
     struct pw_decision de       = { mv->action, p->topic, mv->reason, p->partition, p->stored ? p->next_offset : -1, to };
     long               affected = 0;
+    int64_t            id       = 0;
     int                code;
 
     (void)snprintf(partition, sizeof(partition), "%d", p->partition);
@@ -392,7 +393,9 @@ static int store(struct pw_ops *op, const struct move *mv, const struct place *p
     if (!code && affected != 1)
         code = pw_cli_fail(PW_CLI_EXIT_RETRY, "%s: %s[%d] was begun by a worker just now; nothing was changed, look again",
                            op->command, p->topic, p->partition);
-    return code ? code : pw_ops_record(op, &de);
+    if (!code)
+        code = pw_ops_record_id(op, &de, &id);
+    return code ? code : pw_ops_receipt(op, p->topic, p->partition, p->stored ? p->next_offset : to, to, id);
 }
 
 static int finish(struct pw_ops *op, const struct move *mv, int code)

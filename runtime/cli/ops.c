@@ -170,6 +170,15 @@ int pw_ops_commit(struct pw_ops *op)
 
 int pw_ops_record(struct pw_ops *op, const struct pw_decision *de)
 {
+    int64_t id;
+
+    return pw_ops_record_id(op, de, &id);
+}
+
+int pw_ops_record_id(struct pw_ops *op, const struct pw_decision *de, int64_t *ret_id)
+{
+    PGresult   *res;
+    int         code = 0;
     char        partition[16], from[24], to[24];
     const char *values[] = { op->by,
                              de->action,
@@ -183,11 +192,15 @@ int pw_ops_record(struct pw_ops *op, const struct pw_decision *de)
     (void)snprintf(partition, sizeof(partition), "%d", de->partition);
     (void)snprintf(from, sizeof(from), "%" PRId64, de->from_offset);
     (void)snprintf(to, sizeof(to), "%" PRId64, de->to_offset);
-    return pw_ops_run(
-        op,
+    res = pw_ops_exec(
+        op, &code,
         "INSERT INTO pawl.decisions (\"by\", action, group_name, topic, \"partition\", from_offset, to_offset, reason)"
-        " VALUES ($1, $2, $3, $4, $5::int, $6::bigint, $7::bigint, $8)",
-        8, values, NULL);
+        " VALUES ($1, $2, $3, $4, $5::int, $6::bigint, $7::bigint, $8) RETURNING id",
+        8, values);
+    if (res)
+        *ret_id = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+    PQclear(res);
+    return code;
 }
 
 int pw_ops_state(struct pw_ops *op, const char *group, struct pw_ops_state *ret)

@@ -40,6 +40,12 @@ struct pw_decision {
     int64_t     from_offset, to_offset;
 };
 int pw_ops_record(struct pw_ops *op, const struct pw_decision *de);
+int pw_ops_record_id(struct pw_ops *op, const struct pw_decision *de, int64_t *ret_id); /* and tells the id of the row */
+
+/* Gives a decision that moved next_offset of one partition its receipt. In the open transaction, behind the statements that locked and
+ * moved the row (ops_receipt.c). */
+int  pw_ops_receipt(struct pw_ops *op, const char *topic, int32_t partition, int64_t from, int64_t to, int64_t decision);
+bool pw_ops_unhex(const char *text, unsigned char ret[32]); /* 64 digits; false: they are none */
 
 /* What is in force for a group: "running", "paused" or "drained", in op->ar; reason and by are "" if there are none. */
 struct pw_ops_state {

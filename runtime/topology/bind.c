@@ -161,7 +161,8 @@ static const char *check_text(const struct pw_key *k, const char *text)
     case PW_KEY_KAFKA:
     case PW_KEY_INT:
     case PW_KEY_DURATION:
-    case PW_KEY_SIZE: break;
+    case PW_KEY_SIZE:
+    case PW_KEY_BOOL: break;
     }
     return NULL;
 }
@@ -189,10 +190,15 @@ static void store_text(struct binder *bd, const struct pw_key *k, const char *v)
 
 static bool parse_number(const struct pw_key *k, const char *text, int64_t *ret)
 {
-    bool ok = k->type == PW_KEY_INT      ? pw_value_int(text, ret) :
-              k->type == PW_KEY_DURATION ? pw_value_duration(text, ret) :
-                                           pw_value_size(text, ret);
+    bool ok;
 
+    if (k->type == PW_KEY_BOOL) {
+        *ret = strcmp(text, "true") == 0;
+        return *ret || strcmp(text, "false") == 0;
+    }
+    ok = k->type == PW_KEY_INT      ? pw_value_int(text, ret) :
+         k->type == PW_KEY_DURATION ? pw_value_duration(text, ret) :
+                                      pw_value_size(text, ret);
     return ok && *ret >= k->min && *ret <= k->max;
 }
 
@@ -211,13 +217,16 @@ static void bind_number(struct binder *bd, const struct pw_key *k, const struct 
     }
     if (!expand(bd, item, &v))
         return;
-    if (k->type == PW_KEY_INT && node->scalar == PW_SCALAR_TEXT && !v.expanded && pw_value_int(v.text, &number)) {
+    if (node->scalar == PW_SCALAR_TEXT && !v.expanded &&
+        (k->type == PW_KEY_INT ? pw_value_int(v.text, &number) : k->type == PW_KEY_BOOL && parse_number(k, v.text, &number))) {
         wrong(bd, k, item, "; remove the quotes");
         return;
     }
     if (!parse_number(k, v.text, &number)) {
         int64_t any;
-        bool    in_units = k->type == PW_KEY_DURATION ? pw_value_duration(v.text, &any) : pw_value_size(v.text, &any);
+        bool    in_units = k->type == PW_KEY_DURATION ? pw_value_duration(v.text, &any) :
+                           k->type == PW_KEY_SIZE     ? pw_value_size(v.text, &any) :
+                                                        false;
 
         wrong(bd, k, item, in_units ? "" : hint);
         return;
@@ -402,7 +411,7 @@ static void set_defaults(struct binder *bd, enum pw_key_home home)
             continue;
         if (k->type == PW_KEY_CHOICE)
             number = pw_key_choice(k->choices, k->dflt);
-        else if (k->type != PW_KEY_INT && k->type != PW_KEY_DURATION && k->type != PW_KEY_SIZE)
+        else if (k->type != PW_KEY_INT && k->type != PW_KEY_DURATION && k->type != PW_KEY_SIZE && k->type != PW_KEY_BOOL)
             store_text(bd, k, k->dflt);
         else
             PW_ASSERT(parse_number(k, k->dflt, &number));
@@ -450,7 +459,8 @@ static void bind_key(struct binder *bd, const struct pw_key *k, const struct pw_
     case PW_KEY_OUTPUTS: bind_outputs(bd, k, item); return;
     case PW_KEY_INT:
     case PW_KEY_DURATION:
-    case PW_KEY_SIZE: bind_number(bd, k, item); return;
+    case PW_KEY_SIZE:
+    case PW_KEY_BOOL: bind_number(bd, k, item); return;
     case PW_KEY_MAP: break;
     case PW_KEY_CHOICE:
     case PW_KEY_TEXT:

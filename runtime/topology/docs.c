@@ -87,6 +87,16 @@ static void string_or_value(struct json *js)
     end(js, "}");
 }
 
+static void bool_schema(struct json *js)
+{
+    begin(js, "anyOf", "[");
+    begin(js, NULL, "{");
+    text(js, "type", "boolean");
+    end(js, "}");
+    string_or_value(js);
+    end(js, "]");
+}
+
 static void int_schema(struct json *js, int64_t min, int64_t max)
 {
     begin(js, "anyOf", "[");
@@ -225,7 +235,7 @@ static void default_schema(struct json *js, const struct pw_key *k)
 {
     if (!k->dflt)
         return;
-    if (k->type == PW_KEY_INT) {
+    if (k->type == PW_KEY_INT || k->type == PW_KEY_BOOL) {
         member(js, "default");
         pw_buf_puts(js->out, k->dflt);
     } else {
@@ -248,6 +258,7 @@ static void key_schema(struct json *js, const struct pw_key *k)
     case PW_KEY_KAFKA: kafka_schema(js); return;
     case PW_KEY_TOPICS: topics_schema(js, k); return;
     case PW_KEY_INT: int_schema(js, k->min, k->max); return;
+    case PW_KEY_BOOL: bool_schema(js); return;
     case PW_KEY_CHOICE: choice_schema(js, k->choices); return;
     case PW_KEY_DURATION: pattern(js, "(0|[1-9][0-9]*)(ms|s|m|h|d)"); return;
     case PW_KEY_SIZE: pattern(js, "(0|[1-9][0-9]*)(B|KiB|MiB|GiB)"); return;

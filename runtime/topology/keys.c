@@ -73,6 +73,10 @@ static const struct pw_key table[] = {
     { "pipelines.*.batch.linger", PW_KEY_DURATION, .min = 0, .max = 10 * SECOND, .dflt = "0ms", IN_PIPELINE(batch_linger_ms),
       .doc = "How long to wait for more messages when there are few." },
 
+    { "pipelines.*.receipts", PW_KEY_BOOL, .dflt = "true", IN_PIPELINE(receipts),
+      .doc =
+          "A row of pawl.receipts for each batch and partition, so that `pawl audit` can prove what became of every offset." },
+
     { "pipelines.*.retry", PW_KEY_MAP,
       .doc = "A message that the plugin answers with RETRY. Outages of Kafka or PostgreSQL are waited for without counting." },
     { "pipelines.*.retry.attempts", PW_KEY_INT, .min = 1, .max = 1000, .dflt = "5", IN_PIPELINE(retry_attempts),
@@ -87,8 +91,7 @@ static const struct pw_key table[] = {
       IN_PIPELINE(retry_park_max_messages),
       .doc = "Most messages that may be parked of one partition; beyond it the partition waits." },
     { "pipelines.*.retry.park_max_bytes", PW_KEY_SIZE, .min = 64 * KIB, .max = 1024 * MIB, .dflt = "64MiB",
-      IN_PIPELINE(retry_park_max_bytes),
-      .doc = "Most bytes of keys, values and headers that may be parked of one partition." },
+      IN_PIPELINE(retry_park_max_bytes), .doc = "Most bytes of keys, values and headers that may be parked of one partition." },
 
     { "pipelines.*.dlq", PW_KEY_MAP, .doc = "Where rejected messages go. Without it a rejected message stops its partition." },
     { "pipelines.*.dlq.topic", PW_KEY_TOPIC, .required = true, IN_PIPELINE(dlq_topic),
@@ -180,6 +183,7 @@ const char *pw_key_expect(const struct pw_key *k, char *buf, size_t cap)
         (void)snprintf(buf, cap, "a size from %s to %s", pw_value_show_size(k->min, from, sizeof(from)),
                        pw_value_show_size(k->max, to, sizeof(to)));
         return buf;
+    case PW_KEY_BOOL: return "true or false";
     case PW_KEY_CHOICE: return expect_choice(k->choices, buf, cap);
     case PW_KEY_MAP: return "a mapping";
     case PW_KEY_PIPELINES:

@@ -40,7 +40,8 @@ struct pw_pipeline {
     enum pw_retry_mode  retry_mode;
     uint32_t            retry_park_max_messages; /* of one partition */
     uint64_t            retry_park_max_bytes;    /* of one partition */
-    const char         *dlq_topic; /* NULL: rejected messages stop the partition */
+    uint32_t            receipts;                /* 1: one for each batch and partition */
+    const char         *dlq_topic;               /* NULL: rejected messages stop the partition */
     uint32_t            handler_timeout_ms;
     uint32_t            crash_limit;
     int                 line; /* of its key, for later errors */

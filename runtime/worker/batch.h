@@ -16,6 +16,9 @@ struct pw_range {
     int64_t             swept_to;   /* published: deleted with this batch */
     int64_t             hash;       /* of last: its fingerprint */
     rd_kafka_message_t *last;       /* the record the bookmark is made of; NULL: none */
+
+    struct pw_receipt_tip receipt; /* where its receipts end when it is committed */
+    bool                  receipted;
 };
 
 struct pw_batch {

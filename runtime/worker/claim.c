@@ -181,19 +181,22 @@ static void take_over(struct pw_part *pt, const PGresult *res, int r, const stru
                      PQgetvalue(res, r, R_CLUSTER), start->cluster_id);
 }
 
-static int claim(struct pw_tx *tx, struct pw_part **want, size_t n, const struct pw_start_hook *start, bool wait,
-                 size_t *ret_claimed, struct pw_err *err)
+static int claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n, const struct pw_start_hook *start,
+                 bool wait, size_t *ret_claimed, struct pw_err *err)
 {
-    PGresult *res = NULL;
+    struct pw_receipt_tip **tips = pw_arena_array(scratch, n, sizeof(*tips));
+    PGresult               *res  = NULL;
 
+    for (size_t i = 0; i < n; i++)
+        tips[i] = &want[i]->receipt;
     if (put_all(tx, want, n, err) < 0)
         return -1;
     if (queue_with_text(tx, wait ? "pawl_claim_wait" : "pawl_claim_free", C_START, tx->owner, err) < 0 ||
-        pw_conn_sync(tx->co, err) < 0)
+        pw_tx_queue_tips(tx, err) < 0 || pw_conn_sync(tx->co, err) < 0)
         return -1;
     if (pw_conn_result(tx->co, &res, err) < 0)
         return -1;
-    if (pw_conn_synced(tx->co, err) < 0) { /* only now it is committed */
+    if (pw_tx_read_tips(tx, tips, n, err) < 0 || pw_conn_synced(tx->co, err) < 0) { /* only now it is committed */
         PQclear(res);
         return -1;
     }
@@ -222,11 +225,11 @@ int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *part
     PW_FAULT(assign_before_claim);
     if (insert_missing(tx, scratch, want, want_n, start, err) < 0)
         return pw_err_wrap(err, "claim %zu partitions", want_n);
-    if (claim(tx, want, want_n, start, false, ret_claimed, err) < 0)
+    if (claim(tx, scratch, want, want_n, start, false, ret_claimed, err) < 0)
         return pw_err_wrap(err, "claim %zu partitions", want_n);
     if (*ret_claimed || !wait)
         return 0;
-    if (claim(tx, want, 1, start, true, ret_claimed, err) < 0) {
+    if (claim(tx, scratch, want, 1, start, true, ret_claimed, err) < 0) {
         if (strcmp(err->sqlstate, "55P03") == 0) { /* its owner's batch is still open: again later */
             pw_conn_rollback(tx->co);
             return 0;

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "observe/blackbox.h"
+#include "worker/receipt.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
@@ -34,6 +35,8 @@ struct pw_part {
     size_t  publication;   /* its number at the publisher, or PW_PART_NOT_PUBLISHED */
     bool    has_bookmark;
     int64_t bookmark_offset, bookmark_hash;
+
+    struct pw_receipt_tip receipt; /* where its receipts end; unused if none are kept */
 
     /* fetching */
     rd_kafka_queue_t   *queue;

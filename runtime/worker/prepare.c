@@ -9,11 +9,12 @@
 #include <string.h>
 
 /* SQL text between the guards, which test builds can switch off. */
-#define FENCE_HEAD                                                                                                 \
-    "UPDATE pawl.offsets AS o SET next_offset = v.hi, bookmark_offset = coalesce(v.bookmark, o.bookmark_offset),"  \
-    " bookmark_hash = coalesce(v.hash, o.bookmark_hash)"                                                           \
-    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])" \
-    " WITH ORDINALITY AS v(topic, partition, lo, hi, epoch, bookmark, hash, i)"                                    \
+#define FENCE_HEAD                                                                                                  \
+    "UPDATE pawl.offsets AS o SET next_offset = v.hi, bookmark_offset = coalesce(v.bookmark, o.bookmark_offset),"   \
+    " bookmark_hash = coalesce(v.hash, o.bookmark_hash), "                                                          \
+    "%s"                                                                                                            \
+    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]%s" \
+    " WITH ORDINALITY AS v(topic, partition, lo, hi, epoch, bookmark, hash, %s"                                     \
     " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int"
 #define FENCE_TAIL " RETURNING v.i, o.outbox_seq"
 
@@ -119,8 +120,12 @@ static int prepare_plugin(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *
 
 static int prepare_ours(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *err)
 {
-    const char *fence = pw_arena_printf(ar, "%s%s%s%s", FENCE_HEAD,
-                                        PW_GUARD(compare_and_set) ? " AND o.next_offset = v.lo" : "",
+    /* Where no receipts are kept, the row says since when. */
+    const char *head =
+        tx->receipts ?
+            pw_arena_printf(ar, FENCE_HEAD, "receipt_n = v.receipt, unrecorded_from = NULL", ", $9::bigint[])", "receipt, i)") :
+            pw_arena_printf(ar, FENCE_HEAD, "unrecorded_from = coalesce(o.unrecorded_from, v.lo)", ")", "i)");
+    const char *fence = pw_arena_printf(ar, "%s%s%s%s", head, PW_GUARD(compare_and_set) ? " AND o.next_offset = v.lo" : "",
                                         PW_GUARD(owner_epoch) ? " AND o.owner_epoch = v.epoch" : "", FENCE_TAIL);
     const struct {
         const char *name, *sql;
@@ -199,6 +204,8 @@ int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err
     tx->plans_for_us   = PW_TX_PLANS_FIRST_US;
     tx->plans_until_us = pw_clock_us() + tx->plans_for_us;
     if (prepare_ours(tx, scratch, err) < 0 || pw_tx_prepare_claim(tx, err) < 0)
+        return -1;
+    if (pw_tx_prepare_receipts(tx, err) < 0)
         return -1;
     return prepare_plugin(tx, scratch, err);
 }

@@ -205,6 +205,8 @@ static void advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us)
         pt->outbox_seq    = ra->outbox_seq + ra->outbox_n;
         pt->published_seq = ra->swept_to > pt->published_seq ? ra->swept_to : pt->published_seq;
         pw_publisher_advance(w->publisher, pt->publication, pt->next_offset, pt->outbox_seq);
+        if (ra->receipted)
+            pt->receipt = ra->receipt;
         if (ra->last) {
             pt->has_bookmark    = true;
             pt->bookmark_offset = ra->last->offset;

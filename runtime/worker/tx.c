@@ -10,7 +10,7 @@
 void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
 {
     static const int32_t    fence_types[F_N]  = { PAWL_V_TEXT, PAWL_V_I64, PAWL_V_I64, PAWL_V_I64,
-                                                  PAWL_V_I64,  PAWL_V_I64, PAWL_V_I64 };
+                                                  PAWL_V_I64,  PAWL_V_I64, PAWL_V_I64, PAWL_V_I64 };
     static const int32_t    outbox_types[O_N] = { PAWL_V_TEXT, PAWL_V_I64,   PAWL_V_I64,   PAWL_V_I64,   PAWL_V_I64,
                                                   PAWL_V_TEXT, PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_TEXT,
                                                   PAWL_V_TEXT, PAWL_V_TEXT,  PAWL_V_I64 };
@@ -26,6 +26,7 @@ void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
         pw_array_init(&tx->swept[i], fence_types[i]);
     for (int i = 0; i < C_N; i++)
         pw_array_init(&tx->claim[i], fence_types[i]);
+    pw_tx_init_receipts(tx);
     tx->cols = pw_arena_array(ar, pl->n_stmts, sizeof(struct pw_array *));
     for (uint32_t s = 0; s < pl->n_stmts; s++) {
         const pawl_column *cols = pl->stmts[s].columns.items;
@@ -41,10 +42,10 @@ void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
 /* Queues a prepared statement whose first parameter is the group and whose others are these arrays. */
 int pw_tx_queue_arrays(struct pw_tx *tx, const char *name, struct pw_array *arrays, int n, struct pw_err *err)
 {
-    const char *values[16]  = { tx->group };
-    int         lengths[16] = { (int)strlen(tx->group) };
+    const char *values[24]  = { tx->group };
+    int         lengths[24] = { (int)strlen(tx->group) };
 
-    PW_ASSERT(n < 16);
+    PW_ASSERT(n < 24);
     for (int i = 0; i < n; i++)
         pw_array_finish(&arrays[i], &values[i + 1], &lengths[i + 1]);
     return pw_conn_queue_prepared(tx->co, name, n + 1, values, lengths, err);
@@ -69,13 +70,15 @@ static int queue_fence(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err
             pw_array_put_i64(&a[F_PARTITION], ra->pt->partition, err) < 0 || pw_array_put_i64(&a[F_LO], ra->lo, err) < 0 ||
             pw_array_put_i64(&a[F_HI], ra->hi, err) < 0 || pw_array_put_i64(&a[F_EPOCH], ra->pt->owner_epoch, err) < 0)
             return -1;
+        if (tx->receipts && pw_array_put_i64(&a[F_RECEIPT], pw_receipt_n(&ra->pt->receipt, ra->lo), err) < 0)
+            return -1;
         ra->hash = ra->last ? pw_part_fingerprint(ra->last) : 0;
         if (ra->last ?
                 pw_array_put_i64(&a[F_BOOKMARK], ra->last->offset, err) < 0 || pw_array_put_i64(&a[F_HASH], ra->hash, err) < 0 :
                 pw_array_put_null(&a[F_BOOKMARK], err) < 0 || pw_array_put_null(&a[F_HASH], err) < 0)
             return -1;
     }
-    return pw_tx_queue_arrays(tx, "pawl_fence", a, F_N, err);
+    return pw_tx_queue_arrays(tx, "pawl_fence", a, tx->receipts ? F_N : F_RECEIPT, err);
 }
 
 /* Queues one execution of a plugin's statement over rows of arguments. */
@@ -418,7 +421,7 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
         n = 0;
     }
     if (queue_runs(tx, ba, runs, n, err) < 0 || pw_tx_queue_outbox(tx, ba, &outbox, err) < 0 ||
-        pw_tx_queue_sweep(tx, ba, &sweep, err) < 0)
+        pw_tx_queue_sweep(tx, ba, &sweep, err) < 0 || pw_tx_queue_receipts(tx, ba, err) < 0)
         return pw_err_wrap(err, "send the last trip");
     if (tx->lost(tx->lost_arg))
         return pw_err_set(err, PW_D_FENCED, "fenced: the group has taken the partitions away");
@@ -434,6 +437,8 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
         return pw_err_wrap(err, "outbox");
     if (sweep && pw_conn_done(tx->co, NULL, err) < 0)
         return pw_err_wrap(err, "delete published rows");
+    if (pw_tx_read_receipts(tx, ba, err) < 0)
+        return -1;
     if (read_commit(tx, err) < 0)
         return pw_err_wrap(err, "COMMIT");
     tx->commit_sent = false;
@@ -448,8 +453,9 @@ void pw_tx_rollback(struct pw_tx *tx)
 
 int pw_tx_resolve(struct pw_tx *tx, const struct pw_batch *ba, enum pw_outcome *ret_outcome, struct pw_err *err)
 {
-    PGresult *res   = NULL;
-    size_t    at_hi = 0, at_lo = 0;
+    PGresult               *res   = NULL;
+    size_t                  at_hi = 0, at_lo = 0;
+    struct pw_receipt_tip **tips = pw_arena_array(ba->ar, ba->ranges_n, sizeof(*tips));
 
     if (!PW_GUARD(in_doubt)) {
         *ret_outcome = PW_TX_COMMITTED; /* the wrong rule: "it was sent, so it is there" */
@@ -459,8 +465,12 @@ int pw_tx_resolve(struct pw_tx *tx, const struct pw_batch *ba, enum pw_outcome *
     for (size_t r = 0; r < ba->ranges_n; r++)
         if (pw_tx_put_claim(tx, ba->ranges[r].pt, err) < 0)
             return -1;
-    if (pw_tx_queue_arrays(tx, "pawl_look", tx->claim, C_START, err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
-        pw_conn_result(tx->co, &res, err) < 0)
+    for (size_t r = 0; r < ba->ranges_n; r++) { /* read below: whatever the outcome, the chain ends where the rows say */
+        tips[r]                 = &ba->ranges[r].pt->receipt;
+        ba->ranges[r].receipted = false;
+    }
+    if (pw_tx_queue_arrays(tx, "pawl_look", tx->claim, C_START, err) < 0 || pw_tx_queue_tips(tx, err) < 0 ||
+        pw_conn_sync(tx->co, err) < 0 || pw_conn_result(tx->co, &res, err) < 0)
         return pw_err_wrap(err, "read the offsets after a lost COMMIT");
     for (int r = 0; r < PQntuples(res); r++) {
         const struct pw_range *ra = &ba->ranges[pw_tx_int8(res, r, 0) - 1];
@@ -472,6 +482,8 @@ int pw_tx_resolve(struct pw_tx *tx, const struct pw_batch *ba, enum pw_outcome *
         at_lo += at == ra->lo;
     }
     PQclear(res);
+    if (pw_tx_read_tips(tx, tips, ba->ranges_n, err) < 0)
+        return pw_err_wrap(err, "read the receipts after a lost COMMIT");
     *ret_outcome = at_hi == ba->ranges_n ? PW_TX_COMMITTED : at_lo == ba->ranges_n ? PW_TX_NOT_COMMITTED : PW_TX_FENCED;
     return pw_conn_synced(tx->co, err);
 }

@@ -4,8 +4,8 @@
 
 #include "worker/tx.h"
 
-/* columns of the fence's array parameters: topic, partition, lo, hi, epoch, bookmark offset, bookmark hash */
-enum { F_TOPIC, F_PARTITION, F_LO, F_HI, F_EPOCH, F_BOOKMARK, F_HASH, F_N };
+/* columns of the fence's array parameters: topic, partition, lo, hi, epoch, bookmark offset, bookmark hash, n of the receipt */
+enum { F_TOPIC, F_PARTITION, F_LO, F_HI, F_EPOCH, F_BOOKMARK, F_HASH, F_RECEIPT /* only if they are kept */, F_N };
 enum { G_TOPIC, G_PARTITION, G_ROWS, G_N };
 enum { S_TOPIC, S_PARTITION, S_UPTO, S_EPOCH, S_N };
 enum {
@@ -24,6 +24,30 @@ enum {
     O_ATTEMPT,
     O_N
 };
+enum {
+    E_TOPIC,
+    E_PARTITION,
+    E_NUMBER,
+    E_KIND,
+    E_LO,
+    E_HI,
+    E_EPOCH,
+    E_APPLIED,
+    E_SKIPPED,
+    E_REJECTED,
+    E_DUPLICATE,
+    E_PARKED,
+    E_HOLES,
+    E_PASSED,
+    E_FATES,
+    E_RESOLVED,
+    E_OUTBOX_FROM,
+    E_OUTBOX_TO,
+    E_AT,
+    E_PREV,
+    E_HASH,
+    E_N
+};
 /* columns of tx->claim */
 enum { C_TOPIC, C_PARTITION, C_START, C_N };
 
@@ -34,6 +58,16 @@ enum { C_TOPIC, C_PARTITION, C_START, C_N };
 const char *pw_tx_stmt_name(char buf[24], uint32_t s); /* of a statement of the plugin */
 int         pw_tx_queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, struct pw_err *err) PW_MUST_CHECK;
 int         pw_tx_queue_sweep(struct pw_tx *tx, const struct pw_batch *ba, bool *ret_any, struct pw_err *err) PW_MUST_CHECK;
+
+/* receipts (tx_receipt.c) */
+void pw_tx_init_receipts(struct pw_tx *tx);
+int  pw_tx_prepare_receipts(struct pw_tx *tx, struct pw_err *err) PW_MUST_CHECK;
+int  pw_tx_queue_receipts(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MUST_CHECK;
+int  pw_tx_read_receipts(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MUST_CHECK;
+/* Where the chains of the partitions in tx->claim end; behind the statement that locks their rows, so that nobody adds to them. */
+int pw_tx_queue_tips(struct pw_tx *tx, struct pw_err *err) PW_MUST_CHECK;
+/* into: by ordinal. */
+int pw_tx_read_tips(struct pw_tx *tx, struct pw_receipt_tip **into, size_t n, struct pw_err *err) PW_MUST_CHECK;
 
 int pw_tx_prepare_claim(struct pw_tx *tx, struct pw_err *err) PW_MUST_CHECK;
 /* Queues a prepared statement whose first parameter is the group and whose others are these arrays. */

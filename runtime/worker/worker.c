@@ -225,6 +225,7 @@ static int start(struct pw_worker *w, struct pw_err *err)
     w->tx.group     = w->pipe->group;
     w->tx.owner     = pw_arena_printf(w->life, "%s/%s/%u", w->args->topology->instance, w->pipe->name, w->args->slot);
     w->tx.dlq_topic = w->pipe->dlq_topic;
+    w->tx.receipts  = w->pipe->receipts;
     w->tx.lost      = taken_away;
     w->tx.lost_arg  = w;
     w->batch_cap    = w->pipe->batch_max_messages;

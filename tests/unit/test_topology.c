@@ -47,6 +47,7 @@ Test(topology, what_is_not_said_has_its_default)
     cr_assert_eq(pl->retry_mode, PW_RETRY_BLOCK);
     cr_assert_eq(pl->retry_park_max_messages, 10000);
     cr_assert_eq(pl->retry_park_max_bytes, 64 << 20);
+    cr_assert_eq(pl->receipts, 1);
     cr_assert_null(pl->dlq_topic);
     cr_assert_eq(pl->handler_timeout_ms, 10000);
     cr_assert_eq(pl->crash_limit, 3);
@@ -74,6 +75,7 @@ Test(topology, what_is_said_is_taken)
                                        "    workers: 64\n"
                                        "    batch: { max_messages: 1, max_bytes: 64KiB, linger: 5ms }\n"
                                        "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h, mode: park, park_max_messages: 1, park_max_bytes: 64KiB }\n"
+                                       "    receipts: false\n"
                                        "    dlq: { topic: dead }\n"
                                        "    handler_timeout: 45s\n"
                                        "    crash_limit: 1\n"
@@ -107,6 +109,7 @@ Test(topology, what_is_said_is_taken)
     cr_assert_eq(pl->workers, 64);
     cr_assert_eq(pl->batch_max_messages, 1);
     cr_assert_eq(pl->batch_max_bytes, 65536);
+    cr_assert_eq(pl->receipts, 0);
     cr_assert_eq(pl->batch_linger_ms, 5);
     cr_assert_eq(pl->retry_attempts, 1);
     cr_assert_eq(pl->retry_backoff_ms, 1);
@@ -118,7 +121,7 @@ Test(topology, what_is_said_is_taken)
     cr_assert_eq(pl->handler_timeout_ms, 45000);
     cr_assert_eq(pl->crash_limit, 1);
     cr_assert_str_eq(pd.tp->pipelines[1].name, "two");
-    cr_assert_eq(pd.tp->pipelines[1].line, 23);
+    cr_assert_eq(pd.tp->pipelines[1].line, 24);
     cr_assert_eq(pd.tp->pipelines[1].workers, 2, "one pipeline's values are not another's");
     parsed_done(&pd);
 }

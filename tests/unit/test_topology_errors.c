@@ -104,6 +104,14 @@ static const struct {
       "t.yaml:8:14: 'workers' must be a whole number from 1 to 64, not '3'; remove the quotes\n"
       "    8 |     workers: \"3\"\n"
       "      |              ^~~\n" },
+    { 8, "    receipts: \"true\"",
+      "t.yaml:8:15: 'receipts' must be true or false, not 'true'; remove the quotes\n"
+      "    8 |     receipts: \"true\"\n"
+      "      |               ^~~~~~\n" },
+    { 8, "    receipts: yes",
+      "t.yaml:8:15: 'receipts' must be true or false, not 'yes'\n"
+      "    8 |     receipts: yes\n"
+      "      |               ^~~\n" },
     { 8, "    workers: 3.0",
       "t.yaml:8:14: 'workers' must be a whole number from 1 to 64, not '3.0'\n"
       "    8 |     workers: 3.0\n"
