@@ -1,0 +1,11 @@
+set(bi_so "$<TARGET_FILE:billing>")
+set(bi_cfg "${CMAKE_SOURCE_DIR}/conf/billing.cfg")
+
+pawl_test(test_bi_notice SOURCES test_bi_notice.c bi_draft.c LINK billing_domain pawl_fake_host)
+pawl_test(test_bi_document SOURCES test_bi_document.c LINK billing_domain)
+pawl_test(test_bi_book SOURCES test_bi_book.c LINK billing_domain pawl_fake_host)
+pawl_test(test_billing SOURCES test_billing.c bi_draft.c LINK billing_domain pawl_proto pawl_sdk pawl_fake_host)
+foreach(test test_bi_book test_billing)
+    add_dependencies(${test} billing)
+    target_compile_definitions(${test} PRIVATE BILLING_SO="${bi_so}" BILLING_CFG="${bi_cfg}")
+endforeach()
