@@ -124,17 +124,6 @@ const char *pw_key_name_in(const struct pw_key *k, const char *parent)
     return strchr(name, '.') ? NULL : name;
 }
 
-const struct pw_key *pw_key_find(const char *parent, const char *name)
-{
-    for (size_t i = 0; i < TABLE_N; i++) {
-        const char *have = pw_key_name_in(&table[i], parent);
-
-        if (have && strcmp(have, name) == 0)
-            return &table[i];
-    }
-    return NULL;
-}
-
 int pw_key_choice(const char *choices, const char *value)
 {
     size_t n = strlen(value);

@@ -48,9 +48,7 @@ struct pw_key {
 
 /* Parents stand before their children. */
 const struct pw_key *pw_keys(size_t *ret_n);
-/* The key `name` of the mapping at `parent` ("" is the top level); NULL: none. */
-const struct pw_key *pw_key_find(const char *parent, const char *name);
-/* Is k a key of the mapping at `parent`? Then its name there, else NULL. */
+/* Is k a key of the mapping at `parent` ("" is the top level)? Then its name there, else NULL. */
 const char *pw_key_name_in(const struct pw_key *k, const char *parent);
 
 /* What a value must be, for messages and the manual: "a whole number from 1 to 64". Returns buf. */
