@@ -46,7 +46,8 @@
     X(position_in_transaction, "the group's offset is committed with the rows") \
     X(taint, "a producer in doubt is thrown away")                              \
     X(delete_published, "only published rows are deleted")                      \
-    X(redrive_once, "a dead letter that is marked is not taken again")
+    X(redrive_once, "a dead letter that is marked is not taken again")                \
+    X(border, "rows made again must end where the published ones did")
 
 #ifdef PW_FAULTS
 enum pw_fault_point {

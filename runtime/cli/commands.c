@@ -114,6 +114,27 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--dry-run", NULL, "Only print what would be changed." },
         },
     },
+    [PW_CMD_offsets_restored] = {
+        .name = "offsets restored", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .needs = { "--pipeline", "--reason" },
+        .summary = "Decide what counts as published when PostgreSQL and the group's offset do not fit.",
+        .text = "For partitions where more was published than PostgreSQL has rows for, since the database was restored to the past: messages\n"
+                "are applied again and make their rows again, which are then skipped or published again. And for partitions whose group offset\n"
+                "was lost while rows waited. Prints which rows it is about first. Refused where both fit, and while a worker that owns the\n"
+                "partition is connected, unless the pipeline is paused or drained. Recorded in pawl.decisions; a halted partition comes back\n"
+                "by itself.",
+        .exits = "0  stored\n1  nothing to decide, refused or failed; nothing was changed\n64  wrong usage\n75  PostgreSQL or Kafka does not answer, or the "
+                 "row is locked\n78  the topology is wrong",
+        .opts = {
+            { "--pipeline", "NAME", "Pipeline of the topology." },
+            { "--skip-published", NULL, "What was published is not published again. Right only if plugins answer the same messages in the same way." },
+            { "--republish", NULL, "It is published again: readers see it twice." },
+            { "--topic", "TOPIC", "Only one partition: of this topic," },
+            { "--partition", "N", "and with this number. Without both: all where something is to be decided." },
+            { "--reason", "TEXT", "Why; it is recorded." },
+            { "--dry-run", NULL, "Only print what would be changed." },
+        },
+    },
     [PW_CMD_pause] = {
         .name = "pause", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED,
         .summary = "Let the workers of a pipeline begin no batch.",

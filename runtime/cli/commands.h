@@ -25,6 +25,7 @@
     X(offsets_show)       \
     X(offsets_set)        \
     X(offsets_accept_gap) \
+    X(offsets_restored)   \
     X(pause)              \
     X(resume)             \
     X(drain)              \

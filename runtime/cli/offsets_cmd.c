@@ -1,6 +1,6 @@
 /* pawl offsets show | set | accept-gap: where the partitions stand, and what an operator decides about it. */
 #include "cli/gap.h"
-#include "cli/ops.h"
+#include "cli/place.h"
 #include "kafka/ask.h"
 
 #include <inttypes.h>
@@ -10,81 +10,10 @@
 
 #define ASK_MS 5000
 
-/* ---- what is there ---- */
-
-/* One row of pawl.offsets, and the log as Kafka has it. Strings are in the command's arena; NULL: none. */
-struct place {
-    const char *topic, *owner, *claimed_at;
-    int32_t     partition;
-    int64_t     next_offset, start_offset, owner_epoch, outbox_seq, outputs_waiting, dead_letters;
-    int64_t     bookmark_offset; /* -1: none */
-    bool        stored;          /* false: the group has never had it */
-    bool        live;            /* a session of its owner's name exists */
-    int64_t     low, end;        /* -1: not known */
-};
-
-static const char places_sql[] =
-    "SELECT o.topic, o.\"partition\", o.next_offset, o.start_offset, o.owner_epoch, o.outbox_seq, p.outputs_waiting,"
-    " p.dead_letters, coalesce(o.bookmark_offset, -1), o.owner, to_char(o.claimed_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),"
-    " EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.application_name = " PW_OPS_SESSION(
-        "o.owner") ")"
-                   " FROM pawl.offsets AS o JOIN pawl.progress AS p USING (group_name, topic, \"partition\")"
-                   " WHERE o.group_name = $1 AND ($2::text IS NULL OR o.topic = $2) AND ($3::int IS NULL OR o.\"partition\" = $3::int)"
-                   " ORDER BY o.topic, o.\"partition\"";
-
-enum { P_TOPIC, P_PARTITION, P_NEXT, P_START, P_EPOCH, P_SEQ, P_WAITING, P_DEAD, P_BOOKMARK, P_OWNER, P_CLAIMED, P_LIVE };
-
-static int64_t cell(const PGresult *res, int row, int col)
-{
-    return strtoll(PQgetvalue(res, row, col), NULL, 10);
-}
-
-static const char *text(struct pw_ops *op, const PGresult *res, int row, int col)
-{
-    return PQgetisnull(res, row, col) ? NULL : pw_arena_strdup(op->ar, PQgetvalue(res, row, col));
-}
-
-static void take_place(struct pw_ops *op, const PGresult *res, int r, struct place *ret)
-{
-    *ret = (struct place){ .topic           = text(op, res, r, P_TOPIC),
-                           .owner           = text(op, res, r, P_OWNER),
-                           .claimed_at      = text(op, res, r, P_CLAIMED),
-                           .partition       = (int32_t)cell(res, r, P_PARTITION),
-                           .next_offset     = cell(res, r, P_NEXT),
-                           .start_offset    = cell(res, r, P_START),
-                           .owner_epoch     = cell(res, r, P_EPOCH),
-                           .outbox_seq      = cell(res, r, P_SEQ),
-                           .outputs_waiting = cell(res, r, P_WAITING),
-                           .dead_letters    = cell(res, r, P_DEAD),
-                           .bookmark_offset = cell(res, r, P_BOOKMARK),
-                           .stored          = true,
-                           .live            = PQgetvalue(res, r, P_LIVE)[0] == 't',
-                           .low             = -1,
-                           .end             = -1 };
-}
-
-/* topic NULL: all of the group. */
-static int read_places(struct pw_ops *op, const struct pw_pipeline *pl, const char *topic, const char *partition,
-                       struct place **ret, size_t *ret_n)
-{
-    const char *values[] = { pl->group, topic, partition };
-    int         code     = 0;
-    PGresult   *res      = pw_ops_exec(op, &code, places_sql, 3, values);
-
-    if (!res)
-        return code;
-    *ret_n = (size_t)PQntuples(res);
-    *ret   = pw_arena_array(op->ar, *ret_n, sizeof(**ret));
-    for (size_t i = 0; i < *ret_n; i++)
-        take_place(op, res, (int)i, &(*ret)[i]);
-    PQclear(res);
-    return 0;
-}
-
 /* ---- show ---- */
 
 /* The first silence ends the questions: the rest would wait as long. Returns why, or NULL. */
-static const char *ask_bounds(struct pw_ops *op, struct place *places, size_t n)
+static const char *ask_bounds(struct pw_ops *op, struct pw_place *places, size_t n)
 {
     struct pw_err err;
 
@@ -97,7 +26,7 @@ static const char *ask_bounds(struct pw_ops *op, struct place *places, size_t n)
     return NULL;
 }
 
-static int64_t lag_of(const struct place *p)
+static int64_t lag_of(const struct pw_place *p)
 {
     return p->end < 0 ? -1 : p->end > p->next_offset ? p->end - p->next_offset : 0;
 }
@@ -110,7 +39,7 @@ static void number(struct pw_buf *out, int width, int64_t v)
         pw_buf_printf(out, " %*" PRId64, width, v);
 }
 
-static void text_gap(const struct place *p, struct pw_buf *out)
+static void text_gap(const struct pw_place *p, struct pw_buf *out)
 {
     struct pw_gap gap = pw_gap_of(p->next_offset, p->low, p->end);
 
@@ -120,7 +49,7 @@ static void text_gap(const struct place *p, struct pw_buf *out)
                   gap.to, gap.kind == PW_GAP_CUT ? "begins at" : "ends at", gap.target);
 }
 
-static void text_place(const struct place *p, struct pw_buf *out)
+static void text_place(const struct pw_place *p, struct pw_buf *out)
 {
     char name[300];
 
@@ -140,7 +69,7 @@ static void text_place(const struct place *p, struct pw_buf *out)
     text_gap(p, out);
 }
 
-static void text_pipeline(const struct pw_pipeline *pl, const struct pw_ops_state *st, const struct place *places, size_t n,
+static void text_pipeline(const struct pw_pipeline *pl, const struct pw_ops_state *st, const struct pw_place *places, size_t n,
                           struct pw_buf *out)
 {
     pw_buf_printf(out, "%s: group %s, %s", pl->name, pl->group, st->state);
@@ -174,7 +103,7 @@ static void json_number(struct pw_buf *out, const char *key, int64_t value) /* -
         pw_buf_printf(out, "\"%s\":%" PRId64 ",", key, value);
 }
 
-static void json_place(const struct place *p, struct pw_buf *out)
+static void json_place(const struct pw_place *p, struct pw_buf *out)
 {
     struct pw_gap gap = p->end < 0 ? (struct pw_gap){ 0 } : pw_gap_of(p->next_offset, p->low, p->end);
 
@@ -200,7 +129,7 @@ static void json_place(const struct place *p, struct pw_buf *out)
         pw_buf_printf(out, "{\"from\":%" PRId64 ",\"to\":%" PRId64 "}}", gap.from, gap.to);
 }
 
-static void json_pipeline(const struct pw_pipeline *pl, const struct pw_ops_state *st, const struct place *places, size_t n,
+static void json_pipeline(const struct pw_pipeline *pl, const struct pw_ops_state *st, const struct pw_place *places, size_t n,
                           struct pw_buf *out)
 {
     pw_buf_puts(out, "{");
@@ -222,12 +151,12 @@ static int show_pipeline(struct pw_ops *op, const struct pw_pipeline *pl, bool j
                          struct pw_buf *out)
 {
     struct pw_ops_state st     = { 0 };
-    struct place       *places = NULL;
+    struct pw_place    *places = NULL;
     size_t              n      = 0;
     int                 code   = pw_ops_state(op, pl->group, &st);
 
     if (!code)
-        code = read_places(op, pl, NULL, NULL, &places, &n);
+        code = pw_place_read(op, pl, NULL, NULL, &places, &n);
     if (code)
         return code;
     if (!*ret_silent)
@@ -301,7 +230,7 @@ static int64_t count_of(int64_t from, int64_t to)
 }
 
 /* What it means for the events, before anything is changed. */
-static void tell(const struct place *p, int64_t to)
+static void tell(const struct pw_place *p, int64_t to)
 {
     struct pw_gap gap = pw_gap_of(p->next_offset, p->low, p->end);
 
@@ -331,46 +260,8 @@ static void tell(const struct place *p, int64_t to)
         (void)printf(": it stays; the record before it is not compared again\n");
 }
 
-/* Locks the row: a batch of its worker ends first, and the next one finds another epoch. */
-static int lock_row(struct pw_ops *op, struct place *p)
-{
-    static const char sql[] =
-        "SELECT next_offset, owner, EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database()"
-        " AND a.application_name = " PW_OPS_SESSION("o.owner") ") FROM pawl.offsets AS o WHERE group_name = $1"
-                                                               " AND topic = $2 AND \"partition\" = $3::int FOR UPDATE";
-    char        number[16];
-    const char *values[] = { op->pl->group, p->topic, number };
-    int         code     = 0;
-    PGresult   *res;
-
-    (void)snprintf(number, sizeof(number), "%d", p->partition);
-    res = pw_ops_exec(op, &code, sql, 3, values);
-    if (!res)
-        return code;
-    p->stored = PQntuples(res) == 1;
-    if (p->stored) {
-        p->next_offset = cell(res, 0, 0);
-        p->owner       = text(op, res, 0, 1);
-        p->live        = PQgetvalue(res, 0, 2)[0] == 't';
-    }
-    PQclear(res);
-    return 0;
-}
-
-static int refuse_if_owned(struct pw_ops *op, const struct place *p)
-{
-    struct pw_ops_state st   = { 0 };
-    int                 code = p->live ? pw_ops_state(op, op->pl->group, &st) : 0;
-
-    if (code || !p->live || strcmp(st.state, "running") != 0)
-        return code;
-    return pw_cli_fail(PW_CLI_EXIT_FAILED,
-                       "%s: %s[%d] belongs to worker %s, which is connected; nothing was changed. First: pawl pause %s %s",
-                       op->command, p->topic, p->partition, p->owner, op->tp->file, op->pl->name);
-}
-
 /* A new epoch: whoever believes to own it commits nothing any more, and looks at the row again. */
-static int store(struct pw_ops *op, const struct move *mv, const struct place *p, int64_t to)
+static int store(struct pw_ops *op, const struct move *mv, const struct pw_place *p, int64_t to)
 {
     static const char update[] =
         "UPDATE pawl.offsets SET next_offset = $4::bigint, owner_epoch = owner_epoch + 1, bookmark_offset = NULL,"
@@ -382,7 +273,7 @@ static int store(struct pw_ops *op, const struct move *mv, const struct place *p
         " ON CONFLICT (group_name, topic, \"partition\") DO NOTHING";
     char               partition[16], target[24];
     const char        *values[] = { op->pl->group, p->topic, partition, target, mv->cluster_id };
-    struct pw_decision de       = { mv->action, p->topic, mv->reason, p->partition, p->stored ? p->next_offset : -1, to };
+    struct pw_decision de       = { mv->action, p->topic, mv->reason, p->partition, p->stored ? p->next_offset : -1, to, 0, 0 };
     long               affected = 0;
     int64_t            id       = 0;
     int                code;
@@ -398,51 +289,7 @@ static int store(struct pw_ops *op, const struct move *mv, const struct place *p
     return code ? code : pw_ops_receipt(op, p->topic, p->partition, p->stored ? p->next_offset : to, to, id);
 }
 
-static int finish(struct pw_ops *op, const struct move *mv, int code)
-{
-    struct pw_ops_state st = { 0 };
-
-    if (!code)
-        code = pw_ops_state(op, op->pl->group, &st);
-    if (code || mv->dry_run)
-        pw_ops_rollback(op);
-    else
-        code = pw_ops_commit(op);
-    if (code)
-        return code;
-    if (mv->dry_run)
-        (void)printf("dry run: nothing was changed\n");
-    else if (strcmp(st.state, "running") == 0)
-        (void)printf("done, and recorded in pawl.decisions\n");
-    else
-        (void)printf("done, and recorded in pawl.decisions; the pipeline is %s: pawl resume %s %s\n", st.state, op->tp->file,
-                     op->pl->name);
-    return 0;
-}
-
-/* One partition, named with --topic and --partition. 0 or an exit code. */
-static int named_place(struct pw_ops *op, const struct pw_cli_args *args, struct place *ret)
-{
-    const char   *topic = pw_cli_opt(args, "--topic"), *partition = pw_cli_opt(args, "--partition");
-    struct pw_buf have = { 0 };
-    bool          ours = false;
-
-    *ret = (struct place){ .topic = topic, .low = -1, .end = -1 };
-    for (size_t i = 0; i < op->pl->topics_n; i++) {
-        ours = ours || strcmp(op->pl->topics[i], topic) == 0;
-        pw_buf_printf(&have, "%s%s", i ? ", " : "", op->pl->topics[i]);
-    }
-    if (!ours)
-        (void)pw_cli_fail(0, "%s: pipeline %s does not read '%s'; it reads: %s", op->command, op->pl->name, topic, have.p);
-    pw_buf_done(&have);
-    if (!ours)
-        return PW_CLI_EXIT_USAGE;
-    if (!pw_gap_partition(partition, &ret->partition))
-        return pw_cli_fail(PW_CLI_EXIT_USAGE, "%s: --partition is '%s'; it must be a number from 0", op->command, partition);
-    return 0;
-}
-
-static int bounds(struct pw_ops *op, struct place *p)
+static int bounds(struct pw_ops *op, struct pw_place *p)
 {
     struct pw_err err;
 
@@ -460,24 +307,15 @@ static const char *cluster_id(struct pw_ops *op)
     return id;
 }
 
-static int not_without_reason(const struct pw_cli_args *args)
-{
-    const char *reason = pw_cli_opt(args, "--reason");
-
-    if (reason[strspn(reason, " \t")])
-        return 0;
-    return pw_cli_fail(PW_CLI_EXIT_USAGE, "%s: --reason is empty; it is what the record will say", args->cmd->name);
-}
-
 /* ---- set ---- */
 
 static int set(struct pw_ops *op, const struct pw_cli_args *args)
 {
-    const char  *to_text = pw_cli_opt(args, "--to");
-    struct move  mv      = { "offsets.set", pw_cli_opt(args, "--reason"), "", pw_cli_opt(args, "--dry-run") != NULL };
-    struct place p;
-    int64_t      to   = -1;
-    int          code = named_place(op, args, &p);
+    const char     *to_text = pw_cli_opt(args, "--to");
+    struct move     mv      = { "offsets.set", pw_cli_opt(args, "--reason"), "", pw_cli_opt(args, "--dry-run") != NULL };
+    struct pw_place p;
+    int64_t         to   = -1;
+    int             code = pw_place_named(op, args, &p);
 
     if (!code)
         code = bounds(op, &p);
@@ -493,21 +331,21 @@ static int set(struct pw_ops *op, const struct pw_cli_args *args)
     mv.cluster_id = cluster_id(op);
     code          = pw_ops_begin(op);
     if (!code)
-        code = lock_row(op, &p);
+        code = pw_place_lock(op, &p);
     if (!code) {
         tell(&p, to);
         (void)fflush(stdout); /* before an error goes to stderr */
-        code = refuse_if_owned(op, &p);
+        code = pw_place_refuse_if_owned(op, &p);
     }
     if (!code)
         code = store(op, &mv, &p, to);
-    return finish(op, &mv, code);
+    return pw_place_finish(op, mv.dry_run, code);
 }
 
 int pw_cmd_offsets_set(const struct pw_cli_args *args)
 {
     struct pw_ops op;
-    int           code = not_without_reason(args);
+    int           code = pw_place_reason(args);
 
     if (code)
         return code;
@@ -523,14 +361,14 @@ int pw_cmd_offsets_set(const struct pw_cli_args *args)
 /* ---- accept-gap ---- */
 
 /* The candidates: one partition, or all that are stored, each with the bounds of its log. */
-static int candidates(struct pw_ops *op, const struct pw_cli_args *args, struct place **ret, size_t *ret_n)
+static int candidates(struct pw_ops *op, const struct pw_cli_args *args, struct pw_place **ret, size_t *ret_n)
 {
-    const char  *partition = pw_cli_opt(args, "--partition");
-    struct place named     = { 0 };
-    int          code      = partition ? named_place(op, args, &named) : 0;
+    const char     *partition = pw_cli_opt(args, "--partition");
+    struct pw_place named     = { 0 };
+    int             code      = partition ? pw_place_named(op, args, &named) : 0;
 
     if (!code)
-        code = read_places(op, op->pl, named.topic, partition, ret, ret_n);
+        code = pw_place_read(op, op->pl, named.topic, partition, ret, ret_n);
     for (size_t i = 0; i < *ret_n && !code; i++)
         code = bounds(op, &(*ret)[i]);
     if (!code && partition && !*ret_n)
@@ -538,14 +376,14 @@ static int candidates(struct pw_ops *op, const struct pw_cli_args *args, struct 
     return code;
 }
 
-static int accept_one(struct pw_ops *op, const struct move *mv, struct place *p, size_t *accepted)
+static int accept_one(struct pw_ops *op, const struct move *mv, struct pw_place *p, size_t *accepted)
 {
     struct pw_gap gap;
     int           code;
 
     if (pw_gap_of(p->next_offset, p->low, p->end).kind == PW_GAP_NONE)
         return 0;
-    code = lock_row(op, p);
+    code = pw_place_lock(op, p);
     if (code)
         return code;
     gap = pw_gap_of(p->next_offset, p->low, p->end);
@@ -553,14 +391,14 @@ static int accept_one(struct pw_ops *op, const struct move *mv, struct place *p,
         return 0;
     tell(p, gap.target);
     (void)fflush(stdout); /* before an error goes to stderr */
-    code = refuse_if_owned(op, p);
+    code = pw_place_refuse_if_owned(op, p);
     if (!code)
         code = store(op, mv, p, gap.target);
     *accepted += !code;
     return code;
 }
 
-static int no_gap(const struct place *places, size_t n)
+static int no_gap(const struct pw_place *places, size_t n)
 {
     if (n == 1)
         return pw_cli_fail(PW_CLI_EXIT_FAILED,
@@ -572,10 +410,10 @@ static int no_gap(const struct place *places, size_t n)
 
 static int accept_gap(struct pw_ops *op, const struct pw_cli_args *args)
 {
-    struct move   mv     = { "offsets.accept-gap", pw_cli_opt(args, "--reason"), "", pw_cli_opt(args, "--dry-run") != NULL };
-    struct place *places = NULL;
-    size_t        n = 0, accepted = 0;
-    int           code = candidates(op, args, &places, &n);
+    struct move      mv     = { "offsets.accept-gap", pw_cli_opt(args, "--reason"), "", pw_cli_opt(args, "--dry-run") != NULL };
+    struct pw_place *places = NULL;
+    size_t           n = 0, accepted = 0;
+    int              code = candidates(op, args, &places, &n);
 
     if (code)
         return code;
@@ -585,13 +423,13 @@ static int accept_gap(struct pw_ops *op, const struct pw_cli_args *args)
         code = accept_one(op, &mv, &places[i], &accepted);
     if (!code && !accepted)
         code = no_gap(places, n);
-    return finish(op, &mv, code);
+    return pw_place_finish(op, mv.dry_run, code);
 }
 
 int pw_cmd_offsets_accept_gap(const struct pw_cli_args *args)
 {
     struct pw_ops op;
-    int           code = not_without_reason(args);
+    int           code = pw_place_reason(args);
 
     if (code)
         return code;

@@ -99,17 +99,32 @@ void pw_ops_close(struct pw_ops *op)
     *op = (struct pw_ops){ 0 };
 }
 
-int pw_ops_kafka(struct pw_ops *op)
+static int open_kafka(struct pw_ops *op, const char *group)
 {
-    const char  **keys   = pw_arena_array(op->ar, op->tp->kafka_n, sizeof(*keys));
-    const char  **values = pw_arena_array(op->ar, op->tp->kafka_n, sizeof(*values));
+    const char  **keys   = pw_arena_array(op->ar, op->tp->kafka_n + 1, sizeof(*keys));
+    const char  **values = pw_arena_array(op->ar, op->tp->kafka_n + 1, sizeof(*values));
+    size_t        n      = op->tp->kafka_n;
     struct pw_err err;
 
-    for (size_t i = 0; i < op->tp->kafka_n; i++) {
+    for (size_t i = 0; i < n; i++) {
         keys[i]   = op->tp->kafka[i].key;
         values[i] = op->tp->kafka[i].value;
     }
-    return pw_ask_open(keys, values, op->tp->kafka_n, &op->rk, &err) < 0 ? pw_cli_fail(PW_EXIT_CONFIG, "%s", err.text) : 0;
+    if (group) {
+        keys[n]     = "group.id";
+        values[n++] = group;
+    }
+    return pw_ask_open(keys, values, n, &op->rk, &err) < 0 ? pw_cli_fail(PW_EXIT_CONFIG, "%s", err.text) : 0;
+}
+
+int pw_ops_kafka(struct pw_ops *op)
+{
+    return open_kafka(op, NULL);
+}
+
+int pw_ops_kafka_group(struct pw_ops *op)
+{
+    return open_kafka(op, op->pl->group);
 }
 
 /* ---- SQL ---- */
@@ -179,7 +194,7 @@ int pw_ops_record_id(struct pw_ops *op, const struct pw_decision *de, int64_t *r
 {
     PGresult   *res;
     int         code = 0;
-    char        partition[16], from[24], to[24];
+    char        partition[16], from[24], to[24], from_seq[24], to_seq[24];
     const char *values[] = { op->by,
                              de->action,
                              op->pl->group,
@@ -187,16 +202,20 @@ int pw_ops_record_id(struct pw_ops *op, const struct pw_decision *de, int64_t *r
                              de->topic ? partition : NULL,
                              de->from_offset >= 0 ? from : NULL,
                              de->to_offset >= 0 ? to : NULL,
-                             de->reason };
+                             de->reason,
+                             de->from_seq > 0 ? from_seq : NULL,
+                             de->to_seq > 0 ? to_seq : NULL };
 
+    (void)snprintf(from_seq, sizeof(from_seq), "%" PRId64, de->from_seq);
+    (void)snprintf(to_seq, sizeof(to_seq), "%" PRId64, de->to_seq);
     (void)snprintf(partition, sizeof(partition), "%d", de->partition);
     (void)snprintf(from, sizeof(from), "%" PRId64, de->from_offset);
     (void)snprintf(to, sizeof(to), "%" PRId64, de->to_offset);
     res = pw_ops_exec(
         op, &code,
-        "INSERT INTO pawl.decisions (\"by\", action, group_name, topic, \"partition\", from_offset, to_offset, reason)"
-        " VALUES ($1, $2, $3, $4, $5::int, $6::bigint, $7::bigint, $8) RETURNING id",
-        8, values);
+        "INSERT INTO pawl.decisions (\"by\", action, group_name, topic, \"partition\", from_offset, to_offset, reason,"
+        " from_seq, to_seq) VALUES ($1, $2, $3, $4, $5::int, $6::bigint, $7::bigint, $8, $9::bigint, $10::bigint) RETURNING id",
+        10, values);
     if (res)
         *ret_id = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
     PQclear(res);

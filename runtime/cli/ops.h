@@ -23,6 +23,8 @@ int  pw_ops_open(struct pw_ops *op, const struct pw_cli_args *args, const char *
 void pw_ops_close(struct pw_ops *op);
 /* A client of the topology's cluster. 0 or an exit code. */
 int pw_ops_kafka(struct pw_ops *op);
+/* One that may also ask for the offsets of op->pl's group. It joins nothing. */
+int pw_ops_kafka_group(struct pw_ops *op);
 
 /* Runs one statement with text parameters. NULL when it failed: *ret_code is the exit code. */
 PGresult *pw_ops_exec(struct pw_ops *op, int *ret_code, const char *sql, int n, const char *const *values);
@@ -38,6 +40,7 @@ struct pw_decision {
     const char *action, *topic, *reason;
     int32_t     partition;
     int64_t     from_offset, to_offset;
+    int64_t     from_seq, to_seq; /* rows of the outbox; 0: it is not about them */
 };
 int pw_ops_record(struct pw_ops *op, const struct pw_decision *de);
 int pw_ops_record_id(struct pw_ops *op, const struct pw_decision *de, int64_t *ret_id); /* and tells the id of the row */

@@ -1,6 +1,7 @@
 #include "kafka/ask.h"
 
 #include <stdio.h>
+#include <string.h>
 
 int pw_ask_open(const char *const *keys, const char *const *values, size_t n, rd_kafka_t **ret_rk, struct pw_err *err)
 {
@@ -67,6 +68,25 @@ int pw_ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int32_t
     if (rkt)
         rd_kafka_topic_destroy(rkt);
     return rc ? refused(rc, err, topic, -1) : 0;
+}
+
+int pw_ask_position(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_offset,
+                    char *ret_metadata, size_t cap, size_t *ret_n, struct pw_err *err)
+{
+    rd_kafka_topic_partition_list_t  *list = rd_kafka_topic_partition_list_new(1);
+    const rd_kafka_topic_partition_t *tp   = rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_resp_err_t               rc   = rd_kafka_committed(rk, list, timeout_ms);
+
+    if (!rc)
+        rc = tp->err;
+    if (!rc) {
+        *ret_offset = tp->offset < 0 ? -1 : tp->offset;
+        *ret_n      = !tp->metadata ? 0 : tp->metadata_size < cap ? tp->metadata_size : cap;
+        if (*ret_n)
+            memcpy(ret_metadata, tp->metadata, *ret_n);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return rc ? refused(rc, err, topic, partition) : 0;
 }
 
 void pw_ask_cluster_id(rd_kafka_t *rk, int timeout_ms, char ret_id[PW_ASK_CLUSTER_ID])

@@ -22,6 +22,10 @@ int pw_ask_bounds(rd_kafka_t *rk, const char *topic, int32_t partition, int time
                   struct pw_err *err) PW_MUST_CHECK;
 /* How many partitions the topic has; dispositions as above. */
 int pw_ask_partitions(rd_kafka_t *rk, const char *topic, int timeout_ms, int32_t *ret_n, struct pw_err *err) PW_MUST_CHECK;
+/* The group's stable offset, -1: none, and its metadata, cut at cap (no NUL behind it). The handle must have been opened with
+ * group.id; it joins nothing. */
+int pw_ask_position(rd_kafka_t *rk, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_offset,
+                    char *ret_metadata, size_t cap, size_t *ret_n, struct pw_err *err) PW_MUST_CHECK;
 /* "" if it does not tell. */
 void pw_ask_cluster_id(rd_kafka_t *rk, int timeout_ms, char ret_id[PW_ASK_CLUSTER_ID]);
 

@@ -282,8 +282,8 @@ static void open_publications(struct pw_worker *w)
         struct pw_part *pt = &w->parts[i];
 
         if (pt->state == PW_PART_OPENING && pt->publication == PW_PART_NOT_PUBLISHED)
-            pt->publication =
-                pw_publisher_add(w->publisher, pt->topic, pt->partition, pt->next_offset, pt->outbox_seq, pt->published_seq);
+            pt->publication = pw_publisher_add(w->publisher, pt->topic, pt->partition, pt->next_offset, pt->outbox_seq,
+                                               pt->published_seq, &pt->decided);
     }
 }
 

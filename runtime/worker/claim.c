@@ -28,11 +28,12 @@ static const char insert_sql[] =
     "UPDATE pawl.offsets AS o SET owner_epoch = o.owner_epoch + 1, owner = $4, claimed_at = now()"                            \
     " FROM (SELECT p.topic, p.partition, v.i FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)" \
     " JOIN pawl.offsets AS p ON p.topic = v.topic AND p.partition = v.partition::int WHERE p.group_name = $1 FOR UPDATE OF p"
-#define CLAIM_TAIL                                                                       \
-    ") AS c WHERE o.group_name = $1 AND o.topic = c.topic AND o.partition = c.partition" \
-    " RETURNING c.i, o.next_offset, o.owner_epoch, o.outbox_seq, o.bookmark_offset, o.bookmark_hash, o.cluster_id, o.published_seq"
+#define CLAIM_TAIL                                                                                                                   \
+    ") AS c WHERE o.group_name = $1 AND o.topic = c.topic AND o.partition = c.partition"                                             \
+    " RETURNING c.i, o.next_offset, o.owner_epoch, o.outbox_seq, o.bookmark_offset, o.bookmark_hash, o.cluster_id, o.published_seq," \
+    " o.decided_said, o.decided_outbox, o.decided_seq, o.decided_offset"
 
-enum { R_I, R_NEXT, R_EPOCH, R_SEQ, R_BOOKMARK, R_HASH, R_CLUSTER, R_PUBLISHED };
+enum { R_I, R_NEXT, R_EPOCH, R_SEQ, R_BOOKMARK, R_HASH, R_CLUSTER, R_PUBLISHED, R_SAID, R_OUTBOX, R_DECIDED, R_OFFSET };
 
 int pw_tx_prepare_claim(struct pw_tx *tx, struct pw_err *err)
 {
@@ -163,6 +164,18 @@ static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_
     return pw_conn_synced(tx->co, err);
 }
 
+static void take_decision(struct pw_part *pt, const PGresult *res, int r)
+{
+    pt->decided = (struct pw_decided){ .made = !PQgetisnull(res, r, R_DECIDED), .offset = -1 };
+    if (!pt->decided.made)
+        return;
+    pt->decided.said   = pw_tx_int8(res, r, R_SAID);
+    pt->decided.outbox = pw_tx_int8(res, r, R_OUTBOX);
+    pt->decided.seq    = pw_tx_int8(res, r, R_DECIDED);
+    if (!PQgetisnull(res, r, R_OFFSET))
+        pt->decided.offset = pw_tx_int8(res, r, R_OFFSET);
+}
+
 static void take_over(struct pw_part *pt, const PGresult *res, int r, const struct pw_start_hook *start)
 {
     pt->next_offset   = pw_tx_int8(res, r, R_NEXT);
@@ -174,6 +187,7 @@ static void take_over(struct pw_part *pt, const PGresult *res, int r, const stru
         pt->bookmark_offset = pw_tx_int8(res, r, R_BOOKMARK);
         pt->bookmark_hash   = pw_tx_int8(res, r, R_HASH);
     }
+    take_decision(pt, res, r);
     pt->state       = PW_PART_OPENING;
     pt->publication = PW_PART_NOT_PUBLISHED;
     if (start->cluster_id && !PQgetisnull(res, r, R_CLUSTER) && strcmp(PQgetvalue(res, r, R_CLUSTER), start->cluster_id) != 0)

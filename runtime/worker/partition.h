@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "observe/blackbox.h"
+#include "worker/position.h"
 #include "worker/receipt.h"
 
 #include <librdkafka/rdkafka.h>
@@ -30,11 +31,12 @@ struct pw_part {
     enum pw_part_state state;
 
     /* the row of pawl.offsets as we know it */
-    int64_t next_offset, owner_epoch, outbox_seq;
-    int64_t published_seq; /* outbox rows up to here are deleted, or about to be */
-    size_t  publication;   /* its number at the publisher, or PW_PART_NOT_PUBLISHED */
-    bool    has_bookmark;
-    int64_t bookmark_offset, bookmark_hash;
+    int64_t           next_offset, owner_epoch, outbox_seq;
+    int64_t           published_seq; /* outbox rows up to here are deleted, or about to be */
+    struct pw_decided decided;       /* about a restored database */
+    size_t            publication;   /* its number at the publisher, or PW_PART_NOT_PUBLISHED */
+    bool              has_bookmark;
+    int64_t           bookmark_offset, bookmark_hash;
 
     struct pw_receipt_tip receipt; /* where its receipts end; unused if none are kept */
 

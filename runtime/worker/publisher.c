@@ -20,14 +20,14 @@
 #define INIT_TIMEOUT_MS   30000
 #define COMMIT_TIMEOUT_MS 20000 /* beyond transaction.timeout.ms: by then the broker has decided */
 
-#define METADATA "pawl 1 "
-
 struct part {
     char              topic[PW_BB_NAME];
     int32_t           partition;
     int64_t           next_offset, seq;  /* committed in PostgreSQL */
     int64_t           at_offset, at_seq; /* the group's offset and its metadata */
     int64_t           published_seq;     /* as PostgreSQL knew it at the claim */
+    struct pw_decided decided;
+    int64_t           border; /* rows up to here are made again and skipped; 0: no */
     enum pw_pub_state state;
     char              why[160];
 };
@@ -55,32 +55,20 @@ struct view {
     uint64_t     generation;
 };
 
-/* ---- metadata and headers ---- */
-
-void pw_publisher_format(char *buf, size_t cap, int64_t seq)
-{
-    (void)snprintf(buf, cap, METADATA "%lld", (long long)seq);
-}
-
-bool pw_publisher_parse(const char *metadata, size_t n, int64_t *ret_seq)
-{
-    char  text[32];
-    char *end;
-
-    if (!metadata || n >= sizeof(text) || n <= sizeof(METADATA) - 1 || memcmp(metadata, METADATA, sizeof(METADATA) - 1) != 0)
-        return false;
-    n -= sizeof(METADATA) - 1;
-    memcpy(text, metadata + sizeof(METADATA) - 1, n);
-    text[n]  = 0;
-    errno    = 0;
-    *ret_seq = strtoll(text, &end, 10);
-    return text[0] >= '0' && text[0] <= '9' && end == text + n && errno == 0; /* no sign, no space, no NUL */
-}
-
 /* ---- the loop's side ---- */
 
+/* What is skipped may be deleted as it is made again, but for the rows around the border, which are still to be looked at. */
+static int64_t published(const struct part *pa)
+{
+    if (!pa->border)
+        return pa->at_seq;
+    if (pa->decided.offset >= 0 && pa->next_offset >= pa->decided.offset)
+        return pa->published_seq;
+    return pa->seq < pa->border ? pa->seq : pa->border - 1;
+}
+
 size_t pw_publisher_add(struct pw_publisher *pub, const char *topic, int32_t partition, int64_t next_offset, int64_t outbox_seq,
-                        int64_t published_seq)
+                        int64_t published_seq, const struct pw_decided *decided)
 {
     struct part *pa;
     size_t       number;
@@ -101,7 +89,8 @@ size_t pw_publisher_add(struct pw_publisher *pub, const char *topic, int32_t par
                             .seq           = outbox_seq,
                             .at_offset     = -1,
                             .published_seq = published_seq,
-                            .at_seq        = published_seq };
+                            .at_seq        = published_seq,
+                            .decided       = *decided };
     (void)snprintf(pa->topic, sizeof(pa->topic), "%s", topic);
     pub->generation++; /* a round under way must not touch the new entry */
     (void)pthread_cond_signal(&pub->work);
@@ -146,7 +135,7 @@ enum pw_pub_state pw_publisher_state(struct pw_publisher *pub, size_t number, in
     (void)pthread_mutex_lock(&pub->mutex);
     PW_ASSERT(number < pub->n);
     state          = pub->parts[number].state;
-    *ret_published = pub->parts[number].at_seq;
+    *ret_published = published(&pub->parts[number]);
     if (state == PW_PUB_HALTED)
         (void)snprintf(why, why_cap, "%s", pub->parts[number].why);
     (void)pthread_mutex_unlock(&pub->mutex);
@@ -159,7 +148,8 @@ int64_t pw_publisher_waiting(struct pw_publisher *pub)
 
     (void)pthread_mutex_lock(&pub->mutex);
     for (size_t i = 0; i < pub->n; i++)
-        sum += pub->parts[i].seq - pub->parts[i].at_seq;
+        if (pub->parts[i].seq > pub->parts[i].at_seq) /* else it is skipping */
+            sum += pub->parts[i].seq - pub->parts[i].at_seq;
     (void)pthread_mutex_unlock(&pub->mutex);
     return sum;
 }
@@ -172,6 +162,11 @@ static bool is_behind(const struct part *pa)
 static bool is_dirty(const struct part *pa)
 {
     return pa->state == PW_PUB_OPEN && is_behind(pa);
+}
+
+static bool has_rows_open(const struct part *pa)
+{
+    return pa->state == PW_PUB_OPEN && pa->seq > pa->at_seq && !pa->border;
 }
 
 bool pw_publisher_settled(struct pw_publisher *pub)
@@ -219,6 +214,7 @@ static void settle_part(struct pw_publisher *pub, const struct view *vi, size_t 
         pub->parts[i].state     = vi->parts[i].state;
         pub->parts[i].at_offset = vi->parts[i].at_offset;
         pub->parts[i].at_seq    = vi->parts[i].at_seq;
+        pub->parts[i].border    = vi->parts[i].border;
         memcpy(pub->parts[i].why, vi->parts[i].why, sizeof(vi->parts[i].why));
     }
     (void)pthread_mutex_unlock(&pub->mutex);
@@ -236,41 +232,44 @@ static void halt(struct part *pa, const char *why)
     pw_log(PW_LOG_ERROR, "publisher.halted", &at, "%s", why);
 }
 
-/* Returns true if the group has no position that means anything, and none is needed: all is published. It then gets one before
- * the partition starts, so that a missing offset later always means that one was lost. */
-static bool compare(struct part *pa, const rd_kafka_topic_partition_t *committed)
+static void add_position(rd_kafka_topic_partition_list_t *list, const struct part *pa, int64_t offset, int64_t seq, bool within)
 {
-    char    why[160];
-    int64_t seq;
+    rd_kafka_topic_partition_t *tp = rd_kafka_topic_partition_list_add(list, pa->topic, pa->partition);
+    char                        text[PW_POSITION_TEXT];
 
-    if (committed->offset < 0) { /* none: never committed, or expired */
-        if (pa->seq == pa->published_seq)
-            return true;
-        (void)snprintf(why, sizeof(why),
-                       "the group has no offset, and outbox rows %lld to %lld may or may not have been published",
-                       (long long)pa->published_seq + 1, (long long)pa->seq);
-        halt(pa, why);
-        return false;
+    pw_position_format(text, seq, within);
+    tp->offset        = offset;
+    tp->metadata      = strdup(text);
+    tp->metadata_size = strlen(text);
+    PW_ASSERT(tp->metadata != NULL);
+}
+
+static struct pw_position_at stands_at(const struct part *pa)
+{
+    return (struct pw_position_at){ pa->next_offset, pa->seq, pa->published_seq, pa->decided };
+}
+
+static void compare(struct part *pa, const rd_kafka_topic_partition_t *committed, rd_kafka_topic_partition_list_t *fresh)
+{
+    struct pw_position_at    at = stands_at(pa);
+    struct pw_position       po;
+    enum pw_position_verdict verdict = pw_position_compare(&at, committed, &po);
+    struct pw_log_at         where   = { .topic = pa->topic, .partition = pa->partition, .offset = pa->next_offset };
+
+    if (verdict == PW_POSITION_HALT) {
+        halt(pa, po.why);
+        return;
     }
-    if (!pw_publisher_parse(committed->metadata, committed->metadata_size, &seq)) { /* somebody else's: moved by hand */
-        if (pa->seq == pa->published_seq)
-            return true;
-        (void)snprintf(why, sizeof(why), "the group's offset %lld was not written by pawl, and outbox rows above %lld wait",
-                       (long long)committed->offset, (long long)pa->published_seq);
-        halt(pa, why);
-        return false;
-    }
-    if (seq > pa->seq) {
-        (void)snprintf(why, sizeof(why),
-                       "published up to %lld, but PostgreSQL has outbox rows up to %lld only: was it restored?", (long long)seq,
-                       (long long)pa->seq);
-        halt(pa, why);
-        return false;
-    }
-    pa->at_seq    = seq;
-    pa->at_offset = committed->offset;
-    pa->state     = PW_PUB_OPEN;
-    return false;
+    if (verdict == PW_POSITION_WRITE)
+        add_position(fresh, pa, po.offset, po.seq, po.offset != pa->next_offset || po.seq != pa->seq);
+    else
+        pa->state = PW_PUB_OPEN;
+    pa->at_offset = po.offset;
+    pa->at_seq    = po.seq;
+    pa->border    = po.border;
+    if (po.border)
+        pw_log(PW_LOG_INFO, "publisher.skips", &where, "outbox rows %lld to %lld were published, and are not again",
+               (long long)pa->seq + 1, (long long)po.border);
 }
 
 static rd_kafka_topic_partition_list_t *list_of(const struct view *vi, bool (*take)(const struct part *))
@@ -287,18 +286,6 @@ static rd_kafka_topic_partition_list_t *list_of(const struct view *vi, bool (*ta
 static bool is_opening(const struct part *pa)
 {
     return pa->state == PW_PUB_OPENING;
-}
-
-static void add_position(rd_kafka_topic_partition_list_t *list, const struct part *pa, int64_t offset, int64_t seq)
-{
-    rd_kafka_topic_partition_t *tp = rd_kafka_topic_partition_list_add(list, pa->topic, pa->partition);
-    char                        text[32];
-
-    pw_publisher_format(text, sizeof(text), seq);
-    tp->offset        = offset;
-    tp->metadata      = strdup(text);
-    tp->metadata_size = strlen(text);
-    PW_ASSERT(tp->metadata != NULL);
 }
 
 static int commit_offsets_apart(struct pw_publisher *pub, const rd_kafka_topic_partition_list_t *offsets, struct pw_err *err)
@@ -318,8 +305,8 @@ static int read_positions(struct pw_publisher *pub, struct view *vi, rd_kafka_to
         if (!is_opening(&vi->parts[i]))
             continue;
         rc = list->elems[k].err;
-        if (!rc && compare(&vi->parts[i], &list->elems[k]))
-            add_position(fresh, &vi->parts[i], vi->parts[i].next_offset, vi->parts[i].seq);
+        if (!rc)
+            compare(&vi->parts[i], &list->elems[k], fresh);
         k++;
     }
     rd_kafka_topic_partition_list_destroy(list);
@@ -337,11 +324,8 @@ static int open_parts(struct pw_publisher *pub, struct view *vi, struct pw_err *
         rc = commit_offsets_apart(pub, fresh, err);
     rd_kafka_topic_partition_list_destroy(fresh);
     for (size_t i = 0; rc == 0 && i < vi->n; i++) {
-        if (is_opening(&vi->parts[i])) {
-            vi->parts[i].state     = PW_PUB_OPEN;
-            vi->parts[i].at_offset = vi->parts[i].next_offset;
-            vi->parts[i].at_seq    = vi->parts[i].seq;
-        }
+        if (is_opening(&vi->parts[i]))
+            vi->parts[i].state = PW_PUB_OPEN;
         settle_part(pub, vi, i);
     }
     return rc;
@@ -374,7 +358,8 @@ static int produce_row(struct pw_publisher *pub, const struct pw_outbox_row *row
 static void note_position(struct view *vi, const struct pw_outbox *ob, rd_kafka_topic_partition_list_t *offsets)
 {
     for (size_t i = 0; i < vi->n; i++) {
-        struct part *pa = &vi->parts[i];
+        struct part *pa     = &vi->parts[i];
+        bool         within = false;
 
         if (!is_dirty(pa))
             continue;
@@ -383,10 +368,12 @@ static void note_position(struct view *vi, const struct pw_outbox *ob, rd_kafka_
                 continue;
             pa->next_offset = ob->last_offset[i];
             pa->seq         = ob->last_seq[i];
+            within          = true;
         }
         pa->at_offset = pa->next_offset > pa->at_offset ? pa->next_offset : pa->at_offset;
-        pa->at_seq    = pa->seq;
-        add_position(offsets, pa, pa->at_offset, pa->at_seq);
+        pa->at_seq    = pa->seq > pa->at_seq ? pa->seq : pa->at_seq; /* else it is skipping */
+        add_position(offsets, pa, pa->at_offset, pa->at_seq,
+                     within || pa->at_offset != pa->next_offset || pa->at_seq != pa->seq);
     }
 }
 
@@ -434,7 +421,7 @@ static int read_rows(struct pw_publisher *pub, const struct view *vi, struct pw_
     for (size_t i = 0; i < vi->n; i++) {
         const struct part *pa = &vi->parts[i];
 
-        ranges[i] = (struct pw_outbox_range){ pa->topic, pa->partition, pa->at_seq, is_dirty(pa) ? pa->seq : pa->at_seq };
+        ranges[i] = (struct pw_outbox_range){ pa->topic, pa->partition, pa->at_seq, has_rows_open(pa) ? pa->seq : pa->at_seq };
     }
     rc = pw_outbox_read(&pub->outbox, ranges, vi->n, err);
     free(ranges);
@@ -525,6 +512,60 @@ static int mirror(struct pw_publisher *pub, struct view *vi, struct pw_err *err)
     return rc;
 }
 
+/* ---- the border: where rows that were made again end ---- */
+
+static bool is_at_border(const struct part *pa)
+{
+    struct pw_position_at at = stands_at(pa);
+
+    return pa->state == PW_PUB_OPEN && pa->border && pw_position_border_due(&at);
+}
+
+/* The source offset of a row that a message wrote in its turn. */
+static int64_t offset_in_turn(const struct pw_outbox_row *row)
+{
+    return row->kind == PW_OUTBOX_OUTPUT || row->kind == PW_OUTBOX_DEAD ? row->offset : -1;
+}
+
+static int look_at_border(struct pw_publisher *pub, struct part *pa, struct pw_err *err)
+{
+    struct pw_position_at        at    = stands_at(pa);
+    const struct pw_outbox_range range = { pa->topic, pa->partition, pa->border - 1,
+                                           pa->seq > pa->border ? pa->border + 1 : pa->border };
+    struct pw_log_at             where = { .topic = pa->topic, .partition = pa->partition, .offset = pa->next_offset };
+    int64_t                      last = -1, next = -1;
+    char                         why[160];
+
+    if (pa->seq >= pa->border && pw_outbox_read(&pub->outbox, &range, 1, err) < 0)
+        return -1;
+    if (pub->outbox.n > 0)
+        last = offset_in_turn(&pub->outbox.rows[0]);
+    if (pub->outbox.n > 1)
+        next = offset_in_turn(&pub->outbox.rows[1]);
+    if (PW_GUARD(border) && !pw_position_border(&at, last, next, why, sizeof(why))) {
+        halt(pa, why);
+        return 0;
+    }
+    pw_log(PW_LOG_INFO, "publisher.caught_up", &where, "outbox rows up to %lld were skipped; those above are published",
+           (long long)pa->border);
+    pa->border = 0;
+    return 0;
+}
+
+static int look_at_borders(struct pw_publisher *pub, struct view *vi, struct pw_err *err)
+{
+    for (size_t i = 0; i < vi->n; i++) {
+        if (!is_at_border(&vi->parts[i]))
+            continue;
+        pw_outbox_room(&pub->outbox, vi->n);
+        if (look_at_border(pub, &vi->parts[i], err) < 0)
+            return -1;
+        settle_part(pub, vi, i);
+    }
+    pw_outbox_room(&pub->outbox, vi->n);
+    return 0;
+}
+
 /* ---- rounds ---- */
 
 static bool any(const struct view *vi, bool (*is)(const struct part *))
@@ -540,11 +581,6 @@ static bool has_rows(const struct part *pa)
     return pa->state != PW_PUB_HALTED && pa->seq > pa->at_seq;
 }
 
-static bool has_rows_open(const struct part *pa)
-{
-    return pa->state == PW_PUB_OPEN && pa->seq > pa->at_seq;
-}
-
 static int round_once(struct pw_publisher *pub, struct view *vi, bool hurry, struct pw_err *err)
 {
     int64_t now = pw_clock_us();
@@ -555,6 +591,8 @@ static int round_once(struct pw_publisher *pub, struct view *vi, bool hurry, str
             return -1;
     }
     if (any(vi, is_opening) && open_parts(pub, vi, err) < 0)
+        return -1;
+    if (any(vi, is_at_border) && look_at_borders(pub, vi, err) < 0)
         return -1;
     if (any(vi, has_rows_open)) {
         if (!pub->producer.rk && pw_producer_open(&pub->producer, &pub->se.producer, INIT_TIMEOUT_MS, err) < 0)
@@ -583,7 +621,7 @@ static void start_over(struct pw_publisher *pub, const struct pw_err *err)
     for (size_t i = 0; i < pub->n; i++)
         if (pub->parts[i].state == PW_PUB_OPEN) {
             pub->parts[i].state         = PW_PUB_OPENING;
-            pub->parts[i].published_seq = pub->parts[i].at_seq;
+            pub->parts[i].published_seq = published(&pub->parts[i]);
         }
     (void)pthread_mutex_unlock(&pub->mutex);
 }
@@ -591,7 +629,7 @@ static void start_over(struct pw_publisher *pub, const struct pw_err *err)
 static bool has_work(const struct pw_publisher *pub)
 {
     for (size_t i = 0; i < pub->n; i++)
-        if (is_opening(&pub->parts[i]) || has_rows_open(&pub->parts[i]))
+        if (is_opening(&pub->parts[i]) || has_rows_open(&pub->parts[i]) || is_at_border(&pub->parts[i]))
             return true;
     return pub->hurry;
 }

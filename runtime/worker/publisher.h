@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "kafka/producer.h"
 #include "observe/blackbox.h"
+#include "worker/position.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
@@ -40,7 +41,7 @@ void pw_publisher_drain_fd(struct pw_publisher *pub);
 
 /* A partition that this worker has just claimed, with its row of pawl.offsets. Returns its number. */
 size_t pw_publisher_add(struct pw_publisher *pub, const char *topic, int32_t partition, int64_t next_offset, int64_t outbox_seq,
-                        int64_t published_seq);
+                        int64_t published_seq, const struct pw_decided *decided);
 /* The partitions are somebody else's. Waits until no transaction of theirs is open, at most timeout_ms. */
 void pw_publisher_forget(struct pw_publisher *pub, int timeout_ms);
 /* Committed in PostgreSQL. */
@@ -51,7 +52,7 @@ enum pw_pub_state {
     PW_PUB_OPEN,
     PW_PUB_HALTED, /* position and PostgreSQL do not fit; an operator decides */
 };
-/* *ret_published: last row known to be published. why (at least 160 bytes) is filled when halted. */
+/* *ret_published: rows up to here are published or skipped, and may be deleted. why (at least 160 bytes) is filled when halted. */
 enum pw_pub_state pw_publisher_state(struct pw_publisher *pub, size_t number, int64_t *ret_published, char *why,
                                      size_t why_cap);
 
@@ -59,9 +60,5 @@ enum pw_pub_state pw_publisher_state(struct pw_publisher *pub, size_t number, in
 int64_t pw_publisher_waiting(struct pw_publisher *pub);
 /* True when all is published and the group's offsets say so. Asks the thread to hurry. */
 bool pw_publisher_settled(struct pw_publisher *pub);
-
-/* The group offset's metadata. */
-void pw_publisher_format(char *buf, size_t cap, int64_t seq);
-bool pw_publisher_parse(const char *metadata, size_t n, int64_t *ret_seq);
 
 #endif

@@ -549,3 +549,13 @@ void postgres_start(struct cluster *k)
 {
     kit_postgres_start(k->pg);
 }
+
+void postgres_backup(struct cluster *k)
+{
+    kit_postgres_backup(k->pg);
+}
+
+void postgres_restore(struct cluster *k)
+{
+    kit_postgres_restore(k->pg);
+}

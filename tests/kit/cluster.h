@@ -124,6 +124,8 @@ int64_t next_offset(struct cluster *k, int partition);
 /* PostgreSQL of this test. */
 void postgres_stop(struct cluster *k, const char *mode); /* "fast", "immediate" */
 void postgres_start(struct cluster *k);
+void postgres_backup(struct cluster *k);
+void postgres_restore(struct cluster *k); /* to the backup */
 
 /* The topology of the `pawl run` called `name`, malloc'ed. */
 char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots);

@@ -358,6 +358,28 @@ void kit_postgres_start(struct kit_pg *pg)
     pg_script(pg, "start", NULL, NULL);
 }
 
+/* $1 is its folder. */
+static void pg_shell(const struct kit_pg *pg, const char *script)
+{
+    char *sh[] = { "sh", "-ec", (char *)script, "sh", (char *)pg->dir, NULL };
+
+    if (run_script(sh, NULL) != 0)
+        kit_fail(__FILE__, __LINE__, "PostgreSQL in %s: %s", pg->dir, script);
+}
+
+void kit_postgres_backup(struct kit_pg *pg)
+{
+    pg_shell(pg, "cd \"$1\"; rm -rf backup; bin=$(pg_config --bindir); "
+                 "\"$bin/pg_basebackup\" -h \"$1\" -p \"$(cat port)\" -U postgres -D backup -X stream -c fast");
+}
+
+void kit_postgres_restore(struct kit_pg *pg)
+{
+    kit_postgres_stop(pg, "immediate");
+    pg_shell(pg, "cd \"$1\"; chown -R --reference=data backup; rm -rf data; cp -a backup data");
+    kit_postgres_start(pg);
+}
+
 int kit_postgres_pid(const struct kit_pg *pg)
 {
     char  path[320];

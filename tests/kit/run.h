@@ -21,7 +21,11 @@ const char    *kit_postgres_login(const struct kit_pg *pg);  /* the DSN without 
 const char    *kit_postgres_socket(const struct kit_pg *pg); /* path of the socket */
 void           kit_postgres_stop(struct kit_pg *pg, const char *mode);
 void           kit_postgres_start(struct kit_pg *pg);
-int            kit_postgres_pid(const struct kit_pg *pg);
+/* A base backup of the running server, made with pg_basebackup; one at a time. */
+void kit_postgres_backup(struct kit_pg *pg);
+/* The server is ended, and started again as it was backed up. */
+void kit_postgres_restore(struct kit_pg *pg);
+int  kit_postgres_pid(const struct kit_pg *pg);
 
 /* Prints what the processes of the running test said last. */
 void kit_last_words(void);

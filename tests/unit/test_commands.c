@@ -112,10 +112,10 @@ Test(commands, a_command_of_two_words_is_found_by_both)
     cr_expect_null(find(&words, "offset", "s show"));
     cr_expect_null(find(&words, "offsets show", NULL), "one word that looks like two");
     cr_expect(pw_cli_half_command("offsets", NULL, &message));
-    cr_expect_str_eq(message.p, "offsets what? One of: show, set, accept-gap");
+    cr_expect_str_eq(message.p, "offsets what? One of: show, set, accept-gap, restored");
     pw_buf_reset(&message);
     cr_expect(pw_cli_half_command("offsets", "shwo", &message));
-    cr_expect_str_eq(message.p, "offsets: there is no 'shwo'; it is one of: show, set, accept-gap");
+    cr_expect_str_eq(message.p, "offsets: there is no 'shwo'; it is one of: show, set, accept-gap, restored");
     pw_buf_reset(&message);
     cr_expect_not(pw_cli_half_command("status", NULL, &message));
     cr_expect_not(pw_cli_half_command("off", NULL, &message));
