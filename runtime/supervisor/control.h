@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "supervisor/pollset.h"
+#include "base/pollset.h"
 
 #include <stdint.h>
 

@@ -6,7 +6,7 @@
 #include "plugin/plugin.h"
 #include "supervisor/backoff.h"
 #include "supervisor/control.h"
-#include "supervisor/http.h"
+#include "observe/http.h"
 #include "supervisor/watch.h"
 #include "topology/topology.h"
 

@@ -140,6 +140,7 @@ static const char *check_text(const struct pw_key *k, const char *text)
     case PW_KEY_LISTEN: return pw_name_check_listen(text);
     case PW_KEY_TOPICS:
     case PW_KEY_OUTPUTS:
+    case PW_KEY_NAMED:
     case PW_KEY_CHOICE:
     case PW_KEY_TEXT:
     case PW_KEY_BESIDE:
@@ -357,6 +358,7 @@ static void bind_key(struct pw_binder *bd, const struct pw_key *k, const struct 
     switch (k->type) {
     case PW_KEY_PIPELINES:
     case PW_KEY_TOPICS:
+    case PW_KEY_NAMED:
     case PW_KEY_OUTPUTS: bd->special(bd, k, item); return;
     case PW_KEY_KAFKA: bind_kafka(bd, k, item); return;
     case PW_KEY_INT:

@@ -19,7 +19,7 @@ struct pw_binder {
     struct pw_property **kafka; /* where the keys of a PW_KEY_KAFKA go */
     size_t              *kafka_n;
     bool                 secret; /* inside a mapping of secrets */
-    /* PW_KEY_PIPELINES, PW_KEY_TOPICS and PW_KEY_OUTPUTS; may be NULL if the table has none */
+    /* PW_KEY_PIPELINES, PW_KEY_TOPICS, PW_KEY_OUTPUTS and PW_KEY_NAMED; may be NULL if the table has none */
     void (*special)(struct pw_binder *bd, const struct pw_key *k, const struct pw_item *item);
 };
 

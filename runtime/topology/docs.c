@@ -254,6 +254,7 @@ static void key_schema(struct json *js, const struct pw_key *k)
     switch (k->type) {
     case PW_KEY_MAP: map_schema(js, k->path); return;
     case PW_KEY_PIPELINES: free_schema(js, k, PW_KEYS_NAME_PATTERN); return;
+    case PW_KEY_NAMED:
     case PW_KEY_OUTPUTS: free_schema(js, k, PW_KEYS_PORT_PATTERN); return;
     case PW_KEY_KAFKA: kafka_schema(js); return;
     case PW_KEY_TOPICS: topics_schema(js, k); return;

@@ -178,6 +178,7 @@ const char *pw_key_expect(const struct pw_key *k, char *buf, size_t cap)
     case PW_KEY_PIPELINES:
         (void)snprintf(buf, cap, "a mapping of %" PRId64 " to %" PRId64 " pipelines", k->min, k->max);
         return buf;
+    case PW_KEY_NAMED: return k->choices;
     case PW_KEY_KAFKA: return "a mapping of librdkafka properties";
     case PW_KEY_OUTPUTS: (void)snprintf(buf, cap, "a mapping of at most %" PRId64 " ports to topics", k->max); return buf;
     case PW_KEY_TOPICS: (void)snprintf(buf, cap, "a list of %" PRId64 " to %" PRId64 " topics", k->min, k->max); return buf;

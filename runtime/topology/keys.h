@@ -15,6 +15,7 @@ enum pw_key_type {
     PW_KEY_PIPELINES, /* name -> mapping; its keys are those below "pipelines.*" */
     PW_KEY_KAFKA,     /* librdkafka property -> value, by kafka/props.h */
     PW_KEY_OUTPUTS,   /* port -> topic */
+    PW_KEY_NAMED,     /* a mapping with free names, at most max of them; `choices` says of what */
     PW_KEY_TOPICS,    /* a list of topics, min..max of them */
     PW_KEY_INT,       /* min..max */
     PW_KEY_DURATION,  /* min..max, ms */

@@ -35,8 +35,7 @@ int pw_topology_parse(struct pw_arena *ar, const char *file, const char *text, s
     return rc;
 }
 
-/* Reads up to one byte more than a topology may have: the parser then says that it is too large. */
-static int read_file(const char *file, struct pw_buf *text, struct pw_err *err)
+int pw_topology_read(const char *file, struct pw_buf *text, struct pw_err *err)
 {
     struct stat st;
     ssize_t     got = 1;
@@ -67,7 +66,7 @@ int pw_topology_load(struct pw_arena *ar, const char *file, struct pw_topology *
                      struct pw_err *err)
 {
     struct pw_buf text = { 0 };
-    int           rc   = read_file(file, &text, err);
+    int           rc   = pw_topology_read(file, &text, err);
 
     *ret_tp = NULL;
     if (rc < 0)

@@ -65,6 +65,8 @@ struct pw_topology {
  * each as "file:line:col: text" + excerpt + caret. Returns 0, or -1 with the first one in *err. */
 int pw_topology_parse(struct pw_arena *ar, const char *file, const char *text, size_t n, struct pw_topology **ret_tp,
                       struct pw_buf *report, struct pw_err *err) PW_MUST_CHECK;
+/* Appends what the file holds, at most one byte more than a topology may have: the parser then says that it is too large. */
+int pw_topology_read(const char *file, struct pw_buf *text, struct pw_err *err) PW_MUST_CHECK;
 /* Reads the file and parses it. */
 int pw_topology_load(struct pw_arena *ar, const char *file, struct pw_topology **ret_tp, struct pw_buf *report,
                      struct pw_err *err) PW_MUST_CHECK;

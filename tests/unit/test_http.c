@@ -1,4 +1,4 @@
-#include "supervisor/http.h"
+#include "observe/http.h"
 
 #include "base/clock.h"
 

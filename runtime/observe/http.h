@@ -1,10 +1,10 @@
 /* http: /metrics, /healthz and /readyz on a TCP address, served from the caller's loop without a thread. */
-#ifndef PW_SUPERVISOR_HTTP_H
-#define PW_SUPERVISOR_HTTP_H
+#ifndef PW_OBSERVE_HTTP_H
+#define PW_OBSERVE_HTTP_H
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "supervisor/pollset.h"
+#include "base/pollset.h"
 
 #include <stdint.h>
 

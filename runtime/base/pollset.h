@@ -1,6 +1,6 @@
 /* pollset: the descriptors of one turn of the loop. */
-#ifndef PW_SUPERVISOR_POLLSET_H
-#define PW_SUPERVISOR_POLLSET_H
+#ifndef PW_BASE_POLLSET_H
+#define PW_BASE_POLLSET_H
 
 #include "base/err.h"
 

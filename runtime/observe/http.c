@@ -1,16 +1,14 @@
-#include "supervisor/http.h"
+#include "observe/http.h"
 
 #include "base/clock.h"
+#include "base/listen.h"
 #include "observe/log.h"
 #include "observe/metrics.h"
 
 #include <microhttpd.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 struct pw_http {
@@ -73,90 +71,20 @@ __attribute__((format(printf, 2, 0))) static void log_from_library(void *cls, co
     pw_log(PW_LOG_DEBUG, "http.log", PW_LOG_AT_NONE, "%s", text);
 }
 
-/* ---- the socket ---- */
-
-static int split(const char *listen, char *host, size_t cap, const char **ret_port, struct pw_err *err)
-{
-    const char *colon = strrchr(listen, ':');
-    size_t      n     = colon ? (size_t)(colon - listen) : 0;
-
-    if (n >= 2 && listen[0] == '[' && listen[n - 1] == ']') {
-        listen++;
-        n -= 2;
-    }
-    if (!colon || n == 0 || n >= cap)
-        return pw_err_set(err, PW_D_FATAL, "http.listen: '%s' is not address:port", listen);
-    memcpy(host, listen, n);
-    host[n]   = 0;
-    *ret_port = colon + 1;
-    return 0;
-}
-
-static int try_listen(const struct addrinfo *ai)
-{
-    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-
-    if (fd < 0)
-        return -1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)); /* else a restart would have to wait for old connections */
-    if (ai->ai_family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)); /* "[::]" says IPv6, nothing else */
-    if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, 64) == 0)
-        return fd;
-    (void)close(fd); /* errno says why, unless close fails, which it does not here */
-    return -1;
-}
-
-static int open_socket(const char *listen, struct pw_err *err)
-{
-    const struct addrinfo hints = { .ai_family   = AF_UNSPEC,
-                                    .ai_socktype = SOCK_STREAM,
-                                    .ai_flags    = AI_PASSIVE | AI_NUMERICSERV };
-    struct addrinfo      *list  = NULL;
-    char                  host[256];
-    const char           *port = NULL;
-    int                   fd   = -1, rc;
-
-    if (split(listen, host, sizeof(host), &port, err) < 0)
-        return -1;
-    rc = getaddrinfo(host, port, &hints, &list);
-    if (rc != 0)
-        return pw_err_set(err, PW_D_FATAL, "http.listen: %s: %s", listen, gai_strerror(rc));
-    for (const struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
-        fd = try_listen(ai);
-    if (fd < 0)
-        (void)pw_err_sys(err, PW_D_FATAL, "http.listen: cannot listen on %s", listen);
-    freeaddrinfo(list);
-    return fd;
-}
-
-static void name_socket(int fd, char *ret, size_t cap)
-{
-    struct sockaddr_storage at   = { 0 };
-    socklen_t               at_n = sizeof(at);
-    char                    host[64], port[16];
-
-    if (getsockname(fd, (struct sockaddr *)&at, &at_n) < 0 ||
-        getnameinfo((struct sockaddr *)&at, at_n, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        (void)snprintf(ret, cap, "unknown");
-    else
-        (void)snprintf(ret, cap, at.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-}
-
 int pw_http_open(struct pw_http **ret, const char *listen, unsigned (*answer)(void *, enum pw_http_page, struct pw_buf *),
                  void *arg, struct pw_err *err)
 {
     struct pw_http             *ht;
     const union MHD_DaemonInfo *info;
-    int                         fd = open_socket(listen, err);
+    int                         fd = pw_listen_open(listen, err);
 
     if (fd < 0)
-        return -1;
+        return pw_err_wrap(err, "http.listen");
     ht = calloc(1, sizeof(*ht));
     PW_ASSERT(ht != NULL);
     ht->answer = answer;
     ht->arg    = arg;
-    name_socket(fd, ht->address, sizeof(ht->address));
+    pw_listen_name(fd, ht->address, sizeof(ht->address));
     ht->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, serve, ht, MHD_OPTION_EXTERNAL_LOGGER,
                                   log_from_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
                                   (unsigned)PW_HTTP_CLIENTS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PW_HTTP_TIMEOUT_S,
