@@ -241,6 +241,8 @@ struct part {
 };
 
 struct reading {
+    auto_kafka_each  *each;
+    void             *arg;
     rd_kafka_t       *rk;
     rd_kafka_topic_t *rkt;
     rd_kafka_queue_t *q;
@@ -304,7 +306,7 @@ static void done(struct reading *rd, int32_t p)
     rd->parts[p].done = true;
 }
 
-static bool take(struct reading *rd, const rd_kafka_message_t *m, FILE *out)
+static bool take(struct reading *rd, const rd_kafka_message_t *m)
 {
     rd_kafka_timestamp_type_t tt;
     struct auto_row           row;
@@ -319,14 +321,14 @@ static bool take(struct reading *rd, const rd_kafka_message_t *m, FILE *out)
         row = (struct auto_row){ m->partition,           m->offset,          rd_kafka_message_timestamp(m, &tt),
                                  { m->key, m->key_len }, header(m, "ce_id"), header(m, "ce_type"),
                                  { m->payload, m->len } };
-        auto_row_print(out, &row);
+        rd->each(rd->arg, &row);
     }
     if (m->offset + 1 >= rd->parts[m->partition].end)
         done(rd, m->partition);
     return true;
 }
 
-static bool read_all(struct reading *rd, const char *topic, FILE *out)
+static bool read_all(struct reading *rd, const char *topic)
 {
     rd->n = partitions_of(rd, topic);
     if (rd->n == 0)
@@ -337,24 +339,23 @@ static bool read_all(struct reading *rd, const char *topic, FILE *out)
     for (int32_t p = 0; p < rd->n; p++)
         if (!bounds(rd, topic, p))
             return false;
-    auto_row_header(out);
     while (rd->left > 0) {
         rd_kafka_message_t *m = rd_kafka_consume_queue(rd->q, IDLE_MS);
         bool                ok;
 
         if (!m)
             return fail("read", "no record and no end of a partition for a minute");
-        ok = take(rd, m, out);
+        ok = take(rd, m);
         rd_kafka_message_destroy(m);
         if (!ok)
             return false;
     }
-    return fflush(out) == 0 && !ferror(out) ? true : fail("write", strerror(errno));
+    return true;
 }
 
-bool auto_kafka_read(const struct auto_kafka *ka, bool read_committed, FILE *out)
+bool auto_kafka_read_each(const struct auto_kafka *ka, bool read_committed, auto_kafka_each *each, void *arg)
 {
-    struct reading   rd   = { 0 };
+    struct reading   rd   = { .each = each, .arg = arg };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     bool             ok;
 
@@ -366,7 +367,7 @@ bool auto_kafka_read(const struct auto_kafka *ka, bool read_committed, FILE *out
         return false;
     rd.rkt = rd_kafka_topic_new(rd.rk, ka->topic, NULL);
     rd.q   = rd_kafka_queue_new(rd.rk);
-    ok     = read_all(&rd, ka->topic, out);
+    ok     = read_all(&rd, ka->topic);
     for (int32_t p = 0; rd.parts && p < rd.n; p++)
         if (rd.parts[p].end > 0)
             (void)rd_kafka_consume_stop(rd.rkt, p);
@@ -374,5 +375,53 @@ bool auto_kafka_read(const struct auto_kafka *ka, bool read_committed, FILE *out
     rd_kafka_queue_destroy(rd.q);
     rd_kafka_topic_destroy(rd.rkt);
     rd_kafka_destroy(rd.rk);
+    return ok;
+}
+
+static void print_row(void *out, const struct auto_row *row)
+{
+    auto_row_print(out, row);
+}
+
+bool auto_kafka_read(const struct auto_kafka *ka, bool read_committed, FILE *out)
+{
+    auto_row_header(out);
+    if (!auto_kafka_read_each(ka, read_committed, print_row, out))
+        return false;
+    return fflush(out) == 0 && !ferror(out) ? true : fail("write", strerror(errno));
+}
+
+/* ---- one record ---- */
+
+bool auto_kafka_send(const struct auto_kafka *ka, const struct auto_kafka_record *re)
+{
+    struct produced     pr   = { 0, 0, 0, RD_KAFKA_RESP_ERR_NO_ERROR };
+    rd_kafka_conf_t    *conf = rd_kafka_conf_new();
+    rd_kafka_headers_t *h    = rd_kafka_headers_new(re->n_headers);
+    rd_kafka_resp_err_t err;
+    rd_kafka_t         *rk;
+    bool                ok;
+
+    ok = set(conf, "enable.idempotence", "true") && set(conf, "acks", "all") && set(conf, "partitioner", "murmur2_random") &&
+         set(conf, "message.timeout.ms", DELIVERY_MS) && set_all(conf, ka);
+    rd_kafka_conf_set_dr_msg_cb(conf, delivered);
+    rd_kafka_conf_set_opaque(conf, &pr);
+    rk = client(RD_KAFKA_PRODUCER, conf, ok);
+    for (size_t i = 0; i < re->n_headers; i++)
+        (void)rd_kafka_header_add(h, re->headers[i].name, -1, re->headers[i].value, -1);
+    if (!rk) {
+        rd_kafka_headers_destroy(h);
+        return false;
+    }
+    err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(ka->topic), RD_KAFKA_V_KEY(re->key, strlen(re->key)),
+                            RD_KAFKA_V_VALUE((void *)(uintptr_t)re->value, re->value_n),
+                            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(h), RD_KAFKA_V_END);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        ok = flush(rk, &pr, 1);
+    } else {
+        rd_kafka_headers_destroy(h);
+        ok = fail("produce", rd_kafka_err2str(err));
+    }
+    rd_kafka_destroy(rk);
     return ok;
 }

@@ -3,6 +3,7 @@
 #define AUTO_KAFKA_H
 
 #include "auto_mix.h"
+#include "auto_row.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,8 +22,25 @@ struct auto_kafka {
  * partitions above 0: creates the topic first, unless it is there. */
 bool auto_kafka_produce(const struct auto_kafka *ka, const struct auto_mix_params *mix, double rate, int partitions,
                         int replication);
-/* Every record of every partition from its beginning to its end as of now, as lines of auto_row. A log whose beginning is
+/* Every record of every partition from its beginning to its end as of now,. A log whose beginning is
  * gone is an error: what is left is not what was sent. */
+typedef void auto_kafka_each(void *arg, const struct auto_row *row);
+bool         auto_kafka_read_each(const struct auto_kafka *ka, bool read_committed, auto_kafka_each *each, void *arg);
+/* The same as lines of auto_row. */
 bool auto_kafka_read(const struct auto_kafka *ka, bool read_committed, FILE *out);
+
+struct auto_kafka_header {
+    const char *name, *value;
+};
+
+struct auto_kafka_record {
+    const char                     *key;
+    const struct auto_kafka_header *headers;
+    size_t                          n_headers;
+    const void                     *value;
+    size_t                          value_n;
+};
+/* Sends it; true when all in-sync replicas have it. */
+bool auto_kafka_send(const struct auto_kafka *ka, const struct auto_kafka_record *re);
 
 #endif

@@ -14,8 +14,7 @@ void auto_row_header(FILE *out)
         out);
 }
 
-/* Printable ASCII as it is, the rest, the backslash and what `also` names as \xHH; absent: \N. */
-static void put(FILE *out, const void *p, size_t n, const char *also)
+void auto_row_put(FILE *out, const void *p, size_t n, const char *also)
 {
     const unsigned char *c = p;
 
@@ -33,7 +32,7 @@ static void put(FILE *out, const void *p, size_t n, const char *also)
 static void put_text(FILE *out, const char *s)
 {
     (void)fputc('\t', out);
-    put(out, s, s ? strlen(s) : 0, "");
+    auto_row_put(out, s, s ? strlen(s) : 0, "");
 }
 
 static void put_number(FILE *out, int64_t v)
@@ -69,9 +68,9 @@ static void put_risk(FILE *out, const Auto__Events__V1__Risk *r)
         const Auto__Events__V1__Driver *d = r->drivers[i];
 
         (void)fputs(i > 0 ? ";" : "", out);
-        put(out, d->birth_date, strlen(d->birth_date), "/;");
+        auto_row_put(out, d->birth_date, strlen(d->birth_date), "/;");
         (void)fputc('/', out);
-        put(out, d->licensed_on, strlen(d->licensed_on), "/;");
+        auto_row_put(out, d->licensed_on, strlen(d->licensed_on), "/;");
     }
 }
 
@@ -108,11 +107,11 @@ void auto_row_print(FILE *out, const struct auto_row *row)
         row->value.p ? auto__events__v1__policy_event__unpack(NULL, row->value.n, row->value.p) : NULL;
 
     (void)fprintf(out, "%" PRId32 "\t%" PRId64 "\t%" PRId64 "\t", row->partition, row->offset, row->timestamp_ms);
-    put(out, row->key.p, row->key.n, "");
+    auto_row_put(out, row->key.p, row->key.n, "");
     (void)fputc('\t', out);
-    put(out, row->ce_id.p, row->ce_id.n, "");
+    auto_row_put(out, row->ce_id.p, row->ce_id.n, "");
     (void)fputc('\t', out);
-    put(out, row->ce_type.p, row->ce_type.n, "");
+    auto_row_put(out, row->ce_type.p, row->ce_type.n, "");
     if (pb) {
         (void)fputs("\tok", out);
         put_text(out, pb->event_id);

@@ -18,6 +18,9 @@ struct auto_row {
     struct auto_row_bytes key, ce_id, ce_type, value;
 };
 
+/* One value: printable ASCII as it is, the rest, the backslash and what `also` names as \xHH; absent: \N. */
+void auto_row_put(FILE *out, const void *p, size_t n, const char *also);
+
 void auto_row_header(FILE *out);
 void auto_row_print(FILE *out, const struct auto_row *row);
 
