@@ -10,7 +10,7 @@ foreach(test test_bi_book test_billing)
     target_compile_definitions(${test} PRIVATE BILLING_SO="${bi_so}" BILLING_CFG="${bi_cfg}")
 endforeach()
 
-pawl_test(test_bi_sql SOURCES test_bi_sql.c LINK pawl_kit_pg LABELS integration)
+pawl_test(test_bi_sql SOURCES test_bi_sql.c LINK pawl_kit_pg LABELS integration TIMEOUT 300) # a PostgreSQL for each test
 pawl_embed_sql(${CMAKE_CURRENT_BINARY_DIR}/billing_sql.h ${CMAKE_SOURCE_DIR}/plugins/billing/sql/001_ledger.sql)
 target_sources(test_bi_sql PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/billing_sql.h)
 target_include_directories(test_bi_sql PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
