@@ -23,6 +23,12 @@
     X(after_commit, "COMMIT answered, offsets in memory not advanced")       \
     X(after_advance, "batch done")                                           \
     X(drain, "drain asked for")                                              \
+    X(attempt_before, "the front message asked to be called again")          \
+    X(attempt_after, "and that is in PostgreSQL")                            \
+    X(park_read, "due messages read, nothing begun")                         \
+    X(park_before_commit, "rows of pawl.parked about to be sent")            \
+    X(park_commit_sent, "COMMIT sent behind them, answer not read")          \
+    X(park_committed, "COMMIT answered, the park in memory is as before")    \
     X(publisher_init, "outputs wait, no producer yet")                       \
     X(publisher_position, "the group's stable offset read")                  \
     X(publisher_read, "outbox rows read")                                    \
@@ -46,8 +52,9 @@
     X(position_in_transaction, "the group's offset is committed with the rows") \
     X(taint, "a producer in doubt is thrown away")                              \
     X(delete_published, "only published rows are deleted")                      \
-    X(redrive_once, "a dead letter that is marked is not taken again")                \
-    X(border, "rows made again must end where the published ones did")
+    X(redrive_once, "a dead letter that is marked is not taken again")          \
+    X(border, "rows made again must end where the published ones did")          \
+    X(park_queue, "later messages of a parked key wait behind it")
 
 #ifdef PW_FAULTS
 enum pw_fault_point {

@@ -87,9 +87,11 @@ struct pw_item {
     bool             crashed;       /* forced, since it killed its worker too often */
     bool             duplicate;     /* its event id had its effect before: SKIP, and handle() was not called */
     bool             parked;        /* its fate in this batch: set aside in pawl.parked, neither applied nor rejected */
+    bool             behind;        /* parked, and the plugin was not asked: an earlier message of its key is parked */
     bool             unparked;      /* it comes from pawl.parked: its offset is below next_offset, and had a fate before */
     bool             foreign;       /* forced, a record that was sent again for another group */
     bool             done, sent;    /* handled; its writes are on their way */
+    int64_t          retry_us;      /* parked: how long until it is tried again */
     const char      *code, *detail; /* why, NUL-terminated; NULL if nothing was said */
 };
 

@@ -74,7 +74,16 @@ static struct pw_item *item_of(struct pw_arena *ar, const struct pw_part *pt, rd
     return it;
 }
 
-static bool is_struck(const struct pw_batch_limits *li, const struct pw_part *pt, int64_t offset)
+size_t pw_item_bytes(const struct pw_item *it)
+{
+    size_t n = it->msg.key.n + it->msg.value.n;
+
+    for (size_t i = 0; i < it->msg.n_headers; i++)
+        n += it->msg.headers[i].name.n + it->msg.headers[i].value.n;
+    return n;
+}
+
+bool pw_batch_struck(const struct pw_batch_limits *li, const struct pw_part *pt, int64_t offset)
 {
     return li->strikes && pw_bb_strike_find(li->strikes, pt->topic, pt->partition, offset, NULL) > 0;
 }
@@ -97,6 +106,8 @@ static bool take_from(struct pw_batch *ba, struct pw_part *pt, const struct pw_b
 {
     struct pw_range *ra = &ba->ranges[ba->ranges_n];
 
+    if (pt->attempt > 0 && pt->n && pt->attempt_offset != pw_part_at(pt, 0)->offset)
+        pt->attempt = 0; /* of a record that has gone from the log */
     if (pt->attempt > 0 && ba->n > 0) /* a message that is tried again stands alone */
         return true;
     *ra = (struct pw_range){ .pt = pt, .lo = pt->next_offset, .hi = pt->next_offset, .first = ba->n };
@@ -111,7 +122,7 @@ static bool take_from(struct pw_batch *ba, struct pw_part *pt, const struct pw_b
 
         if (ba->n > 0 && ba->bytes + m->len + m->key_len > li->max_bytes)
             break;
-        struck = is_struck(li, pt, m->offset);
+        struck = pw_batch_struck(li, pt, m->offset);
         if (struck && ba->n > 0)
             break;
         add_item(ba, ra, m, i == 0 ? pt->attempt + 1 : 1);
@@ -173,8 +184,8 @@ void pw_batch_narrow(const struct pw_batch *whole, size_t first, size_t n, struc
         out           = &pa->ranges[pa->ranges_n++];
         *out          = *ra;
         out->lo       = ra->pt->next_offset;
-        out->last     = whole->items[to - 1]->owner;
-        out->hi       = to == ra->first + ra->n ? ra->hi : out->last->offset + 1;
+        out->last     = whole->items[to - 1]->owner; /* NULL for one that was parked */
+        out->hi       = whole->of_parked || to == ra->first + ra->n ? ra->hi : out->last->offset + 1;
         out->first    = from - first;
         out->n        = to - from;
         out->outbox_n = 0;

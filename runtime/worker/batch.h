@@ -19,6 +19,7 @@ struct pw_range {
 
     struct pw_receipt_tip receipt; /* where its receipts end when it is committed */
     bool                  receipted;
+    size_t              park_n, park_bytes; /* of its messages that this batch sets aside */
 };
 
 struct pw_batch {
@@ -31,6 +32,8 @@ struct pw_batch {
     size_t           bytes;
     uint32_t         waves;
     int64_t          oldest_ms; /* earliest timestamp, INT64_MAX if none */
+    bool             of_parked; /* its messages come from pawl.parked, all of one partition, whose position stays: lo = hi */
+    bool             parks;     /* messages of it may be set aside, or were */
 };
 
 struct pw_batch_limits {
@@ -45,7 +48,10 @@ struct pw_batch_limits {
 size_t pw_batch_cut(struct pw_batch *ba, struct pw_part *parts, size_t parts_n, const struct pw_batch_limits *li,
                     size_t *cursor, struct pw_inst *inst);
 /* True if cut would find something now. */
+bool pw_batch_struck(const struct pw_batch_limits *li, const struct pw_part *pt, int64_t offset); /* must it travel alone? */
 bool pw_batch_ready(const struct pw_part *parts, size_t parts_n, int64_t now_us);
+
+size_t pw_item_bytes(const struct pw_item *it); /* key, value and headers */
 
 /* Keeps items [first, first + n) only, as a batch of their own; used to halve a batch that failed. The batch must be the
  * one that was cut, and earlier items must be committed. */

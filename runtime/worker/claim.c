@@ -199,6 +199,7 @@ static int claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **wa
                  bool wait, size_t *ret_claimed, struct pw_err *err)
 {
     struct pw_receipt_tip **tips = pw_arena_array(scratch, n, sizeof(*tips));
+    struct pw_part        **got  = pw_arena_array(scratch, n, sizeof(struct pw_part *));
     PGresult               *res  = NULL;
 
     for (size_t i = 0; i < n; i++)
@@ -215,8 +216,16 @@ static int claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **wa
         return -1;
     }
     PW_FAULT(assign_after_claim);
+    for (int r = 0; r < PQntuples(res); r++) {
+        got[r]              = want[pw_tx_int8(res, r, R_I) - 1];
+        got[r]->next_offset = pw_tx_int8(res, r, R_NEXT);
+    }
+    if (PQntuples(res) && pw_tx_load_kept(tx, got, (size_t)PQntuples(res), err) < 0) { /* they stay WANTED */
+        PQclear(res);
+        return -1;
+    }
     for (int r = 0; r < PQntuples(res); r++)
-        take_over(want[pw_tx_int8(res, r, R_I) - 1], res, r, start);
+        take_over(got[r], res, r, start);
     *ret_claimed += (size_t)PQntuples(res);
     PQclear(res);
     return 0;

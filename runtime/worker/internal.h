@@ -64,6 +64,11 @@ struct pw_worker {
     int64_t  linger_until_us; /* 0: no batch is being waited for */
     int64_t  ends_at_us;      /* when the ends of the logs are looked up again */
 
+    struct pw_keymap aside;       /* keys that the batch in hand sets aside: the first item of each */
+    struct pw_keymap park_keys;   /* scratch */
+    size_t           park_cursor; /* whose parked messages were tried last */
+    bool             park_last;   /* the last batch was one of parked messages */
+
     struct pw_gate  gate;
     struct pw_cover cover;
 };
@@ -98,8 +103,30 @@ bool pw_worker_gate_open(const struct pw_worker *w);
 int  pw_worker_cover_prepare(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK; /* once per connection */
 void pw_worker_cover(struct pw_worker *w); /* after the start, between batches: are all partitions claimed? */
 
+/* unpark.c: messages that are set aside with their key, and tried again later */
+/* Before a batch is run: which of its messages wait behind a parked one? false: the first that has no room is *ret_full. */
+bool pw_worker_park_begin(struct pw_worker *w, struct pw_batch *ba, size_t *ret_full);
+/* The item asked to be called again. true: it is set aside with this batch; false: its partition must wait. */
+bool pw_worker_park(struct pw_worker *w, struct pw_batch *ba, size_t i);
+/* An earlier item of its key was set aside in this batch: so is this one. PW_PARK_FULL: there is no room for it. */
+enum pw_park_answer { PW_PARK_NO = 0, PW_PARK_BEHIND, PW_PARK_FULL };
+enum pw_park_answer pw_worker_park_behind(struct pw_worker *w, struct pw_batch *ba, size_t i);
+/* After the last call: items that plan() had decided although an earlier one of their key was set aside then. */
+bool pw_worker_park_rest(struct pw_worker *w, struct pw_batch *ba, size_t *ret_full);
+/* The item stands alone and its fate was decided without the plugin: it is to be set aside when the batch is run again.
+ * false: it cannot be. */
+bool pw_worker_park_alone(struct pw_worker *w, struct pw_batch *ba, const char *code, const char *detail);
+bool pw_worker_park_changes(const struct pw_batch *ba); /* false: a batch of parked messages that leaves all as it is */
+void pw_worker_park_committed(struct pw_worker *w, const struct pw_batch *ba); /* memory follows */
+/* Is a parked message due? Else *until is brought forward to when one is. */
+bool pw_worker_unpark_due(const struct pw_worker *w, int64_t now_us, int64_t *until);
+/* Makes w->batch of parked messages that are due. false: there are none, or they could not be read. */
+bool    pw_worker_unpark(struct pw_worker *w, const struct pw_batch_limits *li);
+int64_t pw_worker_backoff_us(const struct pw_worker *w, int32_t attempt); /* before the next attempt, with jitter */
+
 /* process.c */
 /* Deletes published rows of the outbox, outside of a batch. */
+void pw_worker_retry_later(struct pw_worker *w, const struct pw_err *err); /* nobody's fault: no batch for a while */
 int  pw_worker_sweep(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
 void pw_worker_process(struct pw_worker *w); /* one batch, committed or given up for now */
 

@@ -19,6 +19,7 @@ void pw_part_done(struct pw_part *pt)
     pw_part_clear(pt);
     free(pt->ring);
     pt->ring = NULL, pt->cap = 0;
+    pw_park_done(&pt->park);
     if (pt->held)
         rd_kafka_message_destroy(pt->held);
     pt->held = NULL;

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "observe/blackbox.h"
+#include "worker/park.h"
 #include "worker/position.h"
 #include "worker/receipt.h"
 
@@ -55,12 +56,17 @@ struct pw_part {
 
     /* the record at next_offset has to wait */
     int32_t  attempt; /* deliveries so far of the first record */
+    int64_t  attempt_offset;
+    bool     remembered; /* pawl.attempts has a row of this partition */
+    bool     full;       /* it has to be parked, and there is no room */
     int64_t  retry_at_us;
     int64_t  reclaim_at_us; /* WANTED: not before */
     uint32_t reclaims;
     int64_t  bounds_at_us; /* CLAIMED: not before */
     char     reason[160];  /* halted or retrying: why */
     int64_t  halt_from, halt_to;
+
+    struct pw_park park; /* what is set aside of it */
 };
 
 void                pw_part_init(struct pw_part *pt, const char *topic, uint32_t topic_index, int32_t partition, uint32_t slot);

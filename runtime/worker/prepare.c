@@ -203,7 +203,7 @@ int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err
         return -1;
     tx->plans_for_us   = PW_TX_PLANS_FIRST_US;
     tx->plans_until_us = pw_clock_us() + tx->plans_for_us;
-    if (prepare_ours(tx, scratch, err) < 0 || pw_tx_prepare_claim(tx, err) < 0)
+    if (prepare_ours(tx, scratch, err) < 0 || pw_tx_prepare_claim(tx, err) < 0 || pw_tx_prepare_park(tx, err) < 0)
         return -1;
     if (pw_tx_prepare_receipts(tx, err) < 0)
         return -1;

@@ -17,7 +17,7 @@
 #define KEY_SHOWN        64
 
 /* Where and why one message ended a batch early; the batch before it may still be committed. */
-enum stop_kind { STOP_NONE = 0, STOP_RETRY, STOP_FATAL, STOP_NO_DLQ, STOP_SLOW };
+enum stop_kind { STOP_NONE = 0, STOP_RETRY, STOP_FATAL, STOP_NO_DLQ, STOP_FULL, STOP_SLOW };
 
 struct stop {
     enum stop_kind kind;
@@ -51,13 +51,15 @@ static void mark(struct pw_worker *w, enum pw_bb_phase phase, const struct pw_ba
 
 /* ---- plan and handle ---- */
 
-static void judge(struct pw_worker *w, const struct pw_item *it, size_t i, struct stop *stop)
+static void judge(struct pw_worker *w, struct pw_batch *ba, size_t i, struct stop *stop)
 {
-    if (it->verdict == PAWL_RETRY)
+    const struct pw_item *it = ba->items[i];
+
+    if (it->verdict == PAWL_RETRY && !pw_worker_park(w, ba, i))
         *stop = (struct stop){ STOP_RETRY, i };
     else if (it->verdict == PAWL_FATAL)
         *stop = (struct stop){ STOP_FATAL, i };
-    else if (it->verdict == PAWL_REJECT && !w->pipe->dlq_topic)
+    else if (it->verdict == PAWL_REJECT && !w->pipe->dlq_topic && !(it->unparked && pw_worker_park(w, ba, i)))
         *stop = (struct stop){ STOP_NO_DLQ, i };
 }
 
@@ -84,7 +86,7 @@ static size_t plan_open(struct pw_worker *w, struct pw_batch *ba, bool only_more
         it->verdict = rc;
         it->done = rc != PAWL_OK && !it->reads; /* what was decided on rows stands only if the rows do: handle_wave() looks */
         if (it->done)
-            judge(w, it, i, stop);
+            judge(w, ba, i, stop);
     }
     pw_bb_mark_clear(w->bb);
     return more;
@@ -116,6 +118,11 @@ static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_wa
             *stop = (struct stop){ STOP_SLOW, i }; /* all before it are done: they make a batch */
             break;
         }
+        switch (pw_worker_park_behind(w, ba, i)) {
+        case PW_PARK_NO: break;
+        case PW_PARK_BEHIND: continue;
+        case PW_PARK_FULL: *stop = (struct stop){ STOP_FULL, i }; continue;
+        }
         if (pw_waves_conflict(wv, it)) {
             pw_waves_defer(wv, it);
             first_waiting = waiting++ ? first_waiting : i;
@@ -123,7 +130,7 @@ static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_wa
         }
         if (it->verdict != PAWL_OK) { /* plan() decided, and on rows that nobody has changed since */
             it->done = true;
-            judge(w, it, i, stop);
+            judge(w, ba, i, stop);
             continue;
         }
         if (waiting && first_waiting > 0 && pw_clock_coarse_ns() > wave_end_ns) {
@@ -134,7 +141,7 @@ static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_wa
         pw_call_handle(&ba->calls, it);
         it->done = true;
         pw_waves_add(wv, it);
-        judge(w, it, i, stop);
+        judge(w, ba, i, stop);
     }
     pw_bb_mark_clear(w->bb);
     return waiting;
@@ -155,6 +162,8 @@ static int handle_all(struct pw_worker *w, struct pw_batch *ba, struct stop *sto
             return -1;
         ba->waves++;
     }
+    if (stop->kind == STOP_NONE && !pw_worker_park_rest(w, ba, &stop->at))
+        stop->kind = STOP_FULL;
     return 0;
 }
 
@@ -168,6 +177,8 @@ static void count_verdicts(struct pw_worker *w, const struct pw_batch *ba)
         const struct pw_item *it  = ba->items[i];
         int64_t               age = it->msg.timestamp_ms < 0 ? -1 : now_ms - it->msg.timestamp_ms;
 
+        if (it->parked)
+            continue;
         pw_bb_add(it->verdict == PAWL_OK   ? &w->bb->events_ok :
                   it->foreign              ? &w->bb->events_foreign :
                   it->verdict == PAWL_SKIP ? &w->bb->events_skipped :
@@ -197,6 +208,7 @@ static void advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us)
     pw_bb_observe(&w->bb->batch_size, pw_bb_limits_n, ba->n);
     pw_bb_observe(&w->bb->commit_us, pw_bb_limits_us, (uint64_t)(pw_clock_us() - began_us));
     count_verdicts(w, ba);
+    pw_worker_park_committed(w, ba);
     for (size_t r = 0; r < ba->ranges_n; r++) {
         struct pw_range *ra = &ba->ranges[r];
         struct pw_part  *pt = ra->pt;
@@ -212,10 +224,13 @@ static void advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us)
             pt->bookmark_offset = ra->last->offset;
             pt->bookmark_hash   = ra->hash;
         }
+        pt->reclaims = 0;
+        if (ba->of_parked) /* what waits at the front goes on waiting */
+            continue;
         pt->expected    = pt->expected > ra->hi ? pt->expected : ra->hi;
         pt->attempt     = 0;
         pt->retry_at_us = 0;
-        pt->reclaims    = 0;
+        pt->remembered  = false;
         pw_part_drop_below(pt, ra->hi);
     }
     PW_FAULT(after_advance);
@@ -262,6 +277,12 @@ static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct stop *stop
     int64_t began_us, handle_us;
     size_t  more;
 
+    if (!pw_worker_park_begin(w, ba, &stop->at)) {
+        stop->kind = STOP_FULL;
+        return -1;
+    }
+    if (!pw_worker_park_changes(ba))
+        return 0;
     pw_calls_next_trip(&ba->calls);
     for (size_t r = 0; r < ba->ranges_n; r++)
         ba->ranges[r].swept_to = sweep_to(w, ba->ranges[r].pt);
@@ -296,33 +317,54 @@ static void force_reject(struct pw_batch *ba, struct pw_item *it, const char *co
     it->detail            = pw_arena_strdup(ba->ar, detail);
 }
 
-static int64_t jittered(int64_t us)
-{
-    return us / 2 + (int64_t)((double)us * drand48()); /* 50 % to 150 % */
-}
-
-static int64_t backoff_us(const struct pw_worker *w, int32_t attempt)
-{
-    int64_t us = (int64_t)w->pipe->retry_backoff_ms * 1000, most = (int64_t)w->pipe->retry_max_backoff_ms * 1000;
-
-    for (int32_t i = 1; i < attempt && us < most; i++)
-        us *= 2;
-    return jittered(us < most ? us : most);
-}
-
-/* The first message of its partition asked to be called again. */
-static void wait_or_give_up(struct pw_worker *w, struct pw_batch *ba, struct pw_item *it)
+/* The first message of its partition asked to be called again. A restart forgets neither how often it was tried nor how long it
+ * has to wait. */
+static void wait_and_remember(struct pw_worker *w, struct pw_batch *ba, struct pw_item *it)
 {
     struct pw_part  *pt = part_of(ba, 0);
     struct pw_log_at at = at_item(it);
+    struct pw_err    err;
 
+    PW_ASSERT(!it->unparked);
     pw_bb_add(&w->bb->events_retried, 1);
-    pt->attempt     = it->msg.attempt;
-    pt->retry_at_us = pw_clock_us() + backoff_us(w, it->msg.attempt);
+    it->retry_us       = pw_worker_backoff_us(w, it->msg.attempt);
+    pt->attempt        = it->msg.attempt;
+    pt->attempt_offset = it->msg.offset;
+    pt->retry_at_us    = pw_clock_us() + it->retry_us;
     (void)snprintf(pt->reason, sizeof(pt->reason), "retry %d of %u: %s: %.80s", it->msg.attempt, w->pipe->retry_attempts,
                    it->code ? it->code : "retry", it->detail ? it->detail : "");
     pw_log(PW_LOG_WARN, "event.retry", &at, "%s: %s", it->code ? it->code : "retry",
            it->detail ? it->detail : "no reason given");
+    PW_FAULT(attempt_before);
+    if (pw_tx_remember(&w->tx, pt, it, &err) == 0) {
+        pt->remembered = true;
+        PW_FAULT(attempt_after);
+        return;
+    }
+    pw_conn_rollback(&w->conn);
+    if (err.disp == PW_D_FENCED)
+        pw_worker_reclaim(w, pt, err.text);
+    else /* it counts in memory; the next attempt writes it */
+        pw_log(PW_LOG_WARN, "batch.failed", &at, "%s", err.text);
+}
+
+/* It has to be set aside, and there is no room: as if the mode were block, until some of the parked ones are gone. */
+static void wait_for_room(struct pw_worker *w, struct pw_batch *ba, const struct pw_item *it)
+{
+    struct pw_part  *pt = part_of(ba, 0);
+    struct pw_log_at at = at_item(it);
+
+    (void)w;
+    pt->full        = true;
+    pt->retry_at_us = INT64_MAX;
+    (void)snprintf(pt->reason, sizeof(pt->reason), "offset %lld has to be parked, and there is no room: %zu messages, %lld bytes",
+                   (long long)it->msg.offset, pt->park.n, (long long)pt->park.bytes);
+    pw_log(PW_LOG_WARN, "partition.full", &at, "%s", pt->reason);
+}
+
+static bool gives_up(const struct pw_worker *w, const struct pw_item *it)
+{
+    return (uint32_t)it->msg.attempt >= w->pipe->retry_attempts && w->pipe->dlq_topic;
 }
 
 /* The item at the front ended the batch. Returns true if the batch can be run again now. */
@@ -334,7 +376,7 @@ static bool stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum stop
 
     switch (kind) {
     case STOP_RETRY:
-        if ((uint32_t)it->msg.attempt >= w->pipe->retry_attempts && w->pipe->dlq_topic) {
+        if (gives_up(w, it)) {
             char detail[320];
 
             (void)snprintf(detail, sizeof(detail), "gave up after %d attempts: %s: %.200s", it->msg.attempt,
@@ -342,8 +384,9 @@ static bool stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum stop
             force_reject(ba, it, "retry.exhausted", detail);
             return true;
         }
-        wait_or_give_up(w, ba, it);
+        wait_and_remember(w, ba, it);
         return false;
+    case STOP_FULL: wait_for_room(w, ba, it); return false;
     case STOP_FATAL:
         (void)pw_err_set(&err, PW_D_FATAL, "%s[%d]@%lld: fatal: %s: %s", it->msg.topic.p, it->msg.partition,
                          (long long)it->msg.offset, it->code ? it->code : "no code",
@@ -353,6 +396,8 @@ static bool stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum stop
     case STOP_NO_DLQ: {
         struct pw_part *pt = part_of(ba, 0);
 
+        if (it->unparked) /* its partition is past it: it stays where it is */
+            return pw_worker_park_alone(w, ba, it->code ? it->code : "rejected", it->detail ? it->detail : "");
         pw_log(PW_LOG_ERROR, "partition.halted", &at, "rejected, %s: %s; no dlq.topic takes it",
                it->code ? it->code : "rejected", it->detail ? it->detail : "");
         pw_part_halt(pt, 1, 0, "offset %lld was rejected (%.40s) and the pipeline has no dlq.topic", (long long)it->msg.offset,
@@ -410,6 +455,8 @@ static bool isolated(struct pw_worker *w, struct pw_batch *ba, const struct pw_e
     struct pw_log_at at = at_item(it);
     char             code[24];
 
+    if (it->forced && !it->parked && it->unparked)
+        return pw_worker_park_alone(w, ba, "dlq.refused", err->text);
     if (it->forced) { /* not the plugin's writes: its dead letter itself cannot be written */
         pw_log(PW_LOG_ERROR, "partition.halted", &at, "its dead letter cannot be written: %s", err->text);
         pw_part_halt(part_of(ba, 0), 1, 0, "the dead letter of offset %lld cannot be written: %.100s",
@@ -419,6 +466,8 @@ static bool isolated(struct pw_worker *w, struct pw_batch *ba, const struct pw_e
     pw_log(PW_LOG_WARN, "event.isolated", &at, "%s", err->text);
     (void)snprintf(code, sizeof(code), "sql.%s", err->verdict ? "rows" : err->sqlstate[0] ? err->sqlstate : "value");
     force_reject(ba, it, code, err->text);
+    if (err->verdict == PAWL_RETRY && !gives_up(w, it) && pw_worker_park_alone(w, ba, code, err->text))
+        return true;
     if (err->verdict == PAWL_RETRY || err->verdict == PAWL_FATAL || !w->pipe->dlq_topic) {
         it->forced = it->done = false;
         return stopped_at_front(w, ba,
@@ -467,6 +516,14 @@ static void step_aside(struct pw_worker *w, struct pw_batch *ba, const struct pw
             pw_worker_reclaim(w, ba->ranges[r].pt, err->text);
 }
 
+void pw_worker_retry_later(struct pw_worker *w, const struct pw_err *err)
+{
+    pw_log(PW_LOG_WARN, "batch.failed", PW_LOG_AT_NONE, "%s", err->text);
+    pw_tx_rollback(&w->tx);
+    w->failures++;
+    w->pause_until_us = pw_clock_us() + pw_worker_backoff_us(w, (int32_t)(w->failures < 30 ? w->failures : 30));
+}
+
 static bool halve(struct pw_worker *w, const struct pw_batch *ba, size_t *ret_n)
 {
     pw_bb_add(&w->bb->batch_splits, 1);
@@ -486,7 +543,6 @@ static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_
             pw_tx_rollback(&w->tx); /* statement_timeout, again and again, of this message alone */
             return isolated(w, ba, err);
         }
-        pw_log(PW_LOG_WARN, "batch.failed", PW_LOG_AT_NONE, "%s", err->text);
         if (w->tx.commit_sent && !pw_conn_alive(&w->conn)) {
             int64_t began_us = pw_clock_us();
 
@@ -500,10 +556,9 @@ static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_
         if (strcmp(err->sqlstate, "0A000") == 0 || strcmp(err->sqlstate, "26000") == 0)
             pw_conn_close(&w->conn);
         pw_tx_rollback(&w->tx);
-        w->failures++;
+        pw_worker_retry_later(w, err);
         if (w->failures >= SHRINK_AFTER && smaller_may_help(err) && ba->n > 1)
             w->batch_cap = ba->n / 2;
-        w->pause_until_us = pw_clock_us() + backoff_us(w, (int32_t)(w->failures < 30 ? w->failures : 30));
         return false;
     case PW_D_ISOLATE: /* some message's fault: halves, until it stands alone */
     case PW_D_REJECT:
@@ -595,12 +650,20 @@ static bool any_strikes(const struct pw_blackbox *bb)
 
 void pw_worker_process(struct pw_worker *w)
 {
+    int64_t                      now_us = pw_clock_us(), until_us = INT64_MAX;
     bool                         struck = any_strikes(w->bb);
     const struct pw_batch_limits limits = { w->batch_cap, w->pipe->batch_max_bytes, struck ? w->bb : NULL };
 
     w->in_batch = true;
-    (void)pw_batch_cut(&w->batch, w->parts, w->parts_n, &limits, &w->cursor, w->inst);
-    pw_redrive_skip_foreign(&w->batch, w->pipe->group);
+    if (pw_worker_unpark_due(w, now_us, &until_us) && !(w->park_last && pw_batch_ready(w->parts, w->parts_n, now_us))) {
+        w->park_last = true; /* in turn, so that neither waits for the other for ever */
+        if (!pw_worker_unpark(w, &limits))
+            w->batch.ranges_n = 0;
+    } else {
+        w->park_last = false;
+        (void)pw_batch_cut(&w->batch, w->parts, w->parts_n, &limits, &w->cursor, w->inst);
+        pw_redrive_skip_foreign(&w->batch, w->pipe->group);
+    }
     if (w->batch.ranges_n && (!struck || reject_crashers(w, &w->batch)))
         run_pieces(w, &w->batch);
     w->in_batch = false;

@@ -412,6 +412,7 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
 {
     size_t      n      = 0;
     bool        outbox = false, sweep = false;
+    int         park = 0;
     struct run *runs = collect_runs(tx, ba, &n);
 
     if (counts_matter(tx, runs, n)) { /* one trip more: a COMMIT behind a wrong count would be too late to stop */
@@ -421,7 +422,8 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
         n = 0;
     }
     if (queue_runs(tx, ba, runs, n, err) < 0 || pw_tx_queue_outbox(tx, ba, &outbox, err) < 0 ||
-        pw_tx_queue_sweep(tx, ba, &sweep, err) < 0 || pw_tx_queue_receipts(tx, ba, err) < 0)
+        pw_tx_queue_sweep(tx, ba, &sweep, err) < 0 || pw_tx_queue_receipts(tx, ba, err) < 0 ||
+        pw_tx_queue_park(tx, ba, &park, err) < 0)
         return pw_err_wrap(err, "send the last trip");
     if (tx->lost(tx->lost_arg))
         return pw_err_set(err, PW_D_FENCED, "fenced: the group has taken the partitions away");
@@ -431,6 +433,8 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
     tx->commit_sent = true;
     (void)PQflush(tx->co->pg); /* what cannot be sent now is sent while waiting; the next line sees a failure */
     PW_FAULT(commit_sent);
+    if (ba->parks && park)
+        PW_FAULT(park_commit_sent);
     if (read_runs(tx, runs, n, err) < 0)
         return -1;
     if (outbox && (pw_conn_done(tx->co, NULL, err) < 0 || pw_conn_done(tx->co, NULL, err) < 0))
@@ -439,6 +443,9 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
         return pw_err_wrap(err, "delete published rows");
     if (pw_tx_read_receipts(tx, ba, err) < 0)
         return -1;
+    for (; park > 0; park--)
+        if (pw_conn_done(tx->co, NULL, err) < 0)
+            return pw_err_wrap(err, "messages that are tried again");
     if (read_commit(tx, err) < 0)
         return pw_err_wrap(err, "COMMIT");
     tx->commit_sent = false;
@@ -485,5 +492,14 @@ int pw_tx_resolve(struct pw_tx *tx, const struct pw_batch *ba, enum pw_outcome *
     if (pw_tx_read_tips(tx, tips, ba->ranges_n, err) < 0)
         return pw_err_wrap(err, "read the receipts after a lost COMMIT");
     *ret_outcome = at_hi == ba->ranges_n ? PW_TX_COMMITTED : at_lo == ba->ranges_n ? PW_TX_NOT_COMMITTED : PW_TX_FENCED;
-    return pw_conn_synced(tx->co, err);
+    if (pw_conn_synced(tx->co, err) < 0)
+        return -1;
+    if (ba->of_parked && *ret_outcome != PW_TX_FENCED) { /* lo is hi; the old transaction has ended, so its rows tell */
+        bool committed = false;
+
+        if (pw_tx_look_parked(tx, ba, &committed, err) < 0)
+            return pw_err_wrap(err, "read parked messages after a lost COMMIT");
+        *ret_outcome = committed ? PW_TX_COMMITTED : PW_TX_NOT_COMMITTED;
+    }
+    return 0;
 }

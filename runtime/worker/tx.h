@@ -49,6 +49,16 @@ int pw_tx_resolve(struct pw_tx *tx, const struct pw_batch *ba, enum pw_outcome *
 /* Deletes the outbox rows up to swept_to of each range, in a transaction of its own; fenced by the owner epoch. */
 int pw_tx_sweep(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MUST_CHECK;
 
+/* ---- messages that are tried again (tx_park.c) ---- */
+/* Appends parked messages to ba->items, those of pt->park.rows[rows[i]] that are still there. */
+int pw_tx_read_parked(struct pw_tx *tx, struct pw_batch *ba, const struct pw_part *pt, const uint32_t *rows, size_t n,
+                      struct pw_err *err) PW_MUST_CHECK;
+/* Reads again what is parked of one partition. */
+int pw_tx_reload_parked(struct pw_tx *tx, struct pw_part *pt, struct pw_err *err) PW_MUST_CHECK;
+/* The message at the front asked to be called again: its attempts and its wait outlive us. A transaction of its own; PW_D_FENCED
+ * if the partition is not ours. */
+int pw_tx_remember(struct pw_tx *tx, const struct pw_part *pt, const struct pw_item *it, struct pw_err *err) PW_MUST_CHECK;
+
 /* ---- the claim (claim.c) ---- */
 struct pw_start_hook { /* the first offset of a partition that has no row: asked once, then stored */
     /* added: its topic has grown since the group began with it */

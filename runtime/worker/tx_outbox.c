@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* u32 count, then for each header: u32 length of the name, the name, i32 length of the value or -1, the value; big-endian */
-static pawl_bytes encode_headers(struct pw_arena *ar, const pawl_header *headers, size_t n)
+pawl_bytes pw_tx_encode_headers(struct pw_arena *ar, const pawl_header *headers, size_t n)
 {
     size_t         bytes = 4;
     unsigned char *out, *at;
@@ -65,12 +64,14 @@ static int put_item(struct pw_tx *tx, struct pw_arena *ar, struct pw_range *ra, 
 {
     struct outbox_row row;
 
+    if (it->parked)
+        return 0;
     if (it->verdict == PAWL_REJECT) {
         row = (struct outbox_row){ PW_OUTBOX_DEAD,
                                    tx->dlq_topic,
                                    it->msg.key,
                                    it->msg.value,
-                                   encode_headers(ar, it->msg.headers, it->msg.n_headers),
+                                   pw_tx_encode_headers(ar, it->msg.headers, it->msg.n_headers),
                                    it->code ? it->code : "rejected",
                                    it->detail ? it->detail : "" };
         return put_outbox(tx, ra, it, &row, err);
@@ -80,7 +81,7 @@ static int put_item(struct pw_tx *tx, struct pw_arena *ar, struct pw_range *ra, 
                                    tx->output_topics[e->out.output],
                                    e->out.key,
                                    e->out.value,
-                                   encode_headers(ar, e->out.headers, e->out.n_headers),
+                                   pw_tx_encode_headers(ar, e->out.headers, e->out.n_headers),
                                    NULL,
                                    NULL };
         if (put_outbox(tx, ra, it, &row, err) < 0)

@@ -56,6 +56,8 @@ enum { C_TOPIC, C_PARTITION, C_START, C_N };
 #define PW_TX_PLANS_MAX_US   60000000
 
 const char *pw_tx_stmt_name(char buf[24], uint32_t s); /* of a statement of the plugin */
+/* u32 count, then for each header: u32 length of the name, the name, i32 length of the value or -1, the value; big-endian */
+pawl_bytes  pw_tx_encode_headers(struct pw_arena *ar, const pawl_header *headers, size_t n);
 int         pw_tx_queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, struct pw_err *err) PW_MUST_CHECK;
 int         pw_tx_queue_sweep(struct pw_tx *tx, const struct pw_batch *ba, bool *ret_any, struct pw_err *err) PW_MUST_CHECK;
 
@@ -69,6 +71,14 @@ int pw_tx_queue_tips(struct pw_tx *tx, struct pw_err *err) PW_MUST_CHECK;
 /* into: by ordinal. */
 int pw_tx_read_tips(struct pw_tx *tx, struct pw_receipt_tip **into, size_t n, struct pw_err *err) PW_MUST_CHECK;
 
+/* What the batch changes in pawl.attempts and pawl.parked; *ret_results: how many statements that are. */
+int pw_tx_queue_park(struct pw_tx *tx, const struct pw_batch *ba, int *ret_results, struct pw_err *err) PW_MUST_CHECK;
+/* After the offset row was locked: is a batch of parked messages committed? Its position does not tell. */
+int pw_tx_look_parked(struct pw_tx *tx, const struct pw_batch *ba, bool *ret_committed, struct pw_err *err) PW_MUST_CHECK;
+/* After a claim: attempts of the front message and what is parked, of these partitions. */
+int pw_tx_load_kept(struct pw_tx *tx, struct pw_part *const *pts, size_t n, struct pw_err *err) PW_MUST_CHECK;
+
+int pw_tx_prepare_park(struct pw_tx *tx, struct pw_err *err) PW_MUST_CHECK;
 int pw_tx_prepare_claim(struct pw_tx *tx, struct pw_err *err) PW_MUST_CHECK;
 /* Queues a prepared statement whose first parameter is the group and whose others are these arrays. */
 int  pw_tx_queue_arrays(struct pw_tx *tx, const char *name, struct pw_array *arrays, int n, struct pw_err *err) PW_MUST_CHECK;

@@ -271,6 +271,8 @@ static bool batch_due(struct pw_worker *w, int64_t now, int64_t *until)
         *until = earliest(*until, now + OUTBOX_PAUSE_US);
         return false;
     }
+    if (pw_worker_unpark_due(w, now, until))
+        return true;
     if (!pw_batch_ready(w->parts, w->parts_n, now)) {
         w->linger_until_us = 0;
         return false;

@@ -61,6 +61,10 @@ static void defaults(struct cluster_opts *o)
         o->handler_timeout_ms = 2000;
     if (!o->retry_attempts)
         o->retry_attempts = 5;
+    if (!o->retry_mode)
+        o->retry_mode = "block";
+    if (!o->park_max)
+        o->park_max = 10000;
     if (!o->session_ms)
         o->session_ms = 6000;
     if (!o->plugin)
@@ -226,12 +230,14 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         "    plugin: { path: %s.so }\n"
         "    workers: %d\n"
         "    batch: { max_messages: %d }\n"
-        "    retry: { attempts: %d, backoff: 20ms, max_backoff: 200ms }\n"
+        "    retry: { attempts: %d, backoff: %dms, max_backoff: %dms, mode: %s, park_max_messages: %d }\n"
         "    handler_timeout: %dms\n"
         "    crash_limit: %d\n"
         "%s%s%s%s",
         instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
-        k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch, k->o.retry_attempts, k->o.handler_timeout_ms,
+        k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch, k->o.retry_attempts,
+        k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode, k->o.park_max,
+        k->o.handler_timeout_ms,
         k->o.crash_limit, outputs, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
         k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
     if (n < 0)

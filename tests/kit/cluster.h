@@ -33,6 +33,9 @@ struct cluster_opts {
     int         crash_limit;        /* default 3 */
     int         handler_timeout_ms; /* default 2000 */
     int         retry_attempts;     /* default 5 */
+    const char *retry_mode;         /* default "block" */
+    int         backoff_ms;         /* retry.backoff and max_backoff; default 20 and 200 */
+    int         park_max;           /* retry.park_max_messages, default 10000 */
     int         session_ms;         /* default 6000, the least a broker takes */
     const char *plugin;             /* default "ledger"; "emitter": its output is TOPIC.out, and dlq is "there" */
     int         out_max_bytes;      /* max.message.bytes of TOPIC.out */

@@ -148,6 +148,8 @@ static pawl_rc ledger_handle(void *self, pawl_ctx *c, const pawl_msg *m)
         return pawl_reject(c, "test.rejected", "seq %lld asked for it", (long long)o.seq);
     if (is(&o, "retry") && m->attempt <= o.arg)
         return pawl_retry(c, "test.later", "attempt %d of %lld", m->attempt, (long long)o.arg);
+    if (is(&o, "never"))
+        return pawl_retry(c, "test.never", "attempt %d", m->attempt);
     if (is(&o, "fatal"))
         return pawl_fatal(c, "test.fatal", "seq %lld asked for it", (long long)o.seq);
     if (is(&o, "slow"))
