@@ -148,7 +148,7 @@ enum pw_park_answer pw_worker_park_behind(struct pw_worker *w, struct pw_batch *
     struct pw_range *ra;
     const uint32_t  *first;
 
-    if (!ba->parks || !w->aside.n || !PW_GUARD(park_queue))
+    if (!ba->parks || !w->aside.n || ba->items[i]->foreign || !PW_GUARD(park_queue))
         return PW_PARK_NO;
     ra    = range_of(ba, i);
     first = pw_keymap_get(&w->aside, key_in_batch(ra, ba->items[i]));

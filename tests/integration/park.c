@@ -332,6 +332,11 @@ static void some_fail(struct cluster *k, int n)
     events_flush(k);
 }
 
+static bool somebody_waits_for_a_lock(struct cluster *k)
+{
+    return sql_int(k, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") > 0;
+}
+
 static void cut(enum proxy_act act)
 {
     struct cluster *k = cluster_up(.partitions = 2, .keys = 10, .batch = 10, .proxy = true, .retry_mode = "park");
@@ -344,8 +349,9 @@ static void cut(enum proxy_act act)
         n += 40;
         wait_until(proxy_acted(k->proxy) == i + 1);
         if (act == PROXY_HOLD_COMMIT) { /* the look at the offset row waits behind the old transaction */
-            wait_until(sql_int(k, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") > 0);
+            wait_until(somebody_waits_for_a_lock(k));
             proxy_release(k->proxy);
+            wait_until(!somebody_waits_for_a_lock(k)); /* the next one is not armed before this one is through */
         }
     }
     wait_until(all_done(k));
