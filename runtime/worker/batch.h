@@ -19,7 +19,7 @@ struct pw_range {
 
     struct pw_receipt_tip receipt; /* where its receipts end when it is committed */
     bool                  receipted;
-    size_t              park_n, park_bytes; /* of its messages that this batch sets aside */
+    size_t                park_n, park_bytes; /* of its messages that this batch sets aside */
 };
 
 struct pw_batch {

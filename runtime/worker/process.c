@@ -349,16 +349,16 @@ static void wait_and_remember(struct pw_worker *w, struct pw_batch *ba, struct p
 }
 
 /* It has to be set aside, and there is no room: as if the mode were block, until some of the parked ones are gone. */
-static void wait_for_room(struct pw_worker *w, struct pw_batch *ba, const struct pw_item *it)
+static void wait_for_room(const struct pw_batch *ba, const struct pw_item *it)
 {
     struct pw_part  *pt = part_of(ba, 0);
     struct pw_log_at at = at_item(it);
 
-    (void)w;
     pt->full        = true;
     pt->retry_at_us = INT64_MAX;
-    (void)snprintf(pt->reason, sizeof(pt->reason), "offset %lld has to be parked, and there is no room: %zu messages, %lld bytes",
-                   (long long)it->msg.offset, pt->park.n, (long long)pt->park.bytes);
+    (void)snprintf(pt->reason, sizeof(pt->reason),
+                   "offset %lld has to be parked, and there is no room: %zu messages, %lld bytes", (long long)it->msg.offset,
+                   pt->park.n, (long long)pt->park.bytes);
     pw_log(PW_LOG_WARN, "partition.full", &at, "%s", pt->reason);
 }
 
@@ -386,7 +386,7 @@ static bool stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum stop
         }
         wait_and_remember(w, ba, it);
         return false;
-    case STOP_FULL: wait_for_room(w, ba, it); return false;
+    case STOP_FULL: wait_for_room(ba, it); return false;
     case STOP_FATAL:
         (void)pw_err_set(&err, PW_D_FATAL, "%s[%d]@%lld: fatal: %s: %s", it->msg.topic.p, it->msg.partition,
                          (long long)it->msg.offset, it->code ? it->code : "no code",

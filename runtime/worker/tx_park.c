@@ -7,77 +7,79 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WAIT_US(at) "greatest(0, extract(epoch FROM " at " - clock_timestamp()) * 1000000)::bigint"
-#define V_PARTITIONS \
-    "unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)" /* parameters: topics, partitions */
-#define V_MESSAGES "unnest($2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS v(topic, partition, source_offset, i)"
-#define OF_PARTITION(t) \
-    t ".group_name = $1 AND " t ".topic = v.topic AND " t ".partition = v.partition::int" /* t: alias of a table */
-#define OF_MESSAGE(t) OF_PARTITION(t) " AND " t ".source_offset = v.source_offset"
-#define AFTER(us)     "clock_timestamp() + " us " * interval '1 microsecond'"
+/* Parameters: $1 the group, then arrays: topics and partitions, or topics, partitions and offsets. x is our table. */
+#define V_PARTITIONS "unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)"
+#define V_MESSAGES   "unnest($2::text[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS v(topic, partition, source_offset, i)"
+#define OF_PARTITION "x.group_name = $1 AND x.topic = v.topic AND x.partition = v.partition::int"
+#define OF_MESSAGE   OF_PARTITION " AND x.source_offset = v.source_offset"
+#define WAIT_US      "greatest(0, extract(epoch FROM x.retry_at - clock_timestamp()) * 1000000)::bigint"
+#define RETRY_AT     "clock_timestamp() + v.wait_us * interval '1 microsecond'"
 
 /* What was kept of each partition: its front message's attempts, and how many are parked. */
-static const char kept_sql[] =
-    "SELECT v.i, coalesce(a.source_offset, -1), coalesce(a.attempts, 0)::bigint, coalesce(" WAIT_US("a.retry_at") ", 0), coalesce(a.code, ''),"
-    " coalesce(a.reason, ''), (SELECT count(*) FROM pawl.parked AS p WHERE " OF_PARTITION("p") ")"
-    " FROM " V_PARTITIONS " LEFT JOIN pawl.attempts AS a ON " OF_PARTITION("a");
+static const char kept_sql[] = "SELECT v.i, coalesce(x.source_offset, -1), coalesce(x.attempts, 0)::bigint, coalesce(" WAIT_US
+                               ", 0), coalesce(x.code, ''),"
+                               " coalesce(x.reason, ''), (SELECT count(*) FROM pawl.parked AS p"
+                               " WHERE p.group_name = $1 AND p.topic = v.topic AND p.partition = v.partition::int)"
+                               " FROM " V_PARTITIONS " LEFT JOIN pawl.attempts AS x ON " OF_PARTITION;
 enum { K_I, K_OFFSET, K_ATTEMPTS, K_WAIT, K_CODE, K_REASON, K_PARKED };
 
-static const char list_sql[] =
-    "SELECT p.source_offset, p.key_hash, p.bytes, p.attempts::bigint, " WAIT_US("p.retry_at") ", (extract(epoch FROM p.parked_at) * 1000000)::bigint"
-    " FROM " V_PARTITIONS " JOIN pawl.parked AS p ON " OF_PARTITION("p") " ORDER BY p.source_offset";
+static const char list_sql[] = "SELECT x.source_offset, x.key_hash, x.bytes, x.attempts::bigint, " WAIT_US ","
+                               " (extract(epoch FROM x.parked_at) * 1000000)::bigint"
+                               " FROM " V_PARTITIONS " JOIN pawl.parked AS x ON " OF_PARTITION " ORDER BY x.source_offset";
 enum { L_OFFSET, L_KEY, L_BYTES, L_ATTEMPTS, L_WAIT, L_AT };
 
-static const char read_sql[] =
-    "SELECT p.key, p.value, p.headers, p.source_offset, p.key_hash, p.timestamp_ms, p.timestamp_type::bigint, p.attempts::bigint"
-    " FROM " V_MESSAGES " JOIN pawl.parked AS p ON " OF_MESSAGE("p") " ORDER BY v.i";
+static const char read_sql[] = "SELECT x.key, x.value, x.headers, x.source_offset, x.key_hash, x.timestamp_ms,"
+                               " x.timestamp_type::bigint, x.attempts::bigint"
+                               " FROM " V_MESSAGES " JOIN pawl.parked AS x ON " OF_MESSAGE " ORDER BY v.i";
 enum { P_KEY, P_VALUE, P_HEADERS, P_OFFSET, P_KEY_HASH, P_TIME, P_TIME_TYPE, P_ATTEMPTS };
 
-static const char look_sql[] = "SELECT p.attempts::bigint FROM " V_MESSAGES " JOIN pawl.parked AS p ON " OF_MESSAGE("p");
+static const char look_sql[] = "SELECT x.attempts::bigint FROM " V_MESSAGES " JOIN pawl.parked AS x ON " OF_MESSAGE;
 
 static const char add_sql[] =
-    "INSERT INTO pawl.parked (group_name, topic, partition, source_offset, attempts, retry_at, code, reason, key_hash, key, value, headers,"
-    " timestamp_ms, timestamp_type, bytes)"
-    " SELECT $1, topic, partition::int, source_offset, attempts::int, " AFTER("wait_us") ", code, reason, key_hash, key, value, headers,"
-    " timestamp_ms, timestamp_type::smallint, bytes"
-    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bytea[],"
-    " $11::bytea[], $12::bytea[], $13::bigint[], $14::bigint[], $15::bigint[]) AS v(topic, partition, source_offset, attempts, wait_us, code,"
-    " reason, key_hash, key, value, headers, timestamp_ms, timestamp_type, bytes)";
+    "INSERT INTO pawl.parked (group_name, topic, partition, source_offset, attempts, retry_at, code, reason,"
+    " key_hash, key, value, headers, timestamp_ms, timestamp_type, bytes)"
+    " SELECT $1, v.topic, v.partition::int, v.source_offset, v.attempts::int, " RETRY_AT ", v.code, v.reason,"
+    " v.key_hash, v.key, v.value, v.headers, v.timestamp_ms, v.timestamp_type::smallint, v.bytes"
+    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[],"
+    " $9::bigint[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bigint[], $14::bigint[], $15::bigint[])"
+    " AS v(topic, partition, source_offset, attempts, wait_us, code, reason,"
+    " key_hash, key, value, headers, timestamp_ms, timestamp_type, bytes)";
 
 static const char again_sql[] =
-    "UPDATE pawl.parked AS p SET attempts = v.attempts::int, retry_at = " AFTER("v.wait_us") ", code = v.code, reason = v.reason"
+    "UPDATE pawl.parked AS x SET attempts = v.attempts::int, retry_at = " RETRY_AT ", code = v.code, reason = v.reason"
     " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[])"
-    " AS v(topic, partition, source_offset, attempts, wait_us, code, reason) WHERE " OF_MESSAGE("p");
+    " AS v(topic, partition, source_offset, attempts, wait_us, code, reason) WHERE " OF_MESSAGE;
 
-static const char drop_sql[] = "DELETE FROM pawl.parked AS p USING " V_MESSAGES " WHERE " OF_MESSAGE("p");
+static const char drop_sql[] = "DELETE FROM pawl.parked AS x USING " V_MESSAGES " WHERE " OF_MESSAGE;
 
 /* Fenced by itself: it is a transaction of its own. */
 static const char remember_sql[] =
     "INSERT INTO pawl.attempts (group_name, topic, partition, source_offset, attempts, retry_at, code, reason)"
-    " SELECT $1, o.topic, o.partition, v.source_offset, v.attempts::int, " AFTER("v.wait_us") ", v.code, v.reason"
+    " SELECT $1, x.topic, x.partition, v.source_offset, v.attempts::int, " RETRY_AT ", v.code, v.reason"
     " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::bigint[])"
-    " AS v(topic, partition, source_offset, attempts, wait_us, code, reason, epoch) JOIN pawl.offsets AS o ON " OF_PARTITION("o")
-    " WHERE o.owner_epoch = v.epoch AND o.next_offset <= v.source_offset FOR UPDATE OF o"
-    " ON CONFLICT (group_name, topic, partition) DO UPDATE SET source_offset = excluded.source_offset, attempts = excluded.attempts,"
-    " retry_at = excluded.retry_at, code = excluded.code, reason = excluded.reason";
+    " AS v(topic, partition, source_offset, attempts, wait_us, code, reason, epoch)"
+    " JOIN pawl.offsets AS x ON " OF_PARTITION
+    " WHERE x.owner_epoch = v.epoch AND x.next_offset <= v.source_offset FOR UPDATE OF x"
+    " ON CONFLICT (group_name, topic, partition) DO UPDATE SET source_offset = excluded.source_offset,"
+    " attempts = excluded.attempts, retry_at = excluded.retry_at, code = excluded.code, reason = excluded.reason";
 
-static const char forget_sql[] = "DELETE FROM pawl.attempts AS a USING " V_PARTITIONS " WHERE " OF_PARTITION("a");
+static const char forget_sql[] = "DELETE FROM pawl.attempts AS x USING " V_PARTITIONS " WHERE " OF_PARTITION;
 
 /* Columns of the parameters; each statement takes the first so many. */
 enum { M_TOPIC, M_PARTITION, M_OFFSET, M_ATTEMPTS, M_WAIT, M_CODE, M_REASON, M_REST };
 enum { A_KEY_HASH = M_REST, A_KEY, A_VALUE, A_HEADERS, A_TIME, A_TIME_TYPE, A_BYTES, A_N };
-enum { E_EPOCH = M_REST, E_N };
+enum { REMEMBER_EPOCH = M_REST, REMEMBER_N };
 
-static const int32_t add_types[A_N] = { PAWL_V_TEXT, PAWL_V_I64, PAWL_V_I64,   PAWL_V_I64,   PAWL_V_I64,   PAWL_V_TEXT, PAWL_V_TEXT,
-                                        PAWL_V_I64,  PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_I64,   PAWL_V_I64,  PAWL_V_I64 };
+static const int32_t add_types[A_N] = { PAWL_V_TEXT,  PAWL_V_I64,  PAWL_V_I64, PAWL_V_I64,   PAWL_V_I64,
+                                        PAWL_V_TEXT,  PAWL_V_TEXT, PAWL_V_I64, PAWL_V_BYTES, PAWL_V_BYTES,
+                                        PAWL_V_BYTES, PAWL_V_I64,  PAWL_V_I64, PAWL_V_I64 };
 
 int pw_tx_prepare_park(struct pw_tx *tx, struct pw_err *err)
 {
     static const char *const ours[][2] = {
-        { "pawl_kept", kept_sql },        { "pawl_park_list", list_sql }, { "pawl_park_read", read_sql },
-        { "pawl_park_look", look_sql },   { "pawl_park_add", add_sql },   { "pawl_park_again", again_sql },
-        { "pawl_park_drop", drop_sql },   { "pawl_remember", remember_sql },
-        { "pawl_forget", forget_sql },
+        { "pawl_kept", kept_sql },      { "pawl_park_list", list_sql },    { "pawl_park_read", read_sql },
+        { "pawl_park_look", look_sql }, { "pawl_park_add", add_sql },      { "pawl_park_again", again_sql },
+        { "pawl_park_drop", drop_sql }, { "pawl_remember", remember_sql }, { "pawl_forget", forget_sql },
     };
     const size_t n = sizeof(ours) / sizeof(ours[0]);
 
@@ -127,13 +129,17 @@ static int put_words(struct pw_array *arr, const char *words, struct pw_err *err
     return pw_array_put_text(arr, "(not UTF-8)", 11, err);
 }
 
+/* Of one that was not tried, since its key waits: nothing to say. */
 static int put_try(struct pw_array *a, const struct pw_part *pt, const struct pw_item *it, struct pw_err *err)
 {
+    const char *code = it->code ? it->code : "retry", *reason = it->detail;
+
+    if (it->behind)
+        code = reason = NULL;
     return put_message(a, pt, it->msg.offset, err) < 0 ||
                    pw_array_put_i64(&a[M_ATTEMPTS], it->behind ? 0 : it->msg.attempt, err) < 0 ||
                    pw_array_put_i64(&a[M_WAIT], it->behind ? 0 : it->retry_us, err) < 0 ||
-                   put_words(&a[M_CODE], it->behind ? NULL : it->code ? it->code : "retry", err) < 0 ||
-                   put_words(&a[M_REASON], it->behind ? NULL : it->detail, err) < 0 ?
+                   put_words(&a[M_CODE], code, err) < 0 || put_words(&a[M_REASON], reason, err) < 0 ?
                -1 :
                0;
 }
@@ -163,6 +169,14 @@ static enum change change_of(const struct pw_item *it)
     if (!it->unparked)
         return it->parked ? CHANGE_ADD : CHANGE_NONE;
     return !it->parked ? CHANGE_DROP : it->behind ? CHANGE_NONE : CHANGE_AGAIN;
+}
+
+static bool any_change(const struct pw_batch *ba)
+{
+    for (size_t i = 0; i < ba->n; i++)
+        if (change_of(ba->items[i]) != CHANGE_NONE)
+            return true;
+    return false;
 }
 
 static int queue_changes(struct pw_tx *tx, const struct pw_batch *ba, enum change which, const char *name, int columns,
@@ -226,13 +240,12 @@ int pw_tx_queue_park(struct pw_tx *tx, const struct pw_batch *ba, int *ret_resul
     *ret_results = 0;
     if (!ba->of_parked && any_remembered(ba) && queue_forget(tx, ba, ret_results, err) < 0)
         return pw_err_wrap(err, "attempts");
-    if (!ba->parks)
+    if (!ba->parks || !any_change(ba))
         return 0;
     PW_FAULT(park_before_commit);
-    if (!ba->of_parked ?
-            queue_changes(tx, ba, CHANGE_ADD, "pawl_park_add", A_N, ret_results, err) < 0 :
-            queue_changes(tx, ba, CHANGE_DROP, "pawl_park_drop", M_ATTEMPTS, ret_results, err) < 0 ||
-                queue_changes(tx, ba, CHANGE_AGAIN, "pawl_park_again", M_REST, ret_results, err) < 0)
+    if (queue_changes(tx, ba, CHANGE_ADD, "pawl_park_add", A_N, ret_results, err) < 0 ||
+        queue_changes(tx, ba, CHANGE_DROP, "pawl_park_drop", M_ATTEMPTS, ret_results, err) < 0 ||
+        queue_changes(tx, ba, CHANGE_AGAIN, "pawl_park_again", M_REST, ret_results, err) < 0)
         return pw_err_wrap(err, "park");
     return 0;
 }
@@ -241,7 +254,7 @@ int pw_tx_queue_park(struct pw_tx *tx, const struct pw_batch *ba, int *ret_resul
 
 int pw_tx_look_parked(struct pw_tx *tx, const struct pw_batch *ba, bool *ret_committed, struct pw_err *err)
 {
-    const struct pw_part *pt = ba->ranges[0].pt;
+    const struct pw_part *pt  = ba->ranges[0].pt;
     PGresult             *res = NULL;
     struct pw_array       a[M_ATTEMPTS];
     size_t                i = 0;
@@ -430,17 +443,17 @@ int pw_tx_read_parked(struct pw_tx *tx, struct pw_batch *ba, const struct pw_par
 
 int pw_tx_remember(struct pw_tx *tx, const struct pw_part *pt, const struct pw_item *it, struct pw_err *err)
 {
-    struct pw_array a[E_N];
+    struct pw_array a[REMEMBER_N];
     int64_t         affected = 0;
     int             rc;
 
-    init_arrays(a, E_N);
+    init_arrays(a, REMEMBER_N);
     rc = put_try(a, pt, it, err);
     if (rc == 0)
-        rc = pw_array_put_i64(&a[E_EPOCH], pt->owner_epoch, err);
+        rc = pw_array_put_i64(&a[REMEMBER_EPOCH], pt->owner_epoch, err);
     if (rc == 0)
-        rc = pw_tx_queue_arrays(tx, "pawl_remember", a, E_N, err);
-    done_arrays(a, E_N);
+        rc = pw_tx_queue_arrays(tx, "pawl_remember", a, REMEMBER_N, err);
+    done_arrays(a, REMEMBER_N);
     if (rc < 0 || pw_conn_sync(tx->co, err) < 0 || pw_conn_done(tx->co, &affected, err) < 0 || pw_conn_synced(tx->co, err) < 0)
         return pw_err_wrap(err, "remember attempt %d", it->msg.attempt);
     if (affected == 0)

@@ -55,9 +55,9 @@ static void set_aside(struct pw_range *ra, struct pw_item *it)
 static void set_behind(struct pw_range *ra, struct pw_item *it)
 {
     pw_item_reset(it);
-    it->forced  = it->crashed = false;
-    it->verdict = PAWL_RETRY;
-    it->behind  = true;
+    it->forced = it->crashed = false;
+    it->verdict              = PAWL_RETRY;
+    it->behind               = true;
     set_aside(ra, it);
 }
 

@@ -106,9 +106,9 @@ Test(park, partitions_that_change_hands_take_their_park_along)
 /* The worker sleeps with parked messages in its open transaction; its successor waits for it and finds what it left. */
 Test(park, a_worker_that_sleeps_with_parked_messages_in_hand_is_replaced)
 {
-    struct cluster *k = cluster_up(.partitions = 2, .batch = 20, .keys = 12, .dlq = "there", .retry_attempts = 4,
-                                   .retry_mode = "park");
-    struct worker  *a = worker_start(k, "a", .failpoint = "park_before_commit:4=stop", .token = "once");
+    struct cluster *k =
+        cluster_up(.partitions = 2, .batch = 20, .keys = 12, .dlq = "there", .retry_attempts = 4, .retry_mode = "park");
+    struct worker *a = worker_start(k, "a", .failpoint = "park_before_commit:4=stop", .token = "once");
 
     some_events(k, 100);
     wait_until(cluster_token_taken(k));
@@ -127,9 +127,9 @@ Test(park, outputs_of_parked_messages_are_published_once)
 {
     struct cluster *k = cluster_up(.partitions = 3, .batch = 20, .keys = 12, .plugin = "emitter", .retry_attempts = 4,
                                    .retry_mode = "park", .backoff_ms = 150);
-    char           topic[80];
-    size_t         n;
-    int64_t        seen[3] = { 0 };
+    char            topic[80];
+    size_t          n;
+    int64_t         seen[3] = { 0 };
 
     (void)worker_start(k, "a");
     for (int round = 0; round < 4; round++) {

@@ -137,8 +137,8 @@ Test(park, bad_sql_behind_a_parked_message_is_bisected_to_its_message)
 
 Test(park, a_parked_message_that_crashes_is_a_dead_letter_and_its_key_goes_on)
 {
-    struct cluster *k =
-        cluster_up(.partitions = 1, .keys = 4, .plugin = "hostile", .crash_limit = 2, .retry_mode = "park", .handler_timeout_ms = 600);
+    struct cluster *k = cluster_up(.partitions = 1, .keys = 4, .plugin = "hostile", .crash_limit = 2, .retry_mode = "park",
+                                   .handler_timeout_ms = 600);
 
     event_queue(k, 0, "retry", 1);
     event_queue(k, 0, "segv", 0);
@@ -149,7 +149,8 @@ Test(park, a_parked_message_that_crashes_is_a_dead_letter_and_its_key_goes_on)
     (void)worker_start(k, "a");
     wait_until(all_done(k));
     cr_assert_eq(dead_count(k), 2);
-    cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.dead_letters WHERE code IN ('crash.SIGSEGV', 'crash.handler_timeout')"), 2);
+    cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.dead_letters WHERE code IN ('crash.SIGSEGV', 'crash.handler_timeout')"),
+                 2);
     cr_assert_eq(ledger_count(k), 43);
     cr_assert(oracle_exactly_once_in_order(k));
     cluster_down(k);
@@ -233,7 +234,7 @@ Test(park, a_failing_message_that_finds_no_room_holds_up_its_partition)
 
 static void attempts_survive_kills(const char *mode)
 {
-    struct cluster *k = cluster_up(.partitions = 1, .keys = 4, .retry_mode = mode, .retry_attempts = 6, .backoff_ms = 500);
+    struct cluster *k     = cluster_up(.partitions = 1, .keys = 4, .retry_mode = mode, .retry_attempts = 6, .backoff_ms = 500);
     bool            parks = strcmp(mode, "park") == 0;
     struct worker  *a;
 
@@ -246,7 +247,8 @@ static void attempts_survive_kills(const char *mode)
     }
     wait_until(all_done(k));
     cr_assert_eq(sql_int(k, "SELECT attempt FROM pawl.dead_letters"), 6);
-    cr_assert_eq(worker_says_n(a, parks ? "event.parked" : "event.retry"), 5, "it was tried more often than the dead letter says");
+    cr_assert_eq(worker_says_n(a, parks ? "event.parked" : "event.retry"), 5,
+                 "it was tried more often than the dead letter says");
     cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.attempts"), 0);
     cr_assert(oracle_exactly_once_in_order(k));
     cluster_down(k);

@@ -15,7 +15,7 @@ static long picked(const struct pw_park *pk, int64_t now_us, size_t max_messages
     const struct pw_park_limits li      = { max_messages, max_bytes };
     struct pw_keymap            scratch = { 0 };
     uint32_t                    rows[16];
-    size_t                      n = pw_park_pick(pk, now_us, &li, &scratch, rows);
+    size_t                      n      = pw_park_pick(pk, now_us, &li, &scratch, rows);
     long                        number = 0;
 
     for (size_t i = 0; i < n; i++)
