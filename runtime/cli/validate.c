@@ -1,6 +1,7 @@
 /* pawl validate: the topology, and on request its plugins, each loaded in a process of its own. */
 #include "cli/cli.h"
 #include "plugin/plugin.h"
+#include "worker/ports.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,11 +22,14 @@ static int check(const struct pw_topology *tp, const struct pw_pipeline *pl)
     struct pw_buf      report = { 0 };
     struct pw_plugin  *plugin;
     struct pw_options *options;
+    const char *const *topics;
     struct pw_err      err;
     int                rc = pw_plugin_load(ar, pw_cli_plugin_path(ar, tp, pl), &plugin, &err);
 
     if (rc == 0)
         rc = pw_options_load(ar, plugin, pl->plugin_config, &options, &report, &err);
+    if (rc == 0)
+        rc = pw_ports_bind(ar, pl, plugin, &topics, &err);
     if (rc == 0) {
         (void)printf("%s: pipeline %s: plugin %s\n", tp->file, pl->name, plugin->name);
         return fflush(stdout) == 0 ? 0 : -1;

@@ -1,4 +1,5 @@
 #include "worker/internal.h"
+#include "worker/ports.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -182,26 +183,12 @@ static int load_plugin(struct pw_worker *w, struct pw_err *err)
     return rc;
 }
 
-/* Every output the plugin declares needs a topic, and every topic an output. */
 static int bind_outputs(struct pw_worker *w, struct pw_err *err)
 {
-    const char **topics = pw_arena_array(w->life, w->plugin->n_outputs, sizeof(*topics));
-    size_t       bound  = 0;
+    const char *const *topics;
 
-    for (uint32_t i = 0; i < w->plugin->n_outputs; i++) {
-        pawl_str name = w->plugin->outputs[i].name;
-
-        for (size_t k = 0; k < w->pipe->outputs_n; k++)
-            if (strlen(w->pipe->outputs[k].key) == name.n && memcmp(w->pipe->outputs[k].key, name.p, name.n) == 0)
-                topics[i] = w->pipe->outputs[k].value;
-        if (!topics[i])
-            return pw_err_set(err, PW_D_FATAL, "pipeline %s: plugin %s has an output '%.*s'; name its topic under outputs",
-                              w->pipe->name, w->plugin->name, (int)name.n, name.p);
-        bound++;
-    }
-    if (bound != w->pipe->outputs_n)
-        return pw_err_set(err, PW_D_FATAL, "pipeline %s: outputs names a port that plugin %s does not declare", w->pipe->name,
-                          w->plugin->name);
+    if (pw_ports_bind(w->life, w->pipe, w->plugin, &topics, err) < 0)
+        return pw_err_wrap(err, "pipeline %s", w->pipe->name);
     w->tx.output_topics = topics;
     return 0;
 }

@@ -10,4 +10,4 @@ pawl_test(test_cli SOURCES test_cli.c LINK pw_base pawl_kit_pg LABELS integratio
 pawl_test_uses_plugins(test_cli)
 target_compile_definitions(test_cli PRIVATE TEST_PAWL="${CMAKE_BINARY_DIR}/bin/pawl" TEST_VERSION="${PROJECT_VERSION}"
     TEST_GOOD_PLUGINS="${CMAKE_BINARY_DIR}/plugins" TEST_CONF="${CMAKE_SOURCE_DIR}/conf")
-add_dependencies(test_cli pawl underwriting)
+add_dependencies(test_cli pawl underwriting billing)

@@ -80,6 +80,8 @@ static void expect(int got, int code, const struct pw_buf *where, const char *te
     cr_expect(strstr(where->p, text), "no '%s' in:\n%s%s", text, out.p, errs.p);
 }
 
+static const char *outputs = ""; /* of topology(), the key and all below it */
+
 static void topology(const char *dsn, const char *plugins, const char *plugin, const char *config)
 {
     FILE *f = fopen(file, "w");
@@ -88,8 +90,8 @@ static void topology(const char *dsn, const char *plugins, const char *plugin, c
     (void)fprintf(
         f,
         "version: 1\nrun_dir: %s/run\nplugin_dir: %s\nkafka:\n  bootstrap.servers: localhost:1\npostgres:\n  dsn: \"%s\"\n"
-        "pipelines:\n  first:\n    source:\n      topics: [t]\n      group: g\n    plugin:\n      path: %s\n%s%s%s",
-        dir, plugins, dsn, plugin, config ? "      config: " : "", config ? config : "", config ? "\n" : "");
+        "pipelines:\n  first:\n    source:\n      topics: [t]\n      group: g\n    plugin:\n      path: %s\n%s%s%s%s",
+        dir, plugins, dsn, plugin, config ? "      config: " : "", config ? config : "", config ? "\n" : "", outputs);
     cr_assert_eq(fclose(f), 0);
 }
 
@@ -142,12 +144,29 @@ Test(cli, validate_finds_a_right_topology_right_and_a_wrong_one_wrong)
 
 Test(cli, validate_loads_plugins_and_checks_their_configuration)
 {
+    outputs = "    outputs: { premiums: p }\n";
     topology("dbname=x", TEST_GOOD_PLUGINS, "underwriting.so", TEST_CONF "/underwriting.cfg");
     expect(pawl("validate", "--plugins", file, NULL), 0, &out, "pipeline first: plugin org.pawl.underwriting/");
     topology("dbname=x", TEST_GOOD_PLUGINS, "underwriting.so", NULL);
     expect(pawl("validate", "--plugins", file, NULL), 1, &errs, "pipeline 'first'");
     topology("dbname=x", TEST_GOOD_PLUGINS, "none.so", NULL);
     expect(pawl("validate", "--plugins", file, NULL), 1, &errs, "none.so");
+}
+
+Test(cli, validate_wants_a_topic_for_each_output_and_an_output_for_each_topic)
+{
+    topology("dbname=x", TEST_GOOD_PLUGINS, "underwriting.so", TEST_CONF "/underwriting.cfg");
+    expect(pawl("validate", "--plugins", file, NULL), 1, &errs, "has an output 'premiums'; name its topic under outputs");
+    outputs = "    outputs: { premiums: p, acts: a }\n";
+    topology("dbname=x", TEST_GOOD_PLUGINS, "underwriting.so", TEST_CONF "/underwriting.cfg");
+    expect(pawl("validate", "--plugins", file, NULL), 1, &errs,
+           "outputs names 'acts', which is no output of plugin org.pawl.underwriting");
+    outputs = "    outputs: { premium: p }\n";
+    topology("dbname=x", TEST_GOOD_PLUGINS, "underwriting.so", TEST_CONF "/underwriting.cfg");
+    expect(pawl("validate", "--plugins", file, NULL), 1, &errs, "pipeline 'first'");
+    expect(pawl("validate", "--plugins", TEST_CONF "/auto.yaml", NULL), 1, &errs, "underwriting.so");
+    cr_assert_eq(setenv("PAWL_PLUGIN_DIR", TEST_GOOD_PLUGINS, 1), 0);
+    expect(pawl("validate", "--plugins", TEST_CONF "/auto.yaml", NULL), 0, &out, "ok, 2 pipelines");
 }
 
 Test(cli, a_plugin_that_ends_its_process_is_not_valid)
