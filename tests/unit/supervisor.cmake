@@ -1,4 +1,5 @@
 pawl_test(test_watch SOURCES test_watch.c LINK pw_supervisor)
+pawl_test(test_storm SOURCES test_storm.c LINK pw_supervisor)
 pawl_test(test_backoff SOURCES test_backoff.c LINK pw_supervisor)
 
 add_executable(fake_worker fake_worker.c)
