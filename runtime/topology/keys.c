@@ -103,6 +103,17 @@ static const struct pw_key table[] = {
           "A call into the plugin that takes longer counts as a crash. It ends well before the 60 s after which Kafka takes the partitions away." },
     { "pipelines.*.crash_limit", PW_KEY_INT, .min = 1, .max = 100, .dflt = "3", IN_PIPELINE(crash_limit),
       .doc = "Crashes with the same message in hand before it counts as rejected." },
+
+    { "pipelines.*.crash_storm", PW_KEY_MAP,
+      .doc = "When different messages crash again and again, the plugin is to blame and not they." },
+    { "pipelines.*.crash_storm.messages", PW_KEY_INT, .min = 0, .max = 100, .dflt = "5", IN_PIPELINE(crash_storm_messages),
+      .doc = "So many different messages that each crashed twice (once if crash_limit is 1) are a storm; 0: never." },
+    { "pipelines.*.crash_storm.window", PW_KEY_DURATION, .min = 1 * SECOND, .max = 24 * HOUR, .dflt = "10m",
+      IN_PIPELINE(crash_storm_window_ms),
+      .doc = "Within so long; and while the pipeline does nothing else, however long it takes." },
+    { "pipelines.*.crash_storm.action", PW_KEY_CHOICE, .choices = "stop|continue", .dflt = "stop",
+      IN_PIPELINE(crash_storm_action),
+      .doc = "Stop: the pipeline's workers end and stay away until `pawl resume` or a restart. Continue: it is only logged." },
 };
 
 #define TABLE_N (sizeof(table) / sizeof(table[0]))

@@ -16,35 +16,39 @@ struct pw_property {
     bool        secret; /* came from ${file:...} or names a credential: never printed */
 };
 
+enum pw_storm_action { PW_STORM_STOP = 0, PW_STORM_CONTINUE };
 enum pw_start { PW_START_EARLIEST = 0, PW_START_LATEST };
 
 /* What waits while a message is tried again: its partition, or only its key. */
 enum pw_retry_mode { PW_RETRY_BLOCK = 0, PW_RETRY_PARK };
 
 struct pw_pipeline {
-    const char         *name;
-    const char        **topics;
-    size_t              topics_n;
-    const char         *group;
-    enum pw_start       start;         /* where a partition begins that has no stored offset */
-    const char         *plugin_path;   /* absolute, or relative to pw_topology.plugin_dir */
-    const char         *plugin_config; /* resolved against the topology's folder; NULL: none */
-    struct pw_property *outputs;       /* port name -> topic */
-    size_t              outputs_n;
-    uint32_t            workers;
-    uint32_t            batch_max_messages;
-    uint64_t            batch_max_bytes;
-    uint32_t            batch_linger_ms;
-    uint32_t            retry_attempts;
-    uint32_t            retry_backoff_ms, retry_max_backoff_ms;
-    enum pw_retry_mode  retry_mode;
-    uint32_t            retry_park_max_messages; /* of one partition */
-    uint64_t            retry_park_max_bytes;    /* of one partition */
-    uint32_t            receipts;                /* 1: one for each batch and partition */
-    const char         *dlq_topic;               /* NULL: rejected messages stop the partition */
-    uint32_t            handler_timeout_ms;
-    uint32_t            crash_limit;
-    int                 line; /* of its key, for later errors */
+    const char          *name;
+    const char         **topics;
+    size_t               topics_n;
+    const char          *group;
+    enum pw_start        start;         /* where a partition begins that has no stored offset */
+    const char          *plugin_path;   /* absolute, or relative to pw_topology.plugin_dir */
+    const char          *plugin_config; /* resolved against the topology's folder; NULL: none */
+    struct pw_property  *outputs;       /* port name -> topic */
+    size_t               outputs_n;
+    uint32_t             workers;
+    uint32_t             batch_max_messages;
+    uint64_t             batch_max_bytes;
+    uint32_t             batch_linger_ms;
+    uint32_t             retry_attempts;
+    uint32_t             retry_backoff_ms, retry_max_backoff_ms;
+    enum pw_retry_mode   retry_mode;
+    uint32_t             retry_park_max_messages; /* of one partition */
+    uint64_t             retry_park_max_bytes;    /* of one partition */
+    uint32_t             receipts;                /* 1: one for each batch and partition */
+    const char          *dlq_topic;               /* NULL: rejected messages stop the partition */
+    uint32_t             handler_timeout_ms;
+    uint32_t             crash_limit;
+    uint32_t             crash_storm_messages; /* 0: no limit */
+    uint32_t             crash_storm_window_ms;
+    enum pw_storm_action crash_storm_action;
+    int                  line; /* of its key, for later errors */
 };
 
 struct pw_topology {

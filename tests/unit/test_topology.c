@@ -51,6 +51,9 @@ Test(topology, what_is_not_said_has_its_default)
     cr_assert_null(pl->dlq_topic);
     cr_assert_eq(pl->handler_timeout_ms, 10000);
     cr_assert_eq(pl->crash_limit, 3);
+    cr_assert_eq(pl->crash_storm_messages, 5);
+    cr_assert_eq(pl->crash_storm_window_ms, 600000);
+    cr_assert_eq(pl->crash_storm_action, PW_STORM_STOP);
     parsed_done(&pd);
 }
 
@@ -79,6 +82,7 @@ Test(topology, what_is_said_is_taken)
                                        "    dlq: { topic: dead }\n"
                                        "    handler_timeout: 45s\n"
                                        "    crash_limit: 1\n"
+                                       "    crash_storm: { messages: 100, window: 24h, action: continue }\n"
                                        "  two: { source: { topics: [c], group: two }, plugin: { path: two.so } }\n";
     struct parsed             pd     = parse_text(text, sizeof(text) - 1);
     const struct pw_pipeline *pl;
@@ -120,8 +124,11 @@ Test(topology, what_is_said_is_taken)
     cr_assert_str_eq(pl->dlq_topic, "dead");
     cr_assert_eq(pl->handler_timeout_ms, 45000);
     cr_assert_eq(pl->crash_limit, 1);
+    cr_assert_eq(pl->crash_storm_messages, 100);
+    cr_assert_eq(pl->crash_storm_window_ms, 86400000);
+    cr_assert_eq(pl->crash_storm_action, PW_STORM_CONTINUE);
     cr_assert_str_eq(pd.tp->pipelines[1].name, "two");
-    cr_assert_eq(pd.tp->pipelines[1].line, 24);
+    cr_assert_eq(pd.tp->pipelines[1].line, 25);
     cr_assert_eq(pd.tp->pipelines[1].workers, 2, "one pipeline's values are not another's");
     parsed_done(&pd);
 }

@@ -188,6 +188,10 @@ static const struct {
       "t.yaml:8:22: 'handler_timeout' must be a duration from 100ms to 45s, not '99ms'\n"
       "    8 |     handler_timeout: 99ms\n"
       "      |                      ^~~~\n" },
+    { 8, "    crash_storm: { messages: 101 }",
+      "t.yaml:8:30: 'crash_storm.messages' must be a whole number from 0 to 100, not '101'\n"
+      "    8 |     crash_storm: { messages: 101 }\n"
+      "      |                              ^~~\n" },
     { 8, "    crash_limit: 101",
       "t.yaml:8:18: 'crash_limit' must be a whole number from 1 to 100, not '101'\n"
       "    8 |     crash_limit: 101\n"
