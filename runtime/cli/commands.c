@@ -148,7 +148,7 @@ const struct pw_command pw_commands[PW_CMD_N] = {
     [PW_CMD_resume] = {
         .name = "resume", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED,
         .summary = "Let a paused or drained pipeline go on.",
-        .text = "Workers notice within a second and go on where they stand.",
+        .text = "Workers notice within a second and go on where they stand. One that a storm of crashes has stopped on this host starts again.",
         .exits = "0  stored\n1  failed\n64  wrong usage\n75  PostgreSQL does not answer\n78  the topology is wrong",
         .opts = {
             { "--reason", "TEXT", "Why; it is recorded." },

@@ -1,6 +1,7 @@
 /* pawl pause, resume, drain: what is wanted of a pipeline, in PostgreSQL, where its workers look. */
 #include "base/clock.h"
 #include "cli/ops.h"
+#include "supervisor/supervisor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,19 @@ static long seconds_of(const char *text)
     return n > 0 && n < 7 && strspn(text, "0123456789") == n ? strtol(text, NULL, 10) : -1;
 }
 
+/* Whoever runs here may have stopped the pipeline by itself: a storm of crashes is nothing that PostgreSQL knows of. */
+static int start_again(const struct pw_ops *op)
+{
+    bool          started = false;
+    struct pw_err err;
+
+    if (pw_control_resume(op->tp->run_dir, op->pl->name, &started, &err) < 0)
+        return pw_cli_fail(PW_CLI_EXIT_RETRY, "resume: %s", err.text);
+    if (started)
+        (void)printf("%s: a storm of crashes had stopped it here; its workers start again\n", op->pl->name);
+    return 0;
+}
+
 static int change(const struct pw_cli_args *args, const char *state, const char *done)
 {
     struct pw_ops       op;
@@ -102,6 +116,8 @@ static int change(const struct pw_cli_args *args, const char *state, const char 
         code = decide(&op, state, args->cmd->name, pw_cli_opt(args, "--reason"), &before);
     if (!code)
         (void)printf("%s: %s%s%s\n", op.pl->name, strcmp(before.state, state) == 0 ? "already " : "", state, done);
+    if (!code && strcmp(state, "running") == 0)
+        code = start_again(&op);
     if (!code && strcmp(state, "drained") == 0) {
         const char *wait = pw_cli_opt(args, "--wait");
 

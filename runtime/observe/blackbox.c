@@ -87,7 +87,10 @@ void pw_blackbox_recycle(struct pw_blackbox *bb, const struct pw_blackbox *ledge
     memset(&bb->mark, 0, sizeof(bb->mark));
     memset(bb->text, 0, sizeof(bb->text));
     memset(bb->plugin, 0, sizeof(bb->plugin));
+    memset(&bb->last, 0, sizeof(bb->last));
+    PUT(bb->struck, 0);
     memcpy(bb->strikes, ledger->strikes, sizeof(bb->strikes));
+    memcpy(bb->traces, ledger->traces, sizeof(bb->traces));
     for (size_t i = 0; i < PW_BB_PARTITIONS; i++) /* half-written ones would never be read again */
         PUT(bb->partitions[i].seq, GET(bb->partitions[i].seq) & ~1u);
 }
@@ -286,10 +289,21 @@ void pw_bb_partition_write(struct pw_blackbox *bb, uint32_t slot, const struct p
 
 /* ---- strikes ---- */
 
-/* The entry's count if it is of that message, else 0. */
-static uint32_t strike_count(const struct pw_bb_strike *st, const char *topic, int32_t partition, int64_t offset, char *how)
+/* Lines that may go anywhere: into PostgreSQL, a header, a terminal. */
+static void copy_lines(char *to, size_t cap, const char *from, size_t n)
 {
-    uint32_t count = 0;
+    pw_text_copy(to, cap, from, n);
+    for (char *c = to; *c; c++)
+        if (*c != '\n' && (*c < ' ' || *c > '~'))
+            *c = '?';
+}
+
+/* Is the entry of that message? Its count if so, else 0. */
+static uint32_t strike_count(const struct pw_blackbox *bb, size_t nth, const char *topic, int32_t partition, int64_t offset,
+                             struct pw_bb_death *ret)
+{
+    const struct pw_bb_strike *st    = &bb->strikes[nth];
+    uint32_t                   count = 0;
 
     for (int i = 0; i < TRIES; i++) {
         uint32_t began = read_begin(&st->seq);
@@ -298,47 +312,79 @@ static uint32_t strike_count(const struct pw_bb_strike *st, const char *topic, i
         if (count &&
             (GET(st->offset) != offset || GET(st->partition) != partition || strncmp(st->topic, topic, sizeof(st->topic)) != 0))
             count = 0;
-        if (count && how)
-            pw_text_copy(how, sizeof(st->how), st->how, sizeof(st->how));
+        if (count && ret) {
+            copy_lines(ret->how, sizeof(ret->how), st->how, sizeof(st->how));
+            copy_lines(ret->signal, sizeof(ret->signal), st->signal, sizeof(st->signal));
+            copy_lines(ret->trace, sizeof(ret->trace), bb->traces[nth], sizeof(bb->traces[nth]));
+        }
         if (read_ok(&st->seq, began))
             break;
     }
     return count;
 }
 
-uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, char *how)
+uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset,
+                           struct pw_bb_death *ret)
 {
     for (size_t i = 0; i < PW_BB_STRIKES; i++) {
-        uint32_t count = strike_count(&bb->strikes[i], topic, partition, offset, how);
+        uint32_t count = strike_count(bb, i, topic, partition, offset, ret);
 
         if (count)
             return count;
     }
-    if (how)
-        how[0] = 0;
+    if (ret)
+        *ret = (struct pw_bb_death){ "", "", "" };
     return 0;
 }
 
-/* That message's entry, else an empty one, else the oldest. */
-static struct pw_bb_strike *strike_slot(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset)
+bool pw_bb_strikes_any(const struct pw_blackbox *bb)
 {
-    struct pw_bb_strike *best = &bb->strikes[0];
+    for (size_t i = 0; i < PW_BB_STRIKES; i++)
+        if (GET(bb->strikes[i].count))
+            return true;
+    return false;
+}
+
+bool pw_bb_strike_at(const struct pw_blackbox *bb, size_t nth, char *topic, int32_t *ret_partition, int64_t *ret_offset)
+{
+    const struct pw_bb_strike *st    = &bb->strikes[nth];
+    uint32_t                   count = 0;
+
+    PW_ASSERT(nth < PW_BB_STRIKES);
+    for (int i = 0; i < TRIES; i++) {
+        uint32_t began = read_begin(&st->seq);
+
+        count          = GET(st->count);
+        *ret_partition = GET(st->partition);
+        *ret_offset    = GET(st->offset);
+        pw_text_copy(topic, PW_BB_NAME, st->topic, sizeof(st->topic));
+        if (read_ok(&st->seq, began))
+            break;
+    }
+    return count > 0;
+}
+
+/* That message's entry, else an empty one, else the oldest. */
+static size_t strike_slot(const struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset)
+{
+    const struct pw_bb_strike *best = &bb->strikes[0];
 
     for (size_t i = 0; i < PW_BB_STRIKES; i++) {
-        struct pw_bb_strike *st = &bb->strikes[i];
+        const struct pw_bb_strike *st = &bb->strikes[i];
 
-        if (strike_count(st, topic, partition, offset, NULL))
-            return st;
+        if (strike_count(bb, i, topic, partition, offset, NULL))
+            return i;
         if (GET(best->count) && (!GET(st->count) || GET(st->seq) < GET(best->seq)))
             best = st;
     }
-    return best;
+    return (size_t)(best - bb->strikes);
 }
 
-void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how,
-                      uint32_t count)
+void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, uint32_t count,
+                      const struct pw_bb_death *de)
 {
-    struct pw_bb_strike *st  = strike_slot(bb, topic, partition, offset);
+    size_t               nth = strike_slot(bb, topic, partition, offset);
+    struct pw_bb_strike *st  = &bb->strikes[nth];
     uint32_t             top = 0;
 
     for (size_t i = 0; i < PW_BB_STRIKES; i++)
@@ -350,15 +396,18 @@ void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partiti
     PUT(st->partition, partition);
     PUT(st->offset, offset);
     pw_text_copy(st->topic, sizeof(st->topic), topic, strlen(topic));
-    pw_text_copy(st->how, sizeof(st->how), how, strlen(how));
+    pw_text_copy(st->how, sizeof(st->how), de->how, sizeof(de->how));
+    pw_text_copy(st->signal, sizeof(st->signal), de->signal, sizeof(de->signal));
+    pw_text_copy(bb->traces[nth], sizeof(bb->traces[nth]), de->trace, sizeof(de->trace));
     write_end(&st->seq, top);
 }
 
-uint32_t pw_bb_strike_add(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how)
-{
-    uint32_t count = pw_bb_strike_find(bb, topic, partition, offset, NULL);
+/* ---- last words of a signal ---- */
 
-    count = count == UINT32_MAX ? count : count + 1;
-    pw_bb_strike_put(bb, topic, partition, offset, how, count);
-    return count;
+void pw_bb_last_read(const struct pw_blackbox *bb, int signal, char ret[PW_BB_TRACE])
+{
+    ret[0] = 0;
+    if (GET(bb->last.signal) != signal)
+        return;
+    copy_lines(ret, PW_BB_TRACE, bb->last.trace, sizeof(bb->last.trace));
 }

@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define PW_BB_MAGIC      0x315f584f424c5750u /* "PWLBOX_1" */
@@ -19,6 +20,8 @@
 #define PW_BB_STRIKES    64
 #define PW_BB_BUCKETS    24
 #define PW_BB_NAME       256
+#define PW_BB_SIGNAL     16   /* "SIGSEGV" */
+#define PW_BB_TRACE      2048 /* a backtrace, with its NUL */
 
 typedef _Atomic uint64_t pw_bb_u64;
 typedef _Atomic int64_t  pw_bb_i64;
@@ -70,6 +73,20 @@ struct pw_bb_strike {
     pw_bb_i32 partition;
     pw_bb_i64 offset;
     char      how[64]; /* "SIGSEGV", "exit 0", "handler timeout" */
+    char      signal[PW_BB_SIGNAL];
+};
+
+/* How a worker died, as a dead letter tells it. */
+struct pw_bb_death {
+    char how[64];
+    char signal[PW_BB_SIGNAL]; /* that ended it; "": it ended itself */
+    char trace[PW_BB_TRACE];   /* lines of its backtrace; "": none */
+};
+
+/* What a worker says while it dies of a signal; see worker/crash.h. */
+struct pw_bb_last {
+    pw_bb_i32 signal; /* 0: nothing */
+    char      trace[PW_BB_TRACE];
 };
 
 /* bucket i counts the values above limit[i - 1] and up to limit[i]; the last bucket is +Inf. Readers add them up. */
@@ -117,6 +134,10 @@ struct pw_blackbox {
 
     pw_bb_u64 events_foreign;    /* skipped: sent again for another group */
     pw_bb_u64 dead_letters_open; /* of the partitions it owns, as last counted */
+
+    char              traces[PW_BB_STRIKES][PW_BB_TRACE]; /* of the strikes, guarded by their seq */
+    struct pw_bb_last last;
+    pw_bb_u32         struck; /* strikes that the worker knows of for what it has in its hands: from before this supervisor */
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */
@@ -159,16 +180,22 @@ bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret);
 /* false: slot empty. */
 bool pw_bb_partition_read(const struct pw_blackbox *bb, uint32_t slot, struct pw_bb_partition_view *ret);
 void pw_bb_partition_write(struct pw_blackbox *bb, uint32_t slot, const struct pw_bb_partition_view *v, uint32_t topic_index);
-/* Supervisor: one more strike for that message; returns its count. Replaces the oldest entry when full. */
-uint32_t pw_bb_strike_add(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how);
-/* Worker: strikes of that message, 0 if none; how (64 bytes) may be NULL. */
-uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, char *how);
+/* Worker: strikes of that message, 0 if none; ret may be NULL. */
+uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset,
+                           struct pw_bb_death *ret);
+/* Worker: is there a strike of any message? */
+bool pw_bb_strikes_any(const struct pw_blackbox *bb);
+/* Worker: the nth entry. false: it is empty. topic: PW_BB_NAME bytes. */
+bool pw_bb_strike_at(const struct pw_blackbox *bb, size_t nth, char *topic, int32_t *ret_partition, int64_t *ret_offset);
 
 /* ---- supervisor only ---- */
 
-/* Sets the count instead of adding one: the supervisor keeps its own table, which no plugin can scribble over. */
-void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how,
-                      uint32_t count);
+/* That many strikes for that message. Replaces the oldest entry when full. The supervisor keeps its own table, which no plugin can
+ * scribble over, and copies from there. */
+void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, uint32_t count,
+                      const struct pw_bb_death *de);
+/* What the dead worker said of its end, if it died of that signal. Printable lines, "" if there are none. */
+void pw_bb_last_read(const struct pw_blackbox *bb, int signal, char ret[PW_BB_TRACE]);
 /* After a death, before the next worker: repairs what the dead one may have scribbled over (magic, mark, text), clears the
  * pid and the state, and copies the strikes of `ledger`. Counters, topics and partitions stay. Nobody may have the page in use. */
 void     pw_blackbox_recycle(struct pw_blackbox *bb, const struct pw_blackbox *ledger);

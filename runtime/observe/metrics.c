@@ -15,6 +15,7 @@ enum source {
     RSS,
     LOG_DROPPED,
     PLUGIN, /* of a pipeline */
+    TRIPPED,
     HALTS,
     COUNTER, /* a counter in each worker's page, at .offset */
     VERDICTS,
@@ -51,6 +52,8 @@ static const struct metric table[] = {
       NULL },
     { "pawl_partition_halted", "gauge", "", P,
       "1 while the partition stands still and waits for an operator; `pawl status` says why.", HALTED, 0, NULL },
+    { "pawl_pipeline_tripped", "gauge", "", "pipeline",
+      "1 while a storm of crashes has stopped the pipeline; it waits for `pawl resume` or a restart.", TRIPPED, 0, NULL },
     { "pawl_partition_halts_total", "counter", "", "pipeline", "How often a partition was halted.", HALTS, 0, NULL },
     { "pawl_batch_size", "histogram", "events", W, "Events of a committed batch.", HISTOGRAM, OF_PAGE(batch_size),
       pw_bb_limits_n },
@@ -296,7 +299,7 @@ static void of_pipeline(struct pw_buf *out, const struct metric *m, const struct
         label(out, "plugin", pl->plugin_id);
         label(out, "version", pl->plugin_version);
     }
-    close_u(out, m->source == PLUGIN ? 1 : pl->halts);
+    close_u(out, m->source == PLUGIN ? 1 : m->source == TRIPPED ? pl->tripped : pl->halts);
 }
 
 static void of_runtime(struct pw_buf *out, const struct metric *m, const struct pw_metrics *mx)

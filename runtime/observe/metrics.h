@@ -28,6 +28,7 @@ struct pw_metrics_worker {
 struct pw_metrics_pipeline {
     const char *name, *plugin_id, *plugin_version;
     uint64_t    halts;
+    bool        tripped;
 };
 
 struct pw_metrics {

@@ -93,6 +93,9 @@ struct pw_item {
     bool             done, sent;    /* handled; its writes are on their way */
     int64_t          retry_us;      /* parked: how long until it is tried again */
     const char      *code, *detail; /* why, NUL-terminated; NULL if nothing was said */
+
+    uint32_t    strikes;        /* workers that it has ended */
+    const char *signal, *trace; /* of the last of them; NULL: not known */
 };
 
 /* Reads of one trip and everything that hangs off it. */

@@ -10,5 +10,6 @@ const struct pw_migrate_step pw_migrate_runtime[] = {
     { 4, 0, "redrive", sql__004_redrive },
     { 5, 0, "receipts", sql__005_receipts },
     { 6, 0, "restored", sql__006_restored },
+    { 7, 0, "crashes", sql__007_crashes },
 };
 const size_t pw_migrate_runtime_n = sizeof(pw_migrate_runtime) / sizeof(pw_migrate_runtime[0]);

@@ -99,10 +99,22 @@ static enum pw_restart exit_reason(int code)
     }
 }
 
+static void name_signal(int sig, char ret[PW_BB_SIGNAL])
+{
+    const char *abbrev = sigabbrev_np(sig);
+
+    if (abbrev)
+        (void)snprintf(ret, PW_BB_SIGNAL, "SIG%s", abbrev);
+    else
+        (void)snprintf(ret, PW_BB_SIGNAL, "signal %d", sig);
+}
+
 static void name_death(const struct pw_slot *sl, const siginfo_t *si, bool in_hand, struct pw_crash *cr)
 {
     static const char *const whys[] = { "", "handler timeout", "create timeout", "stuck" };
 
+    if (si->si_code != CLD_EXITED)
+        name_signal(si->si_status, cr->signal);
     if (si->si_code == CLD_EXITED) {
         cr->reason = exit_reason(si->si_status);
         if (in_hand) /* it was the plugin who called exit(), whatever the code pretends */
@@ -112,38 +124,137 @@ static void name_death(const struct pw_slot *sl, const siginfo_t *si, bool in_ha
         cr->reason = sl->watch.why == PW_WATCH_LOOP ? PW_RESTART_STUCK : PW_RESTART_HUNG;
         (void)snprintf(cr->how, sizeof(cr->how), "%s", whys[sl->watch.why]);
     } else {
-        const char *abbrev = sigabbrev_np(si->si_status);
-
         cr->reason = PW_RESTART_SIGNAL;
-        if (abbrev)
-            (void)snprintf(cr->how, sizeof(cr->how), "SIG%s", abbrev);
-        else
-            (void)snprintf(cr->how, sizeof(cr->how), "signal %d", si->si_status);
+        (void)snprintf(cr->how, sizeof(cr->how), "%s", cr->signal);
     }
 }
 
-/* Each slot may get the message next. Returns its count. */
-static uint32_t strike(struct pw_pipe *pi, const struct pw_crash *cr)
+/* Strikes of the message before this one. What the worker had read from the database counts, too; a page may hold any number, but no
+ * message is given to a plugin with crash_limit of them. */
+static uint32_t strikes_before(const struct pw_slot *sl, const struct pw_crash *cr)
 {
-    uint32_t count = pw_bb_strike_add(pi->ledger, cr->topic, cr->partition, cr->offset, cr->how);
+    const struct pw_pipe *pi    = sl->pipe;
+    uint32_t              count = pw_bb_strike_find(pi->ledger, cr->topic, cr->partition, cr->offset, NULL);
+    uint32_t              told  = atomic_load_explicit(&sl->bb->struck, memory_order_relaxed);
 
-    for (size_t i = 0; i < pi->slots_n; i++)
-        pw_bb_strike_put(pi->slots[i].bb, cr->topic, cr->partition, cr->offset, cr->how, count);
-    return count;
+    return told > count && told < pi->conf->crash_limit ? told : count;
 }
 
-static void note_crash(struct pw_slot *sl, const siginfo_t *si, bool in_hand, const struct pw_bb_mark_view *mark)
+/* Each slot may get the message next. */
+static void strike(const struct pw_slot *sl, const struct pw_crash *cr)
+{
+    struct pw_pipe    *pi = sl->pipe;
+    struct pw_bb_death de;
+
+    memcpy(de.how, cr->how, sizeof(de.how));
+    memcpy(de.signal, cr->signal, sizeof(de.signal));
+    memcpy(de.trace, cr->trace, sizeof(de.trace));
+    pw_bb_strike_put(pi->ledger, cr->topic, cr->partition, cr->offset, cr->strikes, &de);
+    for (size_t i = 0; i < pi->slots_n; i++)
+        pw_bb_strike_put(pi->slots[i].bb, cr->topic, cr->partition, cr->offset, cr->strikes, &de);
+}
+
+/* ---- storms ---- */
+
+/* Any number that changes when the pipeline has done something. */
+static uint64_t progress(const struct pw_pipe *pi)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < pi->slots_n; i++) {
+        const struct pw_blackbox *bb = pi->slots[i].bb;
+
+        sum += atomic_load_explicit(&bb->events_ok, memory_order_relaxed);
+        sum += atomic_load_explicit(&bb->events_skipped, memory_order_relaxed);
+        sum += atomic_load_explicit(&bb->events_rejected, memory_order_relaxed);
+        sum += atomic_load_explicit(&bb->events_isolated, memory_order_relaxed);
+    }
+    return sum;
+}
+
+/* No worker of it is started any more; those that run finish their batch. */
+static void stop_pipeline(const struct pw_supervisor *sup, struct pw_pipe *pi)
+{
+    pi->trip.is    = true;
+    pi->trip.at_us = pw_clock_wall_us();
+    for (size_t i = 0; i < pi->slots_n; i++) {
+        struct pw_slot *sl = &pi->slots[i];
+
+        if (sl->pid <= 0)
+            continue;
+        sl->stopping      = true;
+        sl->stop_until_us = pw_clock_us() + (int64_t)sup->tp->drain_timeout_ms * 1000;
+        (void)send(sl->control_fd, "D", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
+    }
+}
+
+/* Is it the plugin, not the message? Then the message is not struck: the strike that would be its last must not make a dead letter
+ * of it. A worker that dies at random takes a message with it once; a message counts when it crashes again. */
+static bool is_storm(const struct pw_supervisor *sup, struct pw_pipe *pi, const struct pw_crash *cr)
+{
+    const uint32_t again = pi->conf->crash_limit < 2 ? pi->conf->crash_limit : 2;
+    bool           stop  = pi->conf->crash_storm_action == PW_STORM_STOP;
+
+    if (pi->trip.is)
+        return true;
+    if (sup->draining || cr->strikes < again ||
+        !pw_storm_add(&pi->storm, cr->topic, cr->partition, cr->offset, pw_clock_us(), progress(pi)))
+        return false;
+    (void)snprintf(pi->trip.text, sizeof(pi->trip.text),
+                   "%zu different messages crashed plugin %.200s/%.60s within %u s or without one done between; the last by %s",
+                   pi->storm.n, pi->meta.id, pi->meta.version, pi->conf->crash_storm_window_ms / 1000, cr->how);
+    pw_log(PW_LOG_ERROR, stop ? "pipeline.tripped" : "pipeline.crashing",
+           &(struct pw_log_at){ .topic = cr->topic, .partition = cr->partition, .offset = cr->offset }, "%s: %s%s",
+           pi->conf->name, pi->trip.text,
+           stop ? "; its workers stop, and stay away until `pawl resume` or a restart" : "; it goes on");
+    pw_storm_clear(&pi->storm);
+    if (stop)
+        stop_pipeline(sup, pi);
+    return stop;
+}
+
+void pw_children_resume(struct pw_supervisor *sup, const char *pipeline, struct pw_buf *out)
+{
+    for (size_t p = 0; p < sup->pipes_n; p++) {
+        struct pw_pipe *pi = &sup->pipes[p];
+
+        if (strcmp(pi->conf->name, pipeline) != 0)
+            continue;
+        if (!pi->trip.is) {
+            pw_buf_puts(out, "running\n");
+            return;
+        }
+        pi->trip = (struct pw_trip){ 0 };
+        for (size_t i = 0; i < pi->slots_n; i++)
+            pi->slots[i].start_at_us = 0;
+        pw_log(PW_LOG_INFO, "pipeline.restarted", PW_LOG_AT_NONE, "%s: an operator starts its workers again", pi->conf->name);
+        pw_buf_puts(out, "started\n");
+        return;
+    }
+    pw_buf_printf(out, "error: no pipeline '%s' runs here\n", pipeline);
+}
+
+/* ---- death, noted ---- */
+
+static void note_crash(struct pw_supervisor *sup, struct pw_slot *sl, const siginfo_t *si, bool in_hand,
+                       const struct pw_bb_mark_view *mark)
 {
     struct pw_crash *cr = &sl->crash;
 
     *cr = (struct pw_crash){ .at_us = pw_clock_wall_us(), .in_hand = in_hand, .partition = -1, .offset = -1 };
     name_death(sl, si, in_hand, cr);
     pw_bb_text_read(sl->bb, cr->words);
+    if (si->si_code != CLD_EXITED) /* after a hang our SIGABRT made it speak, even if it took SIGKILL to end it */
+        pw_bb_last_read(sl->bb, sl->watch.abort_ns ? SIGABRT : si->si_status, cr->trace);
     if (in_hand) {
         memcpy(cr->topic, mark->topic, sizeof(cr->topic));
         cr->partition = mark->partition;
         cr->offset    = mark->offset;
-        cr->strikes   = strike(sl->pipe, cr);
+        cr->strikes   = strikes_before(sl, cr) + 1;
+        if (is_storm(sup, sl->pipe, cr))
+            cr->strikes--;
+        else
+            strike(sl, cr);
     }
 }
 
@@ -174,7 +285,10 @@ static void log_death(const struct pw_slot *sl, pid_t pid, bool again, uint32_t 
     struct pw_log_at       at = {
               .topic = cr->topic, .partition = cr->partition, .offset = cr->offset, .attempt = (int32_t)cr->strikes
     };
-    char next[64] = "not started again, the runtime is stopping";
+    char next[64];
+
+    (void)snprintf(next, sizeof(next), "not started again, the %s",
+                   sl->pipe->trip.is ? "pipeline is stopped" : "runtime is stopping");
 
     if (again)
         (void)snprintf(next, sizeof(next), ms ? "next start in %u ms" : "starts again at once", ms);
@@ -182,6 +296,9 @@ static void log_death(const struct pw_slot *sl, pid_t pid, bool again, uint32_t 
            "%s/%u: %s, pid %d, plugin %s/%s%s; %s%s%s", sl->pipe->conf->name, sl->slot, cr->how, (int)pid, sl->pipe->meta.id,
            sl->pipe->meta.version, cr->in_hand ? ", with this message in hand" : "", next,
            cr->words[0] ? "; its last words: " : "", cr->words);
+    if (cr->trace[0])
+        pw_log(PW_LOG_ERROR, "worker.backtrace", cr->in_hand ? &at : PW_LOG_AT_NONE, "%s/%u: %s\n%s", sl->pipe->conf->name,
+               sl->slot, cr->how, cr->trace);
 }
 
 void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl)
@@ -199,17 +316,21 @@ void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl)
     sl->pidfd = sl->control_fd = -1;
     set_pid(sup, sl, 0);
     in_hand = message_in_hand(sl, &mark);
-    if (sup->draining && si.si_code == CLD_EXITED && si.si_status == PW_EXIT_OK && !in_hand) {
+    if ((sup->draining || sl->stopping) && si.si_code == CLD_EXITED && si.si_status == PW_EXIT_OK && !in_hand) {
+        sl->stopping    = false;
+        sl->why         = PW_RESTART_EXIT;
+        sl->start_at_us = 0;
         pw_log(PW_LOG_INFO, "worker.stopped", PW_LOG_AT_NONE, "%s/%u: pid %d, drained", sl->pipe->conf->name, sl->slot,
                (int)pid);
         return;
     }
-    note_crash(sl, &si, in_hand, &mark);
+    sl->stopping = false;
+    note_crash(sup, sl, &si, in_hand, &mark);
     if (sup->draining)
         sup->undrained++;
     else
         ms = plan_restart(sl);
-    log_death(sl, pid, !sup->draining, ms);
+    log_death(sl, pid, !sup->draining && !sl->pipe->trip.is, ms);
 }
 
 /* ---- watch ---- */
@@ -260,6 +381,17 @@ static int64_t look_every_us(const struct pw_supervisor *sup)
     return every > LOOK_MIN_US ? every : LOOK_MIN_US;
 }
 
+/* One that was asked to stop has as long for it as at the end of the runtime. */
+static void end_stopping(struct pw_slot *sl, int64_t now)
+{
+    if (sl->pid <= 0 || !sl->stopping || now < sl->stop_until_us)
+        return;
+    sl->stop_until_us = INT64_MAX;
+    pw_log(PW_LOG_WARN, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d did not end in time; SIGKILL", sl->pipe->conf->name,
+           sl->slot, (int)sl->pid);
+    (void)pidfd_send_signal(sl->pidfd, SIGKILL, NULL, 0); /* fails if it has just ended, then its pidfd says so */
+}
+
 int64_t pw_children_tick(struct pw_supervisor *sup)
 {
     int64_t now = pw_clock_us(), until = now + look_every_us(sup);
@@ -267,10 +399,13 @@ int64_t pw_children_tick(struct pw_supervisor *sup)
     for (size_t i = 0; i < sup->slots_n; i++) {
         struct pw_slot *sl = pw_children_slot(sup, i);
 
-        if (sl->pid == 0 && !sup->draining && now >= sl->start_at_us)
+        bool may_start = !sup->draining && !sl->pipe->trip.is;
+
+        if (sl->pid == 0 && may_start && now >= sl->start_at_us)
             start(sup, sl);
-        if (sl->pid == 0 && !sup->draining && sl->start_at_us < until)
+        if (sl->pid == 0 && may_start && sl->start_at_us < until)
             until = sl->start_at_us;
+        end_stopping(sl, now);
         if (sl->pid > 0 && !sup->draining) /* while draining its deadline rules */
             look(sl, pw_clock_coarse_ns());
         sup->pages[i].settled = sl->pid > 0 && now - sl->started_us > SETTLED_US;

@@ -198,14 +198,27 @@ void pw_control_serve(struct pw_control *ct, const struct pw_pollset *ps, void (
 
 /* ---- the other side ---- */
 
+static bool nobody_listens(int error)
+{
+    return error == ENOENT || error == ECONNREFUSED;
+}
+
+/* err->sys keeps the cause. */
+static int refused(const struct sockaddr_un *at, int error, struct pw_err *err)
+{
+    if (!nobody_listens(error))
+        return pw_err_sys(err, PW_D_FATAL, "connect to %s", at->sun_path);
+    (void)pw_err_set(err, PW_D_FATAL, "nothing runs here: no supervisor listens on %s", at->sun_path);
+    err->sys = error;
+    return -1;
+}
+
 static int ask(int fd, const struct sockaddr_un *at, const char *request, struct pw_buf *reply, struct pw_err *err)
 {
     ssize_t n = (ssize_t)strlen(request);
 
     if (connect(fd, (const struct sockaddr *)at, sizeof(*at)) < 0)
-        return errno == ENOENT || errno == ECONNREFUSED ?
-                   pw_err_set(err, PW_D_FATAL, "nothing runs here: no supervisor listens on %s", at->sun_path) :
-                   pw_err_sys(err, PW_D_FATAL, "connect to %s", at->sun_path);
+        return refused(at, errno, err);
     if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n)
         return pw_err_sys(err, PW_D_FATAL, "ask on %s", at->sun_path);
     do {
@@ -225,27 +238,50 @@ static int ask(int fd, const struct sockaddr_un *at, const char *request, struct
     return 0;
 }
 
-int pw_control_status(const char *run_dir, int json)
+/* Connects, asks and reads the whole answer. */
+static int exchange(const char *run_dir, const char *request, struct pw_buf *reply, struct pw_err *err)
 {
     struct sockaddr_un at;
-    struct pw_buf      reply = { 0 };
-    struct pw_err      err;
-    int                fd = -1, rc;
+    int                fd, rc;
 
-    rc = socket_path(run_dir, &at, &err);
-    if (rc == 0) {
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        rc = fd < 0 ? pw_err_sys(&err, PW_D_FATAL, "make a socket") :
-                      ask(fd, &at, json ? "status json\n" : "status text\n", &reply, &err);
-    }
-    if (rc == 0 && reply.p && strncmp(reply.p, "error: ", 7) == 0)
-        rc = pw_err_set(&err, PW_D_FATAL, "%.*s", (int)reply.n - 8, reply.p + 7);
+    pw_err_clear(err);
+    if (socket_path(run_dir, &at, err) < 0)
+        return -1;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return pw_err_sys(err, PW_D_FATAL, "make a socket");
+    rc = ask(fd, &at, request, reply, err);
+    (void)close(fd); /* all is read */
+    if (rc == 0 && strncmp(reply->p, "error: ", 7) == 0)
+        rc = pw_err_set(err, PW_D_REJECT, "%.*s", (int)reply->n - 8, reply->p + 7);
+    return rc;
+}
+
+int pw_control_resume(const char *run_dir, const char *pipeline, bool *ret_started, struct pw_err *err)
+{
+    struct pw_buf reply = { 0 };
+    char          request[PW_CONTROL_LINE];
+    int           rc;
+
+    (void)snprintf(request, sizeof(request), "resume %s\n", pipeline);
+    rc           = exchange(run_dir, request, &reply, err);
+    *ret_started = rc == 0 && strcmp(reply.p, "started\n") == 0;
+    if (rc < 0 && (nobody_listens(err->sys) || err->disp == PW_D_REJECT))
+        rc = 0;
+    pw_buf_done(&reply);
+    return rc;
+}
+
+int pw_control_status(const char *run_dir, int json)
+{
+    struct pw_buf reply = { 0 };
+    struct pw_err err;
+    int           rc = exchange(run_dir, json ? "status json\n" : "status text\n", &reply, &err);
+
     if (rc == 0 && (fwrite(reply.p, 1, reply.n, stdout) != reply.n || fflush(stdout) != 0))
         rc = pw_err_sys(&err, PW_D_FATAL, "write the status");
     if (rc < 0)
         (void)fprintf(stderr, "pawl: %s\n", err.text);
-    if (fd >= 0)
-        (void)close(fd);
     pw_buf_done(&reply);
     return rc < 0 ? 1 : 0;
 }

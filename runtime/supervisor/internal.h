@@ -2,11 +2,12 @@
 #ifndef PW_SUPERVISOR_INTERNAL_H
 #define PW_SUPERVISOR_INTERNAL_H
 
+#include "observe/http.h"
 #include "observe/metrics.h"
 #include "plugin/plugin.h"
 #include "supervisor/backoff.h"
 #include "supervisor/control.h"
-#include "observe/http.h"
+#include "supervisor/storm.h"
 #include "supervisor/watch.h"
 #include "topology/topology.h"
 
@@ -24,8 +25,10 @@ struct pw_crash {
     char            topic[PW_BB_NAME];
     int32_t         partition;
     int64_t         offset;
-    uint32_t        strikes;    /* of that message, with this one */
-    char            words[480]; /* last text of the worker, "" if none */
+    uint32_t        strikes;              /* of that message, with this one */
+    char            words[480];           /* last text of the worker, "" if none */
+    char            signal[PW_BB_SIGNAL]; /* that ended it; "": it ended itself */
+    char            trace[PW_BB_TRACE];   /* lines of its backtrace, "" if there is none */
 };
 
 /* One place for a worker. The page outlives the workers that pass through it. */
@@ -44,8 +47,17 @@ struct pw_slot {
     uint64_t            restarts[PW_RESTART_N];
     struct pw_watch     watch;
     struct pw_backoff   backoff;
-    struct pw_crash     crash; /* the last one */
+    struct pw_crash     crash;         /* the last one */
+    bool                stopping;      /* asked to drain, since its pipeline is stopped */
+    int64_t             stop_until_us; /* INT64_MAX: killed already */
     bool                was_halted[PW_BB_PARTITIONS];
+};
+
+/* A pipeline that a storm of crashes has stopped. */
+struct pw_trip {
+    bool    is;
+    int64_t at_us;     /* wall clock */
+    char    text[512]; /* why */
 };
 
 struct pw_pipe {
@@ -56,6 +68,8 @@ struct pw_pipe {
     size_t                    slots_n;
     struct pw_blackbox       *ledger; /* strikes where no worker can reach them; its other fields are unused */
     uint64_t                  halts;
+    struct pw_storm           storm;
+    struct pw_trip            trip;
 };
 
 struct pw_supervisor {
@@ -98,9 +112,11 @@ char **pw_spawn_env(struct pw_arena *ar);
 /* Starts what is due; counts halts; looks for hanging workers. Returns when it wants to be called again (monotonic). */
 int64_t pw_children_tick(struct pw_supervisor *sup);
 /* Its pidfd is readable. */
-void            pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl);
-void            pw_children_drain(struct pw_supervisor *sup);
-void            pw_children_kill(struct pw_supervisor *sup);
+void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl);
+void pw_children_drain(struct pw_supervisor *sup);
+void pw_children_kill(struct pw_supervisor *sup);
+/* The workers of that pipeline start again if a storm has stopped them; *out is what a person is told. */
+void            pw_children_resume(struct pw_supervisor *sup, const char *pipeline, struct pw_buf *out);
 size_t          pw_children_alive(const struct pw_supervisor *sup);
 struct pw_slot *pw_children_slot(const struct pw_supervisor *sup, size_t i); /* 0..slots_n - 1, in the order of sup->pages */
 

@@ -223,6 +223,9 @@ static int make_slots(struct pw_supervisor *sup, struct pw_pipe *pi, struct pw_p
     pi->slots_n = pi->conf->workers;
     pi->slots   = pw_arena_array(sup->ar, pi->slots_n, sizeof(*pi->slots));
     pi->ledger  = pw_arena_alloc(sup->ar, sizeof(*pi->ledger));
+    pi->storm   = (struct pw_storm){ .limit     = pi->conf->crash_storm_messages,
+                                     .window_us = (int64_t)pi->conf->crash_storm_window_ms * 1000,
+                                     .seen      = pw_arena_array(sup->ar, PW_STORM_MOST, sizeof(*pi->storm.seen)) };
     for (uint32_t i = 0; i < pi->slots_n; i++)
         pi->slots[i] = (struct pw_slot){ .pipe = pi, .slot = i, .bb_fd = -1, .pidfd = -1, .control_fd = -1 };
     for (uint32_t i = 0; i < pi->slots_n; i++) {

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define TRACE_SHOWN 8 /* lines of a backtrace; the rest is in the JSON, the log and the dead letter */
+
 /* Counters summed over the workers of a pipeline, and by worker. */
 static const struct {
     const char *name;
@@ -161,6 +163,12 @@ static bool ready_with(const struct pw_supervisor *sup, const struct pw_partitio
 
     if (sup->draining)
         pw_buf_puts(why, "stopping\n");
+    for (size_t i = 0; i < sup->pipes_n; i++)
+        if (sup->pipes[i].trip.is) {
+            pw_buf_printf(why, "pipeline %s is stopped: %s; `pawl resume` starts it again\n", sup->pipes[i].conf->name,
+                          sup->pipes[i].trip.text);
+            ready = false;
+        }
     for (size_t i = 0; i < sup->slots_n; i++)
         ready = slot_ready(pw_children_slot(sup, i), why) && ready;
     return rows_ready(rows, n, why) && ready;
@@ -195,7 +203,7 @@ void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out)
     PW_ASSERT(pls != NULL && ws != NULL);
     for (size_t i = 0; i < sup->pipes_n; i++)
         pls[i] = (struct pw_metrics_pipeline){ sup->pipes[i].conf->name, sup->pipes[i].meta.id, sup->pipes[i].meta.version,
-                                               sup->pipes[i].halts };
+                                               sup->pipes[i].halts, sup->pipes[i].trip.is };
     for (size_t i = 0; i < sup->slots_n; i++) {
         const struct pw_slot *sl = pw_children_slot(sup, i);
 
@@ -243,6 +251,18 @@ static void text_crash(const struct pw_crash *cr, struct pw_buf *out)
     }
 }
 
+static void text_trace(const struct pw_crash *cr, struct pw_buf *out)
+{
+    const char *line = cr->trace;
+
+    for (int i = 0; *line && i < TRACE_SHOWN; i++) {
+        size_t n = strcspn(line, "\n");
+
+        pw_buf_printf(out, "          %.*s\n", (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+}
+
 static void text_worker(const struct pw_slot *sl, struct pw_buf *out)
 {
     char             up[24] = "-", pid[16] = "-", rss[24] = "-", text[sizeof(sl->bb->text)];
@@ -258,6 +278,7 @@ static void text_worker(const struct pw_slot *sl, struct pw_buf *out)
     pw_buf_printf(out, "  %-7u %-8s %-9s %-8s %-9" PRIu64 " %-8s ", sl->slot, pid, slot_state(sl), up, restarts_of(sl), rss);
     text_crash(&sl->crash, out);
     pw_buf_puts(out, "\n");
+    text_trace(&sl->crash, out);
     pw_bb_text_read(sl->bb, text);
     if (sl->pid > 0 && text[0] && (state == PW_BB_PAUSED || state == PW_BB_FAILED)) {
         pw_buf_puts(out, "          ");
@@ -311,9 +332,14 @@ static void text_counters(const struct pw_pipe *pi, struct pw_buf *out)
 static void text_pipeline(const struct pw_pipe *pi, const struct pw_partition_row *rows, size_t n, struct pw_buf *out)
 {
     bool head = false;
+    char since[24];
 
-    pw_buf_printf(out, "\n%s: %s/%s, group %s\n  %-7s %-8s %-9s %-8s %-9s %-8s %s\n", pi->conf->name, pi->meta.id,
-                  pi->meta.version, pi->conf->group, "WORKER", "PID", "STATE", "UP", "RESTARTS", "MEMORY", "LAST CRASH");
+    pw_buf_printf(out, "\n%s: %s/%s, group %s\n", pi->conf->name, pi->meta.id, pi->meta.version, pi->conf->group);
+    if (pi->trip.is)
+        pw_buf_printf(out, "  STOPPED %s ago: %s; `pawl resume` starts it again\n",
+                      ago(pw_clock_wall_us() - pi->trip.at_us, since, sizeof(since)), pi->trip.text);
+    pw_buf_printf(out, "  %-7s %-8s %-9s %-8s %-9s %-8s %s\n", "WORKER", "PID", "STATE", "UP", "RESTARTS", "MEMORY",
+                  "LAST CRASH");
     for (size_t i = 0; i < pi->slots_n; i++)
         text_worker(&pi->slots[i], out);
     for (size_t i = 0; i < n; i++) {
@@ -418,6 +444,8 @@ static void json_crash(const struct pw_crash *cr, struct pw_buf *out)
         json_message(out, cr->topic, cr->partition, cr->offset);
         json_int(out, "strikes", cr->strikes);
     }
+    json_str(out, "signal", cr->signal[0] ? cr->signal : NULL);
+    json_str(out, "backtrace", cr->trace[0] ? cr->trace : NULL);
     json_str(out, "last_words", cr->words[0] ? cr->words : NULL);
     pw_buf_puts(out, "}");
 }
@@ -514,6 +542,19 @@ static void json_plugin(const struct pw_pipe *pi, struct pw_buf *out)
     pw_buf_puts(out, "}");
 }
 
+static void json_trip(const struct pw_pipe *pi, struct pw_buf *out)
+{
+    json_key(out, "tripped");
+    if (!pi->trip.is) {
+        pw_buf_puts(out, "null");
+        return;
+    }
+    pw_buf_puts(out, "{");
+    json_time(out, "at", pi->trip.at_us);
+    json_str(out, "text", pi->trip.text);
+    pw_buf_puts(out, "}");
+}
+
 static void json_pipeline(const struct pw_pipe *pi, const struct pw_partition_row *rows, size_t n, struct pw_buf *out)
 {
     pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
@@ -527,6 +568,7 @@ static void json_pipeline(const struct pw_pipe *pi, const struct pw_partition_ro
     }
     pw_buf_puts(out, "]");
     json_plugin(pi, out);
+    json_trip(pi, out);
     json_int(out, "halts", (int64_t)pi->halts);
     json_int(out, "outbox_waiting", json_count(waiting_sum(pi)));
     json_int(out, "dead_letters_open", json_count(dead_open_sum(pi)));

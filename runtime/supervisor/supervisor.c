@@ -25,8 +25,10 @@ static void answer_control(void *arg, const char *request, struct pw_buf *out)
         pw_status_text(arg, out);
     else if (strcmp(request, "status json") == 0)
         pw_status_json(arg, out);
+    else if (strncmp(request, "resume ", 7) == 0)
+        pw_children_resume(arg, request + 7, out);
     else
-        pw_buf_puts(out, "error: unknown request; there are 'status text' and 'status json'\n");
+        pw_buf_puts(out, "error: unknown request; there are 'status text', 'status json' and 'resume PIPELINE'\n");
 }
 
 static unsigned answer_http(void *arg, enum pw_http_page page, struct pw_buf *out)

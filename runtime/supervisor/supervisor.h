@@ -27,6 +27,10 @@
  * could not start, PW_EXIT_CONFIG when the topology or a plugin is wrong; the reasons are then on stderr. */
 int pw_supervisor_run(const char *self, const char *topology_file);
 
+/* Asks the supervisor that listens in run_dir to start the workers of a pipeline again that a storm of crashes has stopped.
+ * *ret_started: it had been stopped. It is no error if nothing runs there, or another topology. */
+int pw_control_resume(const char *run_dir, const char *pipeline, bool *ret_started, struct pw_err *err) PW_MUST_CHECK;
+
 /* Asks the supervisor that listens in run_dir; prints to stdout. json: 0 or 1. Returns the exit code. */
 int pw_control_status(const char *run_dir, int json);
 

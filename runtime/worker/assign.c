@@ -348,6 +348,7 @@ void pw_worker_claim(struct pw_worker *w)
         return;
     }
     w->claims_failed = 0;
+    w->strikes.stale = true;
     log_claimed(w);
     open_publications(w);
 }

@@ -1,6 +1,7 @@
 #include "worker/batch.h"
 
 #include "base/clock.h"
+#include "worker/strikes.h"
 
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -85,7 +86,7 @@ size_t pw_item_bytes(const struct pw_item *it)
 
 bool pw_batch_struck(const struct pw_batch_limits *li, const struct pw_part *pt, int64_t offset)
 {
-    return li->strikes && pw_bb_strike_find(li->strikes, pt->topic, pt->partition, offset, NULL) > 0;
+    return li->strikes && pw_strikes_find(li->strikes, pt->topic, pt->partition, offset, NULL) > 0;
 }
 
 static void add_item(struct pw_batch *ba, struct pw_range *ra, rd_kafka_message_t *m, int32_t attempt)

@@ -36,10 +36,12 @@ struct pw_batch {
     bool             parks;     /* messages of it may be set aside, or were */
 };
 
+struct pw_strikes;
+
 struct pw_batch_limits {
-    size_t                    max_messages;
-    size_t                    max_bytes;
-    const struct pw_blackbox *strikes; /* messages in there travel alone; NULL: none */
+    size_t                   max_messages;
+    size_t                   max_bytes;
+    const struct pw_strikes *strikes; /* messages in there travel alone; NULL: none */
 };
 
 /* Cuts the next batch from the running partitions, round-robin beginning after *cursor. Returns its number of items; a

@@ -5,6 +5,7 @@
 #include "kafka/consumer.h"
 #include "worker/batch.h"
 #include "worker/publisher.h"
+#include "worker/strikes.h"
 #include "worker/tx.h"
 #include "worker/worker.h"
 
@@ -69,8 +70,9 @@ struct pw_worker {
     size_t           park_cursor; /* whose parked messages were tried last */
     bool             park_last;   /* the last batch was one of parked messages */
 
-    struct pw_gate  gate;
-    struct pw_cover cover;
+    struct pw_gate    gate;
+    struct pw_cover   cover;
+    struct pw_strikes strikes;
 };
 
 /* worker.c */

@@ -9,13 +9,30 @@
 #include <string.h>
 
 static const char read_sql[] =
-    "SELECT v.i, b.seq, b.source_offset, b.kind, b.target, b.key, b.value, b.headers, b.code, b.reason, b.plugin, b.attempt, b.created_at"
+    "SELECT v.i, b.seq, b.source_offset, b.kind, b.target, b.key, b.value, b.headers, b.code, b.reason, b.plugin, b.attempt, b.created_at,"
+    " b.signal, b.backtrace"
     " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) WITH ORDINALITY AS v(topic, partition, above, upto, i)"
     " CROSS JOIN LATERAL (SELECT * FROM pawl.outbox AS o WHERE o.group_name = $1 AND o.topic = v.topic"
     " AND o.partition = v.partition::int AND o.seq > v.above AND o.seq <= v.upto ORDER BY o.seq LIMIT $6) AS b"
     " ORDER BY v.i, b.seq LIMIT $6";
 
-enum { C_I, C_SEQ, C_OFFSET, C_KIND, C_TARGET, C_KEY, C_VALUE, C_HEADERS, C_CODE, C_REASON, C_PLUGIN, C_ATTEMPT, C_CREATED };
+enum {
+    C_I,
+    C_SEQ,
+    C_OFFSET,
+    C_KIND,
+    C_TARGET,
+    C_KEY,
+    C_VALUE,
+    C_HEADERS,
+    C_CODE,
+    C_REASON,
+    C_PLUGIN,
+    C_ATTEMPT,
+    C_CREATED,
+    C_SIGNAL,
+    C_TRACE
+};
 enum { A_TOPIC, A_PARTITION, A_ABOVE, A_UPTO, A_N };
 
 void pw_outbox_init(struct pw_outbox *ob, const char *group, const char *dsn, const char *application_name)
@@ -143,6 +160,8 @@ static int take_rows(struct pw_outbox *ob, const struct pw_outbox_range *ranges,
         row->code       = text_cell(ob->res, r, C_CODE);
         row->reason     = text_cell(ob->res, r, C_REASON);
         row->plugin     = text_cell(ob->res, r, C_PLUGIN);
+        row->signal     = text_cell(ob->res, r, C_SIGNAL);
+        row->trace      = text_cell(ob->res, r, C_TRACE);
         row->attempt    = (int32_t)int_cell(ob->res, r, C_ATTEMPT);
         row->created_us = int_cell(ob->res, r, C_CREATED) + PW_PG_EPOCH_US;
         before          = ob->last_seq[range] ? ob->last_seq[range] : ranges[range].above;
@@ -320,6 +339,8 @@ rd_kafka_headers_t *pw_outbox_headers(const struct pw_outbox_row *row, const cha
     }
     add_text(hdrs, "pawl-code", row->code);
     add_text(hdrs, "pawl-reason", row->reason);
+    add_text(hdrs, "pawl-signal", row->signal);
+    add_text(hdrs, "pawl-backtrace", row->trace);
     return hdrs;
 }
 

@@ -34,6 +34,7 @@ struct pw_outbox_row {
     const void *key, *value, *headers; /* NULL: null */
     size_t      key_n, value_n, headers_n;
     const char *code, *reason, *plugin; /* of a dead letter */
+    const char *signal, *trace;         /* of a crash; NULL: not known */
     int32_t     attempt;
     int64_t     created_us;
 };

@@ -18,12 +18,16 @@
     " WHERE o.group_name = $1 AND o.topic = v.topic AND o.partition = v.partition::int"
 #define FENCE_TAIL " RETURNING v.i, o.outbox_seq"
 
-static const char outbox_sql[] =
-    "INSERT INTO pawl.outbox (group_name, topic, partition, seq, kind, source_offset, target, key, value, headers, code, reason, plugin, attempt)"
-    " SELECT $1, topic, partition::int, seq, kind::smallint, source_offset, target, key, value, headers, code, reason, plugin, attempt::int"
-    " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[],"
-    " $11::text[], $12::text[], $13::text[], $14::bigint[])"
-    " AS v(topic, partition, seq, kind, source_offset, target, key, value, headers, code, reason, plugin, attempt)";
+#define OUTBOX(columns, arrays)                                                                                                 \
+    "INSERT INTO pawl.outbox (group_name, topic, partition, seq, kind, source_offset, target, key, value, headers, code,"       \
+    " reason, plugin, attempt" columns ")"                                                                                      \
+    " SELECT $1, topic, partition::int, seq, kind::smallint, source_offset, target, key, value, headers, code, reason, plugin," \
+    " attempt::int" columns " FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[],"      \
+    " $8::bytea[], $9::bytea[], $10::bytea[], $11::text[], $12::text[], $13::text[], $14::bigint[]" arrays ")"                  \
+    " AS v(topic, partition, seq, kind, source_offset, target, key, value, headers, code, reason, plugin, attempt" columns ")"
+
+static const char outbox_sql[]       = OUTBOX("", "");
+static const char outbox_crash_sql[] = OUTBOX(", signal, backtrace", ", $15::text[], $16::text[]");
 
 static const char grow_sql[] = "UPDATE pawl.offsets AS o SET outbox_seq = o.outbox_seq + v.n"
                                " FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS v(topic, partition, n)"
@@ -134,6 +138,7 @@ static int prepare_ours(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *er
         { "pawl_commit", "COMMIT" },
         { "pawl_fence", fence },
         { "pawl_outbox", outbox_sql },
+        { "pawl_outbox_crash", outbox_crash_sql },
         { "pawl_grow", grow_sql },
         { "pawl_sweep", sweep_sql },
         { "pawl_look", look_sql },

@@ -209,6 +209,7 @@ static void advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us)
     pw_bb_observe(&w->bb->commit_us, pw_bb_limits_us, (uint64_t)(pw_clock_us() - began_us));
     count_verdicts(w, ba);
     pw_worker_park_committed(w, ba);
+    pw_strikes_forget(&w->strikes, ba);
     for (size_t r = 0; r < ba->ranges_n; r++) {
         struct pw_range *ra = &ba->ranges[r];
         struct pw_part  *pt = ra->pt;
@@ -414,21 +415,27 @@ static bool stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum stop
  * Returns false if the batch cannot be run. */
 static bool reject_crashers(struct pw_worker *w, struct pw_batch *ba)
 {
+    atomic_store_explicit(&w->bb->struck, 0, memory_order_relaxed);
     for (size_t i = 0; i < ba->n; i++) {
-        struct pw_item *it = ba->items[i];
-        char            how[64], code[96], detail[160];
-        uint32_t        n = pw_bb_strike_find(w->bb, it->msg.topic.p, it->msg.partition, it->msg.offset, how);
+        struct pw_item    *it = ba->items[i];
+        char               code[96], detail[160];
+        struct pw_bb_death de;
+        uint32_t           n = pw_strikes_find(&w->strikes, it->msg.topic.p, it->msg.partition, it->msg.offset, &de);
 
         if (n == 0)
             continue;
+        it->strikes     = n;
         it->msg.attempt = (int32_t)n + 1;
+        atomic_store_explicit(&w->bb->struck, n, memory_order_relaxed);
         if (n < w->pipe->crash_limit)
             continue;
-        (void)snprintf(code, sizeof(code), "crash.%s", how);
+        (void)snprintf(code, sizeof(code), "crash.%s", de.how);
         for (char *c = code; *c; c++)
             *c = *c == ' ' ? '_' : *c;
-        (void)snprintf(detail, sizeof(detail), "the plugin died %u times with this message in hand, last by %s", n, how);
+        (void)snprintf(detail, sizeof(detail), "the plugin died %u times with this message in hand, last by %s", n, de.how);
         it->crashed     = true;
+        it->signal      = de.signal[0] ? pw_arena_strdup(ba->ar, de.signal) : NULL;
+        it->trace       = de.trace[0] ? pw_arena_strdup(ba->ar, de.trace) : NULL;
         it->msg.attempt = (int32_t)n;
         force_reject(ba, it, code, detail);
         if (!w->pipe->dlq_topic)
@@ -640,21 +647,34 @@ static void run_pieces(struct pw_worker *w, struct pw_batch *whole)
     } while (from < whole->n && w->exit_code < 0 && !w->draining && !w->consumer.revoked);
 }
 
-static bool any_strikes(const struct pw_blackbox *bb)
+/* Before the first batch after a claim: nobody may be given a message whose strikes are not known. */
+static bool strikes_known(struct pw_worker *w)
 {
-    for (size_t i = 0; i < PW_BB_STRIKES; i++)
-        if (atomic_load_explicit(&bb->strikes[i].count, memory_order_relaxed))
-            return true;
+    struct pw_err err;
+
+    if (!w->strikes.stale || pw_strikes_sync(&w->strikes, &w->tx, w->parts, w->parts_n, &err) == 0)
+        return true;
+    if (err.disp == PW_D_FATAL) {
+        pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", &err);
+        return false;
+    }
+    pw_log(PW_LOG_WARN, "batch.failed", PW_LOG_AT_NONE, "%s", err.text);
+    pw_conn_rollback(&w->conn);
+    w->pause_until_us = pw_clock_us() + pw_worker_backoff_us(w, 1);
     return false;
 }
 
 void pw_worker_process(struct pw_worker *w)
 {
-    int64_t                      now_us = pw_clock_us(), until_us = INT64_MAX;
-    bool                         struck = any_strikes(w->bb);
-    const struct pw_batch_limits limits = { w->batch_cap, w->pipe->batch_max_bytes, struck ? w->bb : NULL };
+    int64_t                now_us = pw_clock_us(), until_us = INT64_MAX;
+    struct pw_batch_limits limits = { w->batch_cap, w->pipe->batch_max_bytes, NULL };
+    bool                   struck;
 
-    w->in_batch = true;
+    if (!strikes_known(w))
+        return;
+    struck         = pw_strikes_any(&w->strikes);
+    limits.strikes = struck ? &w->strikes : NULL;
+    w->in_batch    = true;
     if (pw_worker_unpark_due(w, now_us, &until_us) && !(w->park_last && pw_batch_ready(w->parts, w->parts_n, now_us))) {
         w->park_last = true; /* in turn, so that neither waits for the other for ever */
         if (!pw_worker_unpark(w, &limits))

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "worker/strikes.h"
 #include "worker/tx_parts.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@ void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar)
                                                   PAWL_V_I64,  PAWL_V_I64, PAWL_V_I64, PAWL_V_I64 };
     static const int32_t    outbox_types[O_N] = { PAWL_V_TEXT, PAWL_V_I64,   PAWL_V_I64,   PAWL_V_I64,   PAWL_V_I64,
                                                   PAWL_V_TEXT, PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_BYTES, PAWL_V_TEXT,
-                                                  PAWL_V_TEXT, PAWL_V_TEXT,  PAWL_V_I64 };
+                                                  PAWL_V_TEXT, PAWL_V_TEXT,  PAWL_V_I64,   PAWL_V_TEXT,  PAWL_V_TEXT };
     const struct pw_plugin *pl                = tx->inst->pl;
 
     for (int i = 0; i < F_N; i++)
@@ -411,7 +412,7 @@ static bool counts_matter(const struct pw_tx *tx, const struct run *runs, size_t
 int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
 {
     size_t      n      = 0;
-    bool        outbox = false, sweep = false;
+    bool        outbox = false, sweep = false, forget = false;
     int         park = 0;
     struct run *runs = collect_runs(tx, ba, &n);
 
@@ -423,7 +424,7 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
     }
     if (queue_runs(tx, ba, runs, n, err) < 0 || pw_tx_queue_outbox(tx, ba, &outbox, err) < 0 ||
         pw_tx_queue_sweep(tx, ba, &sweep, err) < 0 || pw_tx_queue_receipts(tx, ba, err) < 0 ||
-        pw_tx_queue_park(tx, ba, &park, err) < 0)
+        pw_tx_queue_park(tx, ba, &park, err) < 0 || pw_strikes_queue_forget(tx, ba, &forget, err) < 0)
         return pw_err_wrap(err, "send the last trip");
     if (tx->lost(tx->lost_arg))
         return pw_err_set(err, PW_D_FENCED, "fenced: the group has taken the partitions away");
@@ -446,6 +447,8 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
     for (; park > 0; park--)
         if (pw_conn_done(tx->co, NULL, err) < 0)
             return pw_err_wrap(err, "messages that are tried again");
+    if (forget && pw_conn_done(tx->co, NULL, err) < 0)
+        return pw_err_wrap(err, "forget strikes");
     if (read_commit(tx, err) < 0)
         return pw_err_wrap(err, "COMMIT");
     tx->commit_sent = false;

@@ -20,9 +20,10 @@ struct pw_tx {
     const char *const *output_topics; /* by output of the plugin */
     struct pw_array  **cols;          /* by statement: one array per column */
     bool               receipts;      /* are kept */
-    struct pw_array    fence[8], outbox[13], grown[3], swept[4], claim[3], receipt[21];
+    struct pw_array    fence[8], outbox[15], grown[3], swept[4], claim[3], receipt[21];
     struct pw_buf      receipt_text, receipt_bytes;
-    bool (*lost)(void *arg); /* asked right before COMMIT: has the group taken the partitions away? */
+    bool               outbox_crash; /* the outbox rows of this batch carry what is known of a crash */
+    bool (*lost)(void *arg);         /* asked right before COMMIT: has the group taken the partitions away? */
     void   *lost_arg;
     int64_t plans_until_us, plans_for_us; /* PostgreSQL plans its prepared statements anew then; how long they are kept */
     bool    commit_sent;                  /* and its answer not read: in doubt if the connection dies now */

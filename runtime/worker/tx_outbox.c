@@ -57,6 +57,9 @@ static int put_outbox(struct pw_tx *tx, struct pw_range *ra, const struct pw_ite
         pw_array_put_text(&a[O_PLUGIN], tx->inst->pl->name, strlen(tx->inst->pl->name), err) < 0 ||
         pw_array_put_i64(&a[O_ATTEMPT], it->msg.attempt, err) < 0)
         return pw_err_wrap(err, "outbox");
+    if (tx->outbox_crash && (pw_array_put_text(&a[O_SIGNAL], it->signal, it->signal ? strlen(it->signal) : 0, err) < 0 ||
+                             pw_array_put_text(&a[O_TRACE], it->trace, it->trace ? strlen(it->trace) : 0, err) < 0))
+        return pw_err_wrap(err, "outbox");
     return 0;
 }
 
@@ -93,6 +96,9 @@ static int put_item(struct pw_tx *tx, struct pw_arena *ar, struct pw_range *ra, 
 /* Outputs and dead letters in the order of the source, numbered from the fenced offset row. */
 int pw_tx_queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, struct pw_err *err)
 {
+    tx->outbox_crash = false;
+    for (size_t i = 0; i < ba->n; i++)
+        tx->outbox_crash = tx->outbox_crash || ba->items[i]->crashed;
     pw_tx_reset_arrays(tx->outbox, O_N);
     pw_tx_reset_arrays(tx->grown, G_N);
     for (size_t r = 0; r < ba->ranges_n; r++) {
@@ -111,7 +117,8 @@ int pw_tx_queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, str
     *ret_any = tx->grown[G_ROWS].n > 0;
     if (!*ret_any)
         return 0;
-    return pw_tx_queue_arrays(tx, "pawl_outbox", tx->outbox, O_N, err) < 0 ||
+    return pw_tx_queue_arrays(tx, tx->outbox_crash ? "pawl_outbox_crash" : "pawl_outbox", tx->outbox,
+                              tx->outbox_crash ? O_N : O_PLAIN_N, err) < 0 ||
                    pw_tx_queue_arrays(tx, "pawl_grow", tx->grown, G_N, err) < 0 ?
                -1 :
                0;

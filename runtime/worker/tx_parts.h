@@ -22,6 +22,9 @@ enum {
     O_REASON,
     O_PLUGIN,
     O_ATTEMPT,
+    O_PLAIN_N, /* the next are filled only if a message of the batch has crashed too often */
+    O_SIGNAL = O_PLAIN_N,
+    O_TRACE,
     O_N
 };
 enum {

@@ -6,6 +6,7 @@
 #include "observe/log.h"
 #include "postgres/sqlstate.h"
 #include "supervisor/supervisor.h"
+#include "worker/crash.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -122,7 +123,8 @@ void pw_worker_connect(struct pw_worker *w)
         return;
     pw_arena_reset(w->scratch);
     if (pw_conn_open(&w->conn, &w->conn_settings, &err) == 0 && pw_tx_prepare(&w->tx, w->scratch, &err) == 0 &&
-        pw_worker_gate_prepare(w, &err) == 0 && pw_worker_cover_prepare(w, &err) == 0) {
+        pw_worker_gate_prepare(w, &err) == 0 && pw_worker_cover_prepare(w, &err) == 0 &&
+        pw_strikes_prepare(&w->tx, &err) == 0) {
         pw_bb_add(&w->bb->pg_connects, 1);
         pw_log(PW_LOG_INFO, "postgres.connected", PW_LOG_AT_NONE, "server version %d", PQserverVersion(w->conn.pg) / 10000);
         w->backoff_us = 0;
@@ -169,6 +171,7 @@ static int load_plugin(struct pw_worker *w, struct pw_err *err)
 
     pw_bb_mark_set(w->bb, PW_BB_CREATE, 0, -1, -1, 0);
     rc = pw_plugin_load(w->life, w->args->plugin_path, &w->plugin, err);
+    pw_crash_note_modules(w->args->plugin_path);
     if (rc == 0) {
         pw_log_plugin(w->plugin->name, w->args->generation);
         (void)snprintf(w->bb->plugin, sizeof(w->bb->plugin), "%s", w->plugin->name);
@@ -205,7 +208,8 @@ static int start(struct pw_worker *w, struct pw_err *err)
     w->life    = pw_arena_new(1 << 16);
     w->scratch = pw_arena_new(1 << 14);
     w->batch   = (struct pw_batch){ .ar = pw_arena_new(1 << 20) };
-    if (load_plugin(w, err) < 0 || bind_outputs(w, err) < 0)
+    pw_strikes_init(&w->strikes, w->bb, w->args->plugin_path);
+    if (pw_crash_install(w->bb, err) < 0 || load_plugin(w, err) < 0 || bind_outputs(w, err) < 0)
         return -1;
     w->tx.co        = &w->conn;
     w->tx.inst      = w->inst;

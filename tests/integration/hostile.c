@@ -3,28 +3,66 @@
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct bad {
-    char command[24], says[80]; /* says: dead letter's code, or what the log must name */
+    char command[24], says[80]; /* says: what the log must name */
+};
+
+struct crash {
+    char command[24], code[40];
+    char signal[16]; /* in the dead letter; "": none */
+    bool speaks;     /* and a backtrace that leads into the plugin */
 };
 
 /* ---- it takes its process down: the message is set aside, its neighbours are not ---- */
 
 ParameterizedTestParameters(hostile, a_crash_is_a_dead_letter_and_not_an_outage)
 {
-    static struct bad crashes[] = {
-        { "segv", "crash.SIGSEGV" },         { "abort", "crash.SIGABRT" },     { "exit0", "crash.exit_0" },
-        { "_exit0", "crash.exit_0" },        { "sigkill", "crash.SIGKILL" },   { "stack", "crash.SIGSEGV" },
-        { "loop", "crash.handler_timeout" }, { "plan_segv", "crash.SIGSEGV" },
+    static struct crash crashes[] = {
+        { "segv", "crash.SIGSEGV", "SIGSEGV", true },
+        { "abort", "crash.SIGABRT", "SIGABRT", true },
+        { "exit0", "crash.exit_0", "", false },
+        { "_exit0", "crash.exit_0", "", false },
+        { "sigkill", "crash.SIGKILL", "SIGKILL", false },
+        { "stack", "crash.SIGSEGV", "SIGSEGV", true },
+        { "jump", "crash.SIGSEGV", "SIGSEGV", true },
+        { "loop", "crash.handler_timeout", "SIGABRT", true },
+        { "deaf_loop", "crash.handler_timeout", "SIGKILL", false },
+        { "own_handler", "crash.exit_7", "", false },
+        { "own_handler_segv", "crash.SIGSEGV", "SIGSEGV", false },
+        { "thread_segv", "crash.SIGSEGV", "SIGSEGV", true },
+        { "smash", "crash.SIGSEGV", "SIGSEGV", true },
+        { "scribble", "crash.SIGSEGV", "SIGSEGV", true },
+        { "plan_segv", "crash.SIGSEGV", "SIGSEGV", true },
     };
 
-    return cr_make_param_array(struct bad, crashes, sizeof(crashes) / sizeof(crashes[0]));
+    return cr_make_param_array(struct crash, crashes, sizeof(crashes) / sizeof(crashes[0]));
 }
 
-ParameterizedTest(struct bad *bad, hostile, a_crash_is_a_dead_letter_and_not_an_outage)
+static void expect_end(struct cluster *k, const struct crash *bad)
+{
+    char *sig = sql_text(k, "SELECT signal FROM pawl.dead_letters"), *trace;
+
+    trace = sql_text(k, "SELECT backtrace FROM pawl.dead_letters");
+    if (bad->signal[0])
+        cr_assert(sig && strcmp(sig, bad->signal) == 0, "signal %s instead of %s", sig ? sig : "(none)", bad->signal);
+    else
+        cr_assert_null(sig);
+    if (bad->speaks)
+        cr_assert(trace && strstr(trace, "hostile-") && strstr(trace, ".so+0x") && strstr(trace, "has build id") &&
+                      strlen(trace) < 2048,
+                  "%s", trace ? trace : "(no backtrace)");
+    else
+        cr_assert_null(trace);
+    free(sig);
+    free(trace);
+}
+
+ParameterizedTest(struct crash *bad, hostile, a_crash_is_a_dead_letter_and_not_an_outage)
 {
     struct cluster *k = cluster_up(.partitions = 2, .plugin = "hostile", .crash_limit = 2, .handler_timeout_ms = 400);
     int64_t         at;
@@ -40,8 +78,9 @@ ParameterizedTest(struct bad *bad, hostile, a_crash_is_a_dead_letter_and_not_an_
     cr_assert_eq(sql_int(k, "SELECT source_offset FROM pawl.dead_letters"), at);
     cr_assert_eq(sql_int(k, "SELECT attempt FROM pawl.dead_letters"), 2, "it was not given its second chance, or a third");
     code = sql_text(k, "SELECT code FROM pawl.dead_letters");
-    cr_assert_str_eq(code, bad->says);
+    cr_assert_str_eq(code, bad->code);
     free(code);
+    expect_end(k, bad);
     cr_assert(oracle_exactly_once_in_order(k));
     cluster_down(k);
 }
@@ -60,6 +99,88 @@ Test(hostile, two_crashing_messages_side_by_side_are_both_found)
     wait_until(oracle_all_accounted(k));
     cr_assert_eq(dead_count(k), 3);
     cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
+Test(hostile, crashes_of_all_kinds_in_one_topic_leave_all_their_neighbours_applied)
+{
+    static const char *const kinds[] = { "segv", "stack", "abort", "exit0", "loop", "sigkill" };
+    struct cluster          *k = cluster_up(.partitions = 2, .plugin = "hostile", .crash_limit = 2, .handler_timeout_ms = 400);
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        for (int n = 0; n < 5; n++)
+            event_queue(k, n % 2, "ok", 0);
+        event_queue(k, (int)i % 2, kinds[i], 0);
+    }
+    events_flush(k);
+    (void)worker_start(k, "a", .slots = 2);
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(ledger_count(k), 30);
+    cr_assert_eq(dead_count(k), 6);
+    cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.dead_letters WHERE attempt = 2 AND code LIKE 'crash.%%'"), 6);
+    cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.strikes"), 0, "they are done with");
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
+Test(hostile, strikes_survive_a_kill_of_the_whole_runtime)
+{
+    struct cluster *k = cluster_up(.partitions = 1, .plugin = "hostile", .crash_limit = 3);
+    struct worker  *a;
+
+    events_send(k, 5);
+    event_send(k, 0, "loop", 0);
+    events_send(k, 5);
+    a = worker_start(k, "a");
+    wait_until(sql_int(k, "SELECT strikes FROM pawl.strikes") == 1);
+    proc_signal(&a->proc, SIGKILL);
+    proc_end(&a->proc);
+    a = worker_start(k, "b");
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(worker_says_n(a, "\"event\":\"worker.hung\""), 2, "the strike of the other one counts");
+    cr_assert_eq(sql_int(k, "SELECT attempt FROM pawl.dead_letters"), 3);
+    cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.strikes"), 0);
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
+Test(hostile, strikes_of_another_build_do_not_count)
+{
+    struct cluster *k = cluster_up(.partitions = 1, .plugin = "hostile", .crash_limit = 3);
+
+    events_send(k, 10);
+    sql_exec(k,
+             "INSERT INTO pawl.strikes (group_name, topic, partition, source_offset, build, strikes, how)"
+             " VALUES ('%s', '%s', 0, 4, 'hostile-0000000000000000.so', 3, 'SIGSEGV')",
+             k->group, k->topic);
+    (void)worker_start(k, "a");
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(ledger_count(k), 10);
+    cr_assert_eq(dead_count(k), 0);
+    cluster_down(k);
+}
+
+/* The promise about a bad build: however many messages there are, fewer dead letters than the limit, each time it is let go on. */
+Test(hostile, a_build_that_crashes_on_everything_makes_fewer_dead_letters_than_the_limit)
+{
+    struct cluster *k =
+        cluster_up(.partitions = 2, .plugin = "hostile", .crash_limit = 2, .storm = "{ messages: 3, window: 10m }");
+    struct worker *a;
+
+    events_send(k, 4);
+    for (int i = 0; i < 40; i++)
+        event_queue(k, i % 2, "segv", 0);
+    events_flush(k);
+    a = worker_start(k, "a", .slots = 2);
+    wait_until(worker_says(a, "\"event\":\"pipeline.tripped\""));
+    wait_until(worker_pid(a, 0) == 0 && worker_pid(a, 1) == 0);
+    cr_assert_eq(ledger_count(k), 4);
+    cr_assert_leq(dead_count(k), 2);
+    cr_assert_eq(pawl_run(NULL, "resume", a->topology, "main", NULL), 0);
+    wait_until(worker_says_n(a, "\"event\":\"pipeline.tripped\"") == 2);
+    wait_until(worker_pid(a, 0) == 0 && worker_pid(a, 1) == 0);
+    cr_assert_leq(dead_count(k), 4);
+    cr_assert_geq(dead_count(k), 1);
     cluster_down(k);
 }
 

@@ -57,6 +57,8 @@ static void defaults(struct cluster_opts *o)
         o->batch = 50;
     if (!o->crash_limit)
         o->crash_limit = 3;
+    if (!o->storm)
+        o->storm = "{ messages: 0 }";
     if (!o->handler_timeout_ms)
         o->handler_timeout_ms = 2000;
     if (!o->retry_attempts)
@@ -233,12 +235,13 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         "    retry: { attempts: %d, backoff: %dms, max_backoff: %dms, mode: %s, park_max_messages: %d }\n"
         "    handler_timeout: %dms\n"
         "    crash_limit: %d\n"
+        "    crash_storm: %s\n"
         "%s%s%s%s",
         instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
         k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch, k->o.retry_attempts,
         k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode, k->o.park_max,
-        k->o.handler_timeout_ms,
-        k->o.crash_limit, outputs, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
+        k->o.handler_timeout_ms, k->o.crash_limit,
+        k->o.storm, outputs, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
         k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
     if (n < 0)
         abort();

@@ -31,6 +31,7 @@ struct cluster_opts {
     int         keys;               /* default 2 a partition; few keys make waves, many make wide batches */
     int         batch;              /* batch.max_messages, default 50 */
     int         crash_limit;        /* default 3 */
+    const char *storm;              /* crash_storm, default "{ messages: 0 }" */
     int         handler_timeout_ms; /* default 2000 */
     int         retry_attempts;     /* default 5 */
     const char *retry_mode;         /* default "block" */

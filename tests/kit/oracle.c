@@ -9,11 +9,14 @@ enum fate { APPLIED, DEAD, NOTHING };
 /* What a record must lead to, by its command: "SEQ COMMAND [ARG]". */
 static enum fate fate_of(const char *value)
 {
-    static const char *const dead[] = { "reject", "divide", "raise", "check",   "segv",      "abort",    "exit0",
-                                        "_exit0", "loop",   "stack", "sigkill", "plan_segv", "mustexist", "never" };
-    size_t                   digits = strspn(value, "0123456789");
-    const char              *at     = value + digits + 1;
-    size_t                   n;
+    static const char *const dead[] = {
+        "reject", "divide",  "raise",     "check",     "segv", "abort",     "exit0",       "_exit0",           "loop",
+        "stack",  "sigkill", "plan_segv", "mustexist", "jump", "deaf_loop", "own_handler", "own_handler_segv", "thread_segv",
+        "smash",  "scribble", "never"
+    };
+    size_t      digits = strspn(value, "0123456789");
+    const char *at     = value + digits + 1;
+    size_t      n;
 
     if (digits == 0 || value[digits] != ' ')
         return DEAD; /* malformed */

@@ -1,8 +1,12 @@
 /* hostile: what a bad plugin does, one command each. Some break the process, some break the contract. */
 #include "ledger.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static bool is(const struct order *o, const char *command)
@@ -112,6 +116,46 @@ static pawl_rc break_contract(pawl_ctx *c, const pawl_msg *m, const struct order
     return PAWL_SKIP;
 }
 
+static void leave(int sig)
+{
+    (void)sig;
+    _exit(7);
+}
+
+static void *fault(void *arg)
+{
+    static int *volatile there;
+
+    *there = 1; // NOLINT: the point
+    return arg;
+}
+
+/* What a backtrace would follow leads into nothing. */
+static void smash(void)
+{
+    void *volatile *frame = __builtin_frame_address(0);
+
+    for (int i = 0; i < 64; i++)
+        frame[i] = (void *)(uintptr_t)0x4141414141414141; // NOLINT: the point
+    (void)fault(NULL);
+}
+
+/* All of the page it shares with its supervisor that is about deaths: wherever it is mapped. */
+static void scribble(void)
+{
+    FILE *f = fopen("/proc/self/maps", "re");
+    char  line[400];
+
+    while (f && fgets(line, sizeof(line), f)) {
+        char         *end;
+        unsigned long from = strtoul(line, &end, 16), to = strtoul(end + 1, NULL, 16);
+
+        if (strstr(line, "pawl-blackbox"))
+            memset((void *)(from + (to - from) / 2), 0xee, (to - from) / 2); // NOLINT: the point
+    }
+    (void)fault(NULL);
+}
+
 pawl_rc hostile_handle(pawl_ctx *c, const pawl_msg *m, const struct order *o)
 {
     static int *volatile nowhere;
@@ -128,7 +172,25 @@ pawl_rc hostile_handle(pawl_ctx *c, const pawl_msg *m, const struct order *o)
         (void)raise(SIGKILL);
     if (is(o, "stack"))
         return eat_stack(NULL, 1 << 20) ? PAWL_OK : PAWL_SKIP;
-    if (is(o, "loop"))
+    if (is(o, "jump"))
+        (*(void (*volatile *)(void)) & nowhere)();
+    if (is(o, "deaf_loop"))
+        (void)signal(SIGABRT, SIG_IGN);
+    if (is(o, "own_handler") || is(o, "own_handler_segv")) {
+        (void)signal(SIGSEGV, is(o, "own_handler") ? leave : SIG_DFL);
+        *nowhere = 1; // NOLINT: the point
+    }
+    if (is(o, "thread_segv")) {
+        pthread_t th;
+
+        (void)pthread_create(&th, NULL, fault, NULL);
+        (void)pthread_join(th, NULL);
+    }
+    if (is(o, "smash"))
+        smash();
+    if (is(o, "scribble"))
+        scribble();
+    if (is(o, "loop") || is(o, "deaf_loop"))
         for (volatile unsigned long turns = 0;; turns++)
             ;
     return break_contract(c, m, o);

@@ -20,6 +20,7 @@
 
 static struct pw_blackbox *bb;
 static int                 control;
+static int                 slot;
 static unsigned            life; /* 1 for the first worker of this slot */
 
 static const char *option(char **argv, const char *name)
@@ -79,12 +80,37 @@ static int work(void)
 
 /* ---- what its pipeline's name stands for ---- */
 
+/* What its handler would have written. */
+static void speak(void)
+{
+    strcpy(bb->last.trace, "good.so+0x10 handle+0x4\n\x1b[31m");
+    atomic_store(&bb->last.signal, SIGSEGV);
+}
+
 static int crash_on_message(void)
 {
     if (strikes() >= 3)
         return work();
     take_message();
+    speak();
     (void)signal(SIGSEGV, SIG_DFL); /* a sanitizer would make an exit of it */
+    (void)raise(SIGSEGV);
+    return 1;
+}
+
+/* Each message crashes twice, one after the other; the second worker of the pipeline does no harm. */
+static int crash_on_many(void)
+{
+    int64_t offset = 0;
+
+    if (slot > 0)
+        return work();
+    while (offset < 6 && pw_bb_strike_find(bb, TOPIC, PARTITION, offset, NULL) >= 2)
+        offset++;
+    if (offset == 6)
+        return work();
+    pw_bb_mark_set(bb, PW_BB_HANDLE, 0, PARTITION, offset, 1);
+    (void)signal(SIGSEGV, SIG_DFL);
     (void)raise(SIGSEGV);
     return 1;
 }
@@ -216,6 +242,7 @@ int main(int argc, char **argv, char **envp)
         { "steady", work },
         { "second", work },
         { "crash", crash_on_message },
+        { "storm", crash_on_many },
         { "exit-in-hand", exit_with_message },
         { "exit-zero", exit_zero_once },
         { "hang", hang_on_message },
@@ -235,6 +262,7 @@ int main(int argc, char **argv, char **envp)
         !option(argv, PW_WORKER_OPT_TOPOLOGY) || !option(argv, PW_WORKER_OPT_GENERATION) ||
         access(option(argv, PW_WORKER_OPT_PLUGIN), R_OK) < 0)
         return 2;
+    slot    = atoi(option(argv, PW_WORKER_OPT_SLOT));
     control = atoi(option(argv, PW_WORKER_OPT_CONTROL_FD));
     if (pw_blackbox_attach(atoi(option(argv, PW_WORKER_OPT_BLACKBOX_FD)), &bb, &err) < 0)
         return 2;

@@ -1,5 +1,6 @@
 #include "small_plugin.h"
 #include "worker/batch.h"
+#include "worker/strikes.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static void tear_down(void)
 
 TestSuite(batch, .init = set_up, .fini = tear_down, .timeout = 60);
 
-static size_t cut(size_t max_messages, const struct pw_blackbox *strikes)
+static size_t cut(size_t max_messages, const struct pw_strikes *strikes)
 {
     const struct pw_batch_limits li = { max_messages, 1 << 20, strikes };
 
@@ -131,17 +132,19 @@ Test(batch, bytes_are_bounded_but_one_record_always_goes)
 Test(batch, a_struck_message_travels_alone)
 {
     struct pw_blackbox *bb = calloc(1, sizeof(*bb));
+    struct pw_strikes   struck;
 
-    pw_bb_strike_add(bb, "t", 1, 5, "SIGSEGV");
+    pw_bb_strike_put(bb, "t", 1, 5, 1, &(struct pw_bb_death){ .how = "SIGSEGV" });
+    pw_strikes_init(&struck, bb, "/staged/plugin.so");
     parts[0].state = parts[2].state = PW_PART_HALTED;
-    cr_assert_eq(cut(1000, bb), 5, "what comes before it goes first");
+    cr_assert_eq(cut(1000, &struck), 5, "what comes before it goes first");
     pw_part_drop_below(&parts[1], 5);
     parts[1].next_offset = 5;
-    cr_assert_eq(cut(1000, bb), 1);
+    cr_assert_eq(cut(1000, &struck), 1);
     cr_assert_eq(ba.items[0]->msg.offset, 5);
     pw_part_drop_below(&parts[1], 6);
     parts[1].next_offset = 6;
-    cr_assert_eq(cut(1000, bb), 94);
+    cr_assert_eq(cut(1000, &struck), 94);
     free(bb);
 }
 

@@ -248,18 +248,33 @@ Test(blackbox, limits_ascend)
 
 /* ---- strikes ---- */
 
+static uint32_t strike(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how)
+{
+    struct pw_bb_death de    = { "", "SIGBUS", "ledger.so+0x10 handle+0x4\n" };
+    uint32_t           count = pw_bb_strike_find(bb, topic, partition, offset, NULL) + 1;
+
+    (void)snprintf(de.how, sizeof(de.how), "%s", how);
+    pw_bb_strike_put(bb, topic, partition, offset, count, &de);
+    return count;
+}
+
 Test(blackbox, strikes_count_per_message)
 {
     struct pw_blackbox *bb = page();
-    char                how[64];
+    struct pw_bb_death  de;
 
-    cr_assert_eq(pw_bb_strike_find(bb, "t", 1, 5, how), 0);
-    cr_assert_str_eq(how, "");
-    cr_assert_eq(pw_bb_strike_add(bb, "t", 1, 5, "SIGSEGV"), 1);
-    cr_assert_eq(pw_bb_strike_add(bb, "t", 1, 5, "exit 0"), 2);
-    cr_assert_eq(pw_bb_strike_add(bb, "t", 2, 5, "SIGBUS"), 1);
-    cr_assert_eq(pw_bb_strike_find(bb, "t", 1, 5, how), 2);
-    cr_assert_str_eq(how, "exit 0");
+    cr_assert_not(pw_bb_strikes_any(bb));
+    cr_assert_eq(pw_bb_strike_find(bb, "t", 1, 5, &de), 0);
+    cr_assert_str_eq(de.how, "");
+    cr_assert_str_eq(de.trace, "");
+    cr_assert_eq(strike(bb, "t", 1, 5, "SIGSEGV"), 1);
+    cr_assert_eq(strike(bb, "t", 1, 5, "exit 0"), 2);
+    cr_assert_eq(strike(bb, "t", 2, 5, "SIGBUS"), 1);
+    cr_assert(pw_bb_strikes_any(bb));
+    cr_assert_eq(pw_bb_strike_find(bb, "t", 1, 5, &de), 2);
+    cr_assert_str_eq(de.how, "exit 0");
+    cr_assert_str_eq(de.signal, "SIGBUS");
+    cr_assert_str_eq(de.trace, "ledger.so+0x10 handle+0x4\n");
     cr_assert_eq(pw_bb_strike_find(bb, "t", 1, 6, NULL), 0);
     cr_assert_eq(pw_bb_strike_find(bb, "u", 1, 5, NULL), 0);
 }
@@ -269,11 +284,11 @@ Test(blackbox, a_full_table_of_strikes_forgets_the_oldest)
     struct pw_blackbox *bb = page();
 
     for (int64_t i = 0; i < PW_BB_STRIKES; i++)
-        cr_assert_eq(pw_bb_strike_add(bb, "t", 0, i, "SIGSEGV"), 1);
+        cr_assert_eq(strike(bb, "t", 0, i, "SIGSEGV"), 1);
     for (int64_t i = 0; i < PW_BB_STRIKES; i++)
         cr_assert_eq(pw_bb_strike_find(bb, "t", 0, i, NULL), 1, "the table is full, nothing is lost");
-    cr_assert_eq(pw_bb_strike_add(bb, "t", 0, 0, "SIGSEGV"), 2); /* now the youngest */
-    cr_assert_eq(pw_bb_strike_add(bb, "t", 0, 1000, "SIGSEGV"), 1);
+    cr_assert_eq(strike(bb, "t", 0, 0, "SIGSEGV"), 2); /* now the youngest */
+    cr_assert_eq(strike(bb, "t", 0, 1000, "SIGSEGV"), 1);
     cr_assert_eq(pw_bb_strike_find(bb, "t", 0, 1, NULL), 0);
     cr_assert_eq(pw_bb_strike_find(bb, "t", 0, 0, NULL), 2);
     cr_assert_eq(pw_bb_strike_find(bb, "t", 0, 2, NULL), 1);
@@ -287,8 +302,7 @@ Test(blackbox, long_names_are_cut_and_found_again_only_if_they_fit)
 
     memset(name, 'x', sizeof(name) - 1);
     name[sizeof(name) - 1] = 0;
-    cr_assert_eq(pw_bb_strike_add(bb, name, 0, 1, "a reason that is longer than the sixty-four bytes that there are for it"),
-                 1);
+    cr_assert_eq(strike(bb, name, 0, 1, "a reason that is longer than the sixty-four bytes that there are for it"), 1);
     cr_assert_eq(pw_bb_strike_find(bb, name, 0, 1, NULL), 1);
 }
 
@@ -301,7 +315,7 @@ Test(blackbox, recycling_repairs_the_page_and_keeps_counters_and_strikes)
 
     pw_bb_partition_write(bb, 0, &v, 0);
     pw_bb_add(&bb->events_ok, 12);
-    (void)pw_bb_strike_add(ledger, "t", 0, 7, "SIGSEGV");
+    (void)strike(ledger, "t", 0, 7, "SIGSEGV");
     memset(bb->strikes, 0xff, sizeof(bb->strikes));
     bb->magic = 1;
     pw_bb_text(bb, "last words");

@@ -39,7 +39,7 @@ static void partition(struct pw_blackbox *bb, uint32_t slot, int32_t number, int
 
 static struct pw_buf render(const struct pw_page *pages, const struct pw_metrics_worker *workers, size_t n)
 {
-    static const struct pw_metrics_pipeline pl  = { "uw", "org.example.underwriting", "1.2.3", 4 };
+    static const struct pw_metrics_pipeline pl  = { "uw", "org.example.underwriting", "1.2.3", 4, false };
     struct pw_metrics                       mx  = { "0.1.0", 1500000, 2048, 3, &pl, 1, pages, workers, n };
     struct pw_buf                           out = { 0 };
 

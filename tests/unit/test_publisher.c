@@ -180,6 +180,13 @@ Test(headers, of_a_dead_letter_follow_the_original_ones)
     expect_text(hdrs, 8, "pawl-code", "test.bad");
     expect_text(hdrs, 9, "pawl-reason", "because");
     rd_kafka_headers_destroy(hdrs);
+    row.signal = "SIGSEGV";
+    row.trace  = "ledger.so+0x10 handle+0x4\n";
+    hdrs       = pw_outbox_headers(&row, "billing", 0);
+    cr_assert_eq(rd_kafka_header_cnt(hdrs), 12);
+    expect_text(hdrs, 10, "pawl-signal", "SIGSEGV");
+    expect_text(hdrs, 11, "pawl-backtrace", "ledger.so+0x10 handle+0x4\n");
+    rd_kafka_headers_destroy(hdrs);
 }
 
 Test(headers, of_an_output_by_reference_say_what_it_was)

@@ -319,6 +319,58 @@ Test(supervisor, a_crash_is_attributed_to_the_message_in_hand_and_all_slots_are_
     cr_assert_eq(stop(), 0);
 }
 
+Test(supervisor, a_backtrace_is_kept_for_status_log_and_the_next_worker)
+{
+    static char text[1 << 16];
+
+    start({ "crash", 1, NULL });
+    wait_for(status_has("\"ready\":true"));
+    cr_assert(status_has("\"signal\":\"SIGSEGV\",\"backtrace\":\"good.so+0x10 handle+0x4\\n?[31m\""));
+    cr_assert(logged("\"event\":\"worker.backtrace\"") && logged("good.so+0x10 handle+0x4"));
+    (void)snprintf(text, sizeof(text), "%s", ask("status text\n"));
+    cr_assert(strstr(text, "\n          good.so+0x10 handle+0x4\n"), "%s", text);
+    cr_assert_eq(stop(), 0);
+}
+
+Test(supervisor, a_plugin_that_crashes_on_everything_stops_its_pipeline_and_no_other)
+{
+    start({ "storm", 2, "    crash_limit: 2\n    crash_storm: { messages: 3, window: 1m }\n" }, { "steady", 1, NULL });
+    wait_for(logged("\"event\":\"pipeline.tripped\""));
+    wait_for(logged("storm/1: pid") && logged("drained"));
+    cr_assert_eq(restarts_for("signal", 0), 5, "two of each of three messages, and no start after the sixth");
+    cr_assert(status_has("\"offset\":2,\"strikes\":1"), "the crash that trips it is not counted against its message");
+    cr_assert(status_has("\"tripped\":{\"at\":"));
+    cr_assert(json_is_line(ask("status json\n")));
+    cr_assert(strstr(http("/readyz"), "pipeline storm is stopped: 3 different messages crashed plugin "));
+    cr_assert(strstr(http("/metrics"), "pawl_pipeline_tripped{pipeline=\"storm\"} 1\n"));
+    cr_assert(strstr(http("/metrics"), "pawl_pipeline_tripped{pipeline=\"steady\"} 0\n"));
+    cr_assert(strstr(ask("status text\n"), "STOPPED"));
+    cr_assert(strstr(http("/metrics"), "pawl_worker_state{pipeline=\"steady\",worker=\"0\",state=\"running\"} 1\n"));
+    cr_assert_str_eq(ask("resume nothing\n"), "error: no pipeline 'nothing' runs here\n");
+    cr_assert_str_eq(ask("resume steady\n"), "running\n");
+    cr_assert_str_eq(ask("resume storm\n"), "started\n");
+    wait_for(restarts_for("signal", 0) == 5 + 5 && status_has("\"tripped\":{\"at\":"));
+    cr_assert(status_has("\"offset\":4,\"strikes\":1"), "2 with the strike it had, 3, and the second crash of 4");
+    cr_assert_eq(stop(), 0);
+}
+
+Test(supervisor, a_storm_can_be_told_to_go_on)
+{
+    start({ "storm", 1, "    crash_limit: 2\n    crash_storm: { messages: 3, action: continue }\n" });
+    wait_for(status_has("\"ready\":true"));
+    cr_assert_eq(restarts_for("signal", 0), 12, "all six messages, twice");
+    cr_assert(logged("\"event\":\"pipeline.crashing\"") && !logged("pipeline.tripped"));
+    cr_assert_eq(stop(), 0);
+}
+
+Test(supervisor, one_message_that_crashes_is_no_storm)
+{
+    start({ "crash", 1, "    crash_storm: { messages: 2 }\n" });
+    wait_for(status_has("\"ready\":true"));
+    cr_assert_not(logged("pipeline.tripped"));
+    cr_assert_eq(stop(), 0);
+}
+
 Test(supervisor, exit_with_a_message_in_hand_is_a_crash_whatever_its_code)
 {
     start({ "exit-in-hand", 1, NULL });
@@ -348,7 +400,7 @@ Test(supervisor, a_killed_worker_comes_back_at_once_with_its_counters)
     was = worker_pid(0);
     cr_assert_eq(kill(was, SIGKILL), 0);
     wait_for(worker_pid(0) > 0 && worker_pid(0) != was && status_number("events_ok", 0) == 14);
-    cr_assert(status_has("\"how\":\"SIGKILL\",\"last_words\":null"));
+    cr_assert(status_has("\"how\":\"SIGKILL\",\"signal\":\"SIGKILL\",\"backtrace\":null,\"last_words\":null"));
     cr_assert(logged("SIGKILL") && logged("starts again at once"));
     cr_assert(strstr(http("/metrics"), "pawl_events_total{pipeline=\"steady\",worker=\"0\",verdict=\"ok\"} 14\n"));
     cr_assert(strstr(http("/metrics"), "pawl_worker_restarts_total{pipeline=\"steady\",worker=\"0\",reason=\"signal\"} 1\n"));
