@@ -11,7 +11,7 @@
 
 static const char usage[] =
     "usage: auto-events produce --bootstrap B --topic T --count N --seed S [--bad N] [--policies N] [--rate R]\n"
-    "                           [--create-topic PARTITIONS] [--replication N] [-X name=value]...\n"
+    "                           [--create-topic PARTITIONS] [--replication N] [--header name=value]... [-X name=value]...\n"
     "       auto-events read    --bootstrap B --topic T [--read-committed] [-X name=value]...\n"
     "       auto-events print   --count N --seed S [--bad N] [--policies N]\n"
     "\n"
@@ -22,6 +22,7 @@ static const char usage[] =
     "  --rate R             events a second (default 0: as fast as the broker takes them)\n"
     "  --create-topic N     create the topic with N partitions, unless it is there\n"
     "  --replication N      of a created topic (default: the broker's)\n"
+    "  --header name=value  a further header of each event\n"
     "  --read-committed     leave out what was aborted\n"
     "  -X name=value        a further librdkafka property\n"
     "\n"
@@ -62,7 +63,7 @@ static bool fraction(const char *s, double *ret)
     return end != s && *end == '\0' && *ret >= 0 && *ret <= 1e9;
 }
 
-enum { O_BOOTSTRAP = 256, O_TOPIC, O_COUNT, O_SEED, O_BAD, O_POLICIES, O_RATE, O_CREATE, O_REPLICATION, O_COMMITTED };
+enum { O_BOOTSTRAP = 256, O_TOPIC, O_COUNT, O_SEED, O_BAD, O_POLICIES, O_RATE, O_CREATE, O_REPLICATION, O_COMMITTED, O_HEADER };
 
 static bool take(struct args *a, int opt, const char *v)
 {
@@ -73,6 +74,11 @@ static bool take(struct args *a, int opt, const char *v)
     case O_BOOTSTRAP: a->kafka.bootstrap = v; return true;
     case O_TOPIC: a->kafka.topic = v; return true;
     case O_COMMITTED: a->read_committed = true; return true;
+    case O_HEADER:
+        if (a->kafka.n_headers == AUTO_KAFKA_HEADERS_MAX || !strchr(v, '='))
+            return false;
+        a->kafka.headers[a->kafka.n_headers++] = v;
+        return true;
     case O_RATE: return fraction(v, &a->rate);
     case O_COUNT: a->has_count = true; return number(v, UINT64_C(1) << 40, &a->mix.count);
     case O_SEED: a->has_seed = true; return number(v, UINT64_MAX, &a->mix.seed);
@@ -111,7 +117,9 @@ static int print_mix(const struct auto_mix_params *params)
                                 { ev.key, strlen(ev.key) },
                                 { ev.ce_id, strlen(ev.ce_id) },
                                 { ev.ce_type, strlen(ev.ce_type) },
-                                { ev.value, ev.value_n } };
+                                { ev.value, ev.value_n },
+                                { NULL, 0 },
+                                { NULL, 0 } };
 
         auto_row_print(stdout, &row);
     }
@@ -131,6 +139,7 @@ int main(int argc, char **argv)
         { "rate", required_argument, NULL, O_RATE },
         { "create-topic", required_argument, NULL, O_CREATE },
         { "replication", required_argument, NULL, O_REPLICATION },
+        { "header", required_argument, NULL, O_HEADER },
         { "read-committed", no_argument, NULL, O_COMMITTED },
         { NULL, 0, NULL, 0 },
     };

@@ -124,7 +124,7 @@ static bool create_topic(rd_kafka_t *rk, const char *topic, int partitions, int 
     return ok;
 }
 
-static rd_kafka_headers_t *headers_of(const struct auto_mix_event *ev)
+static rd_kafka_headers_t *headers_of(const struct auto_kafka *ka, const struct auto_mix_event *ev)
 {
     rd_kafka_headers_t *h          = rd_kafka_headers_new(6);
     const char *const   pairs[][2] = { { "ce_specversion", "1.0" }, { "ce_id", ev->ce_id },
@@ -133,14 +133,19 @@ static rd_kafka_headers_t *headers_of(const struct auto_mix_event *ev)
 
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
         (void)rd_kafka_header_add(h, pairs[i][0], -1, pairs[i][1], -1); /* it can fail for frozen headers only */
+    for (size_t i = 0; i < ka->n_headers; i++) {
+        size_t n = strcspn(ka->headers[i], "=");
+
+        (void)rd_kafka_header_add(h, ka->headers[i], (ssize_t)n, ka->headers[i] + n + (ka->headers[i][n] == '='), -1);
+    }
     return h;
 }
 
-static bool send_event(rd_kafka_t *rk, const char *topic, const struct auto_mix_event *ev, struct produced *pr)
+static bool send_event(rd_kafka_t *rk, const struct auto_kafka *ka, const struct auto_mix_event *ev, struct produced *pr)
 {
     for (;;) {
-        rd_kafka_headers_t *h   = headers_of(ev);
-        rd_kafka_resp_err_t err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_KEY(ev->key, strlen(ev->key)),
+        rd_kafka_headers_t *h   = headers_of(ka, ev);
+        rd_kafka_resp_err_t err = rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(ka->topic), RD_KAFKA_V_KEY(ev->key, strlen(ev->key)),
                                                     RD_KAFKA_V_VALUE((void *)(uintptr_t)ev->value, ev->value_n),
                                                     RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(h),
                                                     RD_KAFKA_V_END);
@@ -220,7 +225,7 @@ bool auto_kafka_produce(const struct auto_kafka *ka, const struct auto_mix_param
     while (ok && auto_mix_next(mix, &ev)) {
         if (rate > 0)
             pace(rk, start, rate, pr.sent);
-        ok = send_event(rk, ka->topic, &ev, &pr);
+        ok = send_event(rk, ka, &ev, &pr);
     }
     if (ok)
         ok = flush(rk, &pr, params->count);
@@ -318,9 +323,15 @@ static bool take(struct reading *rd, const rd_kafka_message_t *m)
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR)
         return fail("read", rd_kafka_message_errstr(m));
     if (m->offset < rd->parts[m->partition].end) {
-        row = (struct auto_row){ m->partition,           m->offset,          rd_kafka_message_timestamp(m, &tt),
-                                 { m->key, m->key_len }, header(m, "ce_id"), header(m, "ce_type"),
-                                 { m->payload, m->len } };
+        row = (struct auto_row){ m->partition,
+                                 m->offset,
+                                 rd_kafka_message_timestamp(m, &tt),
+                                 { m->key, m->key_len },
+                                 header(m, "ce_id"),
+                                 header(m, "ce_type"),
+                                 { m->payload, m->len },
+                                 header(m, "demo-bug"),
+                                 header(m, "pawl-redriven") };
         rd->each(rd->arg, &row);
     }
     if (m->offset + 1 >= rd->parts[m->partition].end)

@@ -9,11 +9,14 @@
 #include <stdio.h>
 
 #define AUTO_KAFKA_PROPERTIES_MAX 32
+#define AUTO_KAFKA_HEADERS_MAX    8
 
 struct auto_kafka {
     const char *bootstrap, *topic;
     const char *properties[AUTO_KAFKA_PROPERTIES_MAX]; /* further librdkafka properties, "name=value" */
     size_t      n_properties;
+    const char *headers[AUTO_KAFKA_HEADERS_MAX]; /* further headers of each event produced, "name=value" */
+    size_t      n_headers;
 };
 
 /* Both print what went wrong to stderr and return false. */

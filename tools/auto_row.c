@@ -10,7 +10,7 @@ void auto_row_header(FILE *out)
     (void)fputs(
         "partition\toffset\ttimestamp_ms\tkey\tce_id\tce_type\tdecode\tevent_id\tpolicy_id\toccurred_at_us\tbody\tstarts_on\tends_on\t"
         "bonus_malus_class\tclaims\tcancelled_on\treason_bytes\tvehicle_class\tterritory\tengine_power_hp\tuse_months\t"
-        "unlimited_drivers\tdrivers\n",
+        "unlimited_drivers\tdrivers\tbug\tredriven\n",
         out);
 }
 
@@ -123,5 +123,9 @@ void auto_row_print(FILE *out, const struct auto_row *row)
         (void)fputs("\tmalformed", out);
         put_absent(out, 16);
     }
+    (void)fputc('\t', out);
+    auto_row_put(out, row->bug.p, row->bug.n, "");
+    (void)fputc('\t', out);
+    auto_row_put(out, row->redriven.p, row->redriven.n, "");
     (void)fputc('\n', out);
 }

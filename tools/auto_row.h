@@ -16,6 +16,7 @@ struct auto_row {
     int32_t               partition;
     int64_t               offset, timestamp_ms;
     struct auto_row_bytes key, ce_id, ce_type, value;
+    struct auto_row_bytes bug, redriven; /* headers demo-bug and pawl-redriven */
 };
 
 /* One value: printable ASCII as it is, the rest, the backslash and what `also` names as \xHH; absent: \N. */

@@ -5,7 +5,7 @@ It shares no code with the product: its own reader of the tariff, exact fraction
 calendar. Input: the topic as `auto-events read` prints it, the tables as `COPY ... TO STDOUT (FORMAT csv, HEADER)` does.
 
     oracle.py --events events.tsv --premium premium.csv --policy policy.csv --dead dead.csv \\
-              --tariff conf/underwriting.cfg [--p95-ms X]
+              --tariff conf/underwriting.cfg [--documents document.csv] [--p95-ms X]
 
 The last line of stdout is the audit. It exits 0 only if every event has exactly the effect it must have, in order.
 What each number counts is said in README.md beside this file.
@@ -332,6 +332,14 @@ def apply(tariff, policies, event):
     return amount
 
 
+CRASH = "crash."  # what the code of a dead letter begins with whose message killed its worker
+
+
+def is_crasher(row):
+    """An event that a bad release dies of, as it was first sent. What is sent again of it is an event like others."""
+    return text_of(row["bug"]) is not None and text_of(row["redriven"]) is None
+
+
 Charge = collections.namedtuple("Charge", "event_id policy_id version kind amount currency")
 
 
@@ -340,6 +348,9 @@ def expect(tariff, rows):
     expected, policies = {}, {}
     for row in sorted(rows, key=lambda row: (int(row["partition"]), int(row["offset"]))):
         at = (int(row["partition"]), int(row["offset"]))
+        if is_crasher(row):
+            expected[at] = CRASH
+            continue
         try:
             event = Event(row)
             if event.kind is None:
@@ -357,7 +368,8 @@ def expect(tariff, rows):
 
 class Audit:
     def __init__(self):
-        self.sent = self.applied = self.rejected = self.skipped = 0
+        self.sent = self.applied = self.rejected = self.skipped = self.dead = self.redriven = 0
+        self.billed = None  # not looked at
         self.lost = self.duplicated = self.disordered = self.mismatched = 0
         self.problems = []
 
@@ -367,10 +379,12 @@ class Audit:
 
     def clean(self):
         return (self.lost == self.duplicated == self.disordered == self.mismatched == 0
-                and self.applied + self.rejected + self.skipped == self.sent)
+                and self.applied + self.dead + self.skipped == self.sent)
 
     def line(self, p95_ms):
-        extra = "".join(f" {name}={getattr(self, name)}" for name in ("skipped", "mismatched") if getattr(self, name))
+        extra = f" dead={self.dead}"
+        extra += "".join(f" {name}={getattr(self, name)}" for name in ("redriven", "skipped", "mismatched") if getattr(self, name))
+        extra += "" if self.billed is None else f" billed={self.billed}"
         return (f"audit sent={self.sent} applied={self.applied} rejected={self.rejected} lost={self.lost} "
                 f"duplicated={self.duplicated} disordered={self.disordered}{extra} p95_ms={p95_ms}")
 
@@ -400,7 +414,8 @@ def check_ledger(audit, expected, ledger, dead):
     for at, want in expected.items():
         here, there = rows.get(at, []), letters.get(at, [])
         audit.applied += len(here) > 0
-        audit.rejected += len(there) > 0 and not here
+        audit.dead += len(there) > 0 and not here
+        audit.rejected += len(there) > 0 and not here and not there[0]["code"].startswith(CRASH)
         audit.skipped += want is None and not here and not there
         for _ in range(len(here) + len(there) - 1):
             audit.problem("duplicated", f"event {at} has {len(here)} rows in the ledger and {len(there)} dead letters")
@@ -417,7 +432,7 @@ def check_ledger(audit, expected, ledger, dead):
             if here:
                 audit.problem("mismatched", f"event {at} is in the ledger, must be rejected, {want}")
             for row in there[:1]:
-                if row["code"] != want:
+                if row["code"] != want and not (want == CRASH and row["code"].startswith(CRASH)):
                     audit.problem("mismatched", f"event {at} is rejected, {row['code']}, must be {want}")
     for at in (rows.keys() | letters.keys()) - expected.keys():
         audit.problem("mismatched", f"event {at} has an effect, but is not in the topic")
@@ -456,7 +471,42 @@ def check_policies(audit, policies, table):
         audit.problem("mismatched", f"policy {policy_id} is not in the table")
 
 
-def audit_of(tariff, events, ledger, table, dead):
+def check_repairs(audit, events, ledger):
+    """What a bad release died of was sent again, once, and had its effect then."""
+    applied = {row["event_id"] for row in ledger}
+    again = collections.Counter(row["ce_id"] for row in events if text_of(row["redriven"]) is not None)
+    audit.redriven = sum(again.values())
+    for row in events:
+        n, at = again[row["ce_id"]], (int(row["partition"]), int(row["offset"]))
+        if is_crasher(row) and (n == 0 or text_of(row["ce_id"]) not in applied):
+            audit.problem("lost", f"event {at} killed its worker and " + ("was not sent again" if n == 0 else "has no effect since"))
+        elif is_crasher(row) and n > 1:
+            audit.problem("duplicated", f"event {at} killed its worker and was sent again {n} times")
+
+
+def check_documents(audit, ledger, documents):
+    """The chain: each row of the ledger is one document in the books, and nothing else is."""
+    books, due = collections.defaultdict(list), collections.defaultdict(list)
+    for row in documents:
+        books[(row["policy_id"], int(row["policy_version"]))].append(row)
+    for row in ledger:
+        due[(row["policy_id"], int(row["policy_version"]))].append(row)
+    audit.billed = len(documents)
+    for name, rows in sorted(due.items()):
+        have = books.get(name, [])
+        amount, kind = int(rows[0]["amount_minor"]), "credit_note" if rows[0]["kind"] == "cancelled" else "invoice"
+        if not have:
+            audit.problem("lost", f"version {name[1]} of policy {name[0]} is not in the books")
+        for _ in range(len(have) - 1):
+            audit.problem("duplicated", f"version {name[1]} of policy {name[0]} is in the books {len(have)} times")
+        for row in have[:1]:
+            if (row["kind"], int(row["amount_minor"]), row["currency"]) != (kind, abs(amount), rows[0]["currency"]):
+                audit.problem("mismatched", f"policy {name}: booked {row['kind']} {row['amount_minor']}, must be {kind} {abs(amount)}")
+    for name in sorted(books.keys() - due.keys()):
+        audit.problem("mismatched", f"policy {name} is in the books, but was never charged")
+
+
+def audit_of(tariff, events, ledger, table, dead, documents=None):
     audit = Audit()
     audit.sent = len(events)
     expected, policies = expect(tariff, events)
@@ -465,6 +515,9 @@ def audit_of(tariff, events, ledger, table, dead):
     check_ledger(audit, expected, ledger, dead)
     check_order(audit, ledger)
     check_policies(audit, policies, table)
+    check_repairs(audit, events, ledger)
+    if documents is not None:
+        check_documents(audit, ledger, documents)
     return audit
 
 
@@ -487,12 +540,14 @@ def main(argv=None):
     for name, what in (("events", "the topic, as auto-events read prints it"), ("premium", "underwriting.premium as CSV"),
                        ("policy", "underwriting.policy as CSV"), ("dead", "pawl.dead_letters as CSV"), ("tariff", "the plugin's libconfig file")):
         parser.add_argument(f"--{name}", required=True, help=what)
+    parser.add_argument("--documents", help="billing.document as CSV: the second pipeline of the chain")
     parser.add_argument("--p95-ms", default="-", help="latency that was measured elsewhere; only printed")
     args = parser.parse_args(argv)
     try:
         with open(args.tariff, encoding="utf-8") as file:
             tariff = Tariff(file.read())
-        audit = audit_of(tariff, read_tsv(args.events), read_csv(args.premium), read_csv(args.policy), read_csv(args.dead))
+        audit = audit_of(tariff, read_tsv(args.events), read_csv(args.premium), read_csv(args.policy), read_csv(args.dead),
+                         read_csv(args.documents) if args.documents else None)
     except (OSError, KeyError, ValueError, TariffError) as error:
         print(f"oracle: {error}", file=sys.stderr)
         return 2
@@ -501,7 +556,7 @@ def main(argv=None):
     if len(audit.problems) > PROBLEMS_SHOWN:
         print(f"oracle: and {len(audit.problems) - PROBLEMS_SHOWN} more", file=sys.stderr)
     if not audit.clean() and not audit.problems:
-        print("oracle: applied, rejected and skipped do not add up to sent", file=sys.stderr)
+        print("oracle: applied, dead and skipped do not add up to sent", file=sys.stderr)
     print(audit.line(args.p95_ms))
     return 0 if audit.clean() else 1
 

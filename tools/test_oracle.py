@@ -20,7 +20,7 @@ import oracle  # noqa: E402
 
 REPLAY, TARIFF = os.environ["UW_REPLAY"], os.environ["UW_TARIFF"]
 NAMES = ("partition offset timestamp_ms key ce_id ce_type decode event_id policy_id occurred_at_us body starts_on ends_on bonus_malus_class "
-         "claims cancelled_on reason_bytes vehicle_class territory engine_power_hp use_months unlimited_drivers drivers").split()
+         "claims cancelled_on reason_bytes vehicle_class territory engine_power_hp use_months unlimited_drivers drivers bug redriven").split()
 
 
 def shipped():
@@ -168,7 +168,7 @@ class Damage(unittest.TestCase):
         audit = self.audit()
         self.assertEqual(audit.problems, [])
         self.assertTrue(audit.clean())
-        self.assertEqual(audit.line("7"), "audit sent=800 applied=788 rejected=12 lost=0 duplicated=0 disordered=0 p95_ms=7")
+        self.assertEqual(audit.line("7"), "audit sent=800 applied=788 rejected=12 lost=0 duplicated=0 disordered=0 dead=12 p95_ms=7")
 
     def test_the_order_of_the_rows_in_a_dump_does_not_matter(self):
         self.ledger.reverse()
@@ -276,6 +276,63 @@ class Damage(unittest.TestCase):
         self.dead.append({"topic": "auto.events", "partition": "0", "source_offset": "800", "code": "x"})
         self.assert_red(mismatched=1)
 
+    def crash(self):
+        """An event that killed its worker, is a dead letter, and was sent again under the good release."""
+        first = event(800, "issued", key="POL-crash", policy_id="POL-crash", bug="segfault")
+        again = dict(first, offset="801", redriven="1")
+        charges, policies = oracle.expect(shipped(), [first, again])
+        charge = charges[(0, 801)]
+        self.events += [first, again]
+        self.dead.append({"topic": "auto.events", "partition": "0", "source_offset": "800", "code": "crash.SIGSEGV"})
+        self.ledger.append(dict(self.ledger[0], source_offset="801", event_id=charge.event_id, policy_id=charge.policy_id, kind=charge.kind,
+                                policy_version=str(charge.version), amount_minor=str(charge.amount), currency=charge.currency))
+        self.table.append(dict(policies["POL-crash"].row(), policy_id="POL-crash"))
+
+    def test_what_a_bad_release_died_of_is_dead_once_and_applied_when_it_is_sent_again(self):
+        self.crash()
+        audit = self.audit()
+        self.assertEqual(audit.problems, [])
+        self.assertTrue(audit.clean())
+        self.assertEqual(audit.line("7"), "audit sent=802 applied=789 rejected=12 lost=0 duplicated=0 disordered=0 dead=13 redriven=1 p95_ms=7")
+
+    def test_what_a_bad_release_died_of_and_nobody_sent_again(self):
+        self.crash()
+        del self.events[-1], self.ledger[-1], self.table[-1]
+        self.assert_red(lost=1, duplicated=0, mismatched=0, redriven=0)
+
+    def test_what_was_sent_again_and_is_dead_again(self):
+        self.crash()
+        del self.ledger[-1], self.table[-1]
+        self.dead.append(dict(self.dead[-1], source_offset="801"))
+        self.assert_red(lost=1, duplicated=0, dead=14)
+
+    def test_what_was_sent_again_twice(self):
+        self.crash()
+        self.events.append(dict(self.events[-1], offset="802"))
+        self.dead.append(dict(self.dead[-1], source_offset="802", code="policy.exists"))
+        self.assert_red(lost=0, duplicated=1, mismatched=0)
+
+    def test_a_good_event_that_killed_its_worker(self):
+        row = self.ledger.pop(30)
+        self.dead.append({"topic": "auto.events", "partition": row["source_partition"], "source_offset": row["source_offset"], "code": "crash.SIGSEGV"})
+        self.assert_red(mismatched=1, dead=13, rejected=12)
+
+    def books(self):
+        kinds = {"cancelled": "credit_note"}
+        return [{"policy_id": row["policy_id"], "policy_version": row["policy_version"], "kind": kinds.get(row["kind"], "invoice"),
+                 "amount_minor": str(abs(int(row["amount_minor"]))), "currency": row["currency"]} for row in self.ledger]
+
+    def test_the_books_of_the_chain(self):
+        def look(documents):
+            return oracle.audit_of(shipped(), self.events, self.ledger, self.table, self.dead, documents)
+        self.assertTrue(look(self.books()).clean())
+        self.assertIn(" dead=12 billed=788 ", look(self.books()).line("7"))
+        self.assertEqual(look(self.books()[1:]).lost, 1)
+        self.assertEqual(look(self.books() + self.books()[:2]).duplicated, 2)
+        self.assertEqual(look(self.books() + [dict(self.books()[0], policy_id="POL-nobody")]).mismatched, 1)
+        for name, value in (("amount_minor", "1"), ("kind", "gift"), ("currency", "USD")):
+            self.assertEqual(look([dict(self.books()[0], **{name: value})] + self.books()[1:]).mismatched, 1)
+
     def test_a_record_read_twice(self):
         self.events.append(dict(self.events[0]))
         with self.assertRaises(ValueError):
@@ -291,7 +348,7 @@ class Damage(unittest.TestCase):
         return code, out.getvalue(), err.getvalue()
 
     def test_the_command_says_so_with_its_last_line_and_exit_status(self):
-        self.assertEqual(self.run_main(), (0, "audit sent=800 applied=788 rejected=12 lost=0 duplicated=0 disordered=0 p95_ms=3.5\n", ""))
+        self.assertEqual(self.run_main(), (0, "audit sent=800 applied=788 rejected=12 lost=0 duplicated=0 disordered=0 dead=12 p95_ms=3.5\n", ""))
         broken = self.path / "broken.csv"
         with open(broken, "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, self.ledger[0])

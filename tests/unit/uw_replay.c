@@ -58,7 +58,9 @@ int main(int argc, char **argv)
                                 { ev.key, strlen(ev.key) },
                                 { ev.ce_id, strlen(ev.ce_id) },
                                 { ev.ce_type, strlen(ev.ce_type) },
-                                { ev.value, ev.value_n } };
+                                { ev.value, ev.value_n },
+                                { NULL, 0 },
+                                { NULL, 0 } };
         const char     *code;
         pawl_rc         rc = uw_book_apply(book, &ev, offset, &code);
 

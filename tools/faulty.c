@@ -1,0 +1,34 @@
+/* faulty: what makes a bad release of the underwriting plugin, for the demo. Linked in front of the decoder of events, it dies of
+ * an event that asks for it by the header demo-bug: `segfault` reads where nothing is, `hang` never returns. All else is as it was. */
+#include "event.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names for what --wrap=event_decode puts in the place of what */
+bool __real_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct event_fault *fault);
+bool __wrap_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct event_fault *fault);
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+static bool asks_for(const pawl_msg *m, const char *what)
+{
+    for (uint32_t i = 0; i < m->n_headers; i++) {
+        const pawl_header *h = &m->headers[i];
+
+        if (h->name.n == strlen("demo-bug") && memcmp(h->name.p, "demo-bug", h->name.n) == 0 && h->value.n == strlen(what) &&
+            memcmp(h->value.p, what, h->value.n) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool __wrap_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct event_fault *fault)
+{
+    volatile uintptr_t nowhere = 8;
+
+    if (asks_for(m, "segfault"))
+        return *(volatile const bool *)nowhere;
+    while (asks_for(m, "hang"))
+        nowhere++;
+    return __real_event_decode(c, m, e, fault);
+}
