@@ -1,8 +1,13 @@
 #include "kafka/producer.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 
 #include <string.h>
+#include <syslog.h>
+
+#define ASK_MIN_MS 20 /* between two questions for a transaction of the predecessor that is still ending; doubling */
+#define ASK_MAX_MS 500
 
 static const char *const owned[][2] = {
     { "enable.idempotence", "true" },
@@ -31,6 +36,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 {
     const struct pw_producer *pr = rd_kafka_opaque(rk);
 
+    if (level == LOG_WARNING && strcmp(facility, "GETPID") == 0) /* not yet: asked again; what lasts is an error of opening */
+        level = LOG_DEBUG;
     if (pr->log)
         pr->log(level, facility, text);
 }
@@ -88,6 +95,21 @@ static int configure(rd_kafka_conf_t *conf, const struct pw_producer_settings *s
     return set(conf, "transactional.id", se->transactional_id, err);
 }
 
+/* The first answer after a crash is "not yet", while the coordinator ends the predecessor's transaction, and the library asks
+ * again after 500 ms. A call that was given less time may be made again; it goes on, and asks at once. */
+static rd_kafka_error_t *init_transactions(rd_kafka_t *rk, int timeout_ms)
+{
+    int64_t until_us = pw_clock_us() + (int64_t)timeout_ms * 1000;
+
+    for (int ask_ms = ASK_MIN_MS;; ask_ms = ask_ms < ASK_MAX_MS / 2 ? ask_ms * 2 : ASK_MAX_MS) {
+        rd_kafka_error_t *error = rd_kafka_init_transactions(rk, ask_ms);
+
+        if (!error || !rd_kafka_error_is_retriable(error) || pw_clock_us() >= until_us) /* retriable: its time was up */
+            return error;
+        rd_kafka_error_destroy(error);
+    }
+}
+
 int pw_producer_open(struct pw_producer *pr, const struct pw_producer_settings *se, int timeout_ms, struct pw_err *err)
 {
     rd_kafka_conf_t  *conf = rd_kafka_conf_new();
@@ -105,7 +127,7 @@ int pw_producer_open(struct pw_producer *pr, const struct pw_producer_settings *
         rd_kafka_conf_destroy(conf);
         return pw_err_set(err, PW_D_FATAL, "producer: %s", why);
     }
-    error = rd_kafka_init_transactions(pr->rk, timeout_ms);
+    error = init_transactions(pr->rk, timeout_ms);
     if (error) {
         pw_producer_discard(pr);
         return failed(error, "init_transactions", err);

@@ -1,5 +1,7 @@
 #include "kafka/producer.h"
 
+#include "base/clock.h"
+
 #include <criterion/criterion.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <stdlib.h>
@@ -8,7 +10,9 @@
 /* The producer's own mock cluster takes the place of brokers. */
 static struct pw_producer pr;
 
-enum { PRODUCE = 0, MAX_BYTES = 20000, OVERHEAD = 36 /* at most, of a record without headers */ };
+#define NOT_YET RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS
+
+enum { PRODUCE = 0, INIT_PRODUCER_ID = 22, MAX_BYTES = 20000, OVERHEAD = 36 /* at most, of a record without headers */ };
 
 static void open_producer(bool apart)
 {
@@ -51,6 +55,33 @@ static void three_records(void)
     cr_assert_eq(pw_producer_begin(&pr, &err), 0, "%s", err.text);
     for (int64_t tag = 1; tag <= 3; tag++)
         cr_assert_eq(send_bytes(tag, 10, &err), 0, "%s", err.text);
+}
+
+/* The coordinator answers so while it ends the transaction of a producer that died. The library by itself asks every 500 ms. */
+Test(producer, that_is_put_off_asks_again_soon, .fini = close_producer)
+{
+    char                     why[200];
+    rd_kafka_t              *owner = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), why, sizeof(why));
+    rd_kafka_mock_cluster_t *mock  = rd_kafka_mock_cluster_new(owner, 1);
+    const char *const keys[] = { "bootstrap.servers" }, *const values[] = { rd_kafka_mock_cluster_bootstraps(mock) };
+    struct pw_producer_settings se = { .keys = keys, .values = values, .properties_n = 1, .transactional_id = "t" };
+    int64_t                     began;
+    struct pw_err               err;
+
+    rd_kafka_mock_push_request_errors(mock, INIT_PRODUCER_ID, 4, NOT_YET, NOT_YET, NOT_YET, NOT_YET);
+    began = pw_clock_us();
+    cr_assert_eq(pw_producer_open(&pr, &se, 20000, &err), 0, "%s", err.text);
+    cr_assert_lt(pw_clock_us() - began, 4 * 500000);
+    three_records();
+    cr_assert_eq(pw_producer_commit(&pr, 20000, &err), 0, "%s", err.text);
+
+    pw_producer_discard(&pr);
+    rd_kafka_mock_broker_set_down(mock, 1);
+    cr_assert_eq(pw_producer_open(&pr, &se, 300, &err), -1, "nobody answers");
+    cr_assert_eq(err.kafka, RD_KAFKA_RESP_ERR__TIMED_OUT);
+    cr_assert_null(pr.rk);
+    rd_kafka_mock_cluster_destroy(mock);
+    rd_kafka_destroy(owner);
 }
 
 Test(producer, commits_one_transaction_after_another, .fini = close_producer)
