@@ -71,19 +71,22 @@ static int own_frames(void)
 
 /* ---- ways to die ---- */
 
+/* A sanitizer would speak first. */
+#define AS_IT_IS __attribute__((no_sanitize("address", "undefined")))
+
 static int *volatile nowhere;
 
-static void write_to_null(void)
+AS_IT_IS static void write_to_null(void)
 {
     *nowhere = 1;
 }
 
-static void write_below_null(void)
+AS_IT_IS static void write_below_null(void)
 {
     *(volatile int *)(uintptr_t)0xdead0000 = 1;
 }
 
-static void call_null(void)
+AS_IT_IS static void call_null(void)
 {
     void (*volatile f)(void) = NULL;
 
@@ -120,7 +123,7 @@ static void illegal(void)
     __builtin_trap();
 }
 
-static void past_the_end(void)
+AS_IT_IS static void past_the_end(void)
 {
     FILE *f = tmpfile();
     char *p = f ? mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(f), 0) : MAP_FAILED;
@@ -185,7 +188,7 @@ static void without_a_page(void)
 }
 
 /* The stack that a backtrace follows leads into nothing. */
-static void smash(void)
+AS_IT_IS static void smash(void)
 {
     void *volatile *frame = __builtin_frame_address(0);
 
