@@ -166,6 +166,26 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--wait", "SECONDS", "How long to wait. Default: 60." },
         },
     },
+    [PW_CMD_audit] = {
+        .name = "audit", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED | PW_CLI_ARG2_MAY,
+        .summary = "Prove from the receipts that each offset has exactly one fate.",
+        .text = "Walks the receipts of each partition: hashes, numbers without holes, ranges that join, counts, dead letters one to one, outbox\n"
+                "rows, and the position itself. Prints what does not fit, and one line per pipeline. Reads one snapshot, so it runs beside live\n"
+                "workers. What it can find and what not: docs/audit.md.",
+        .exits = "0  no problem\n1  problems were found, or it failed\n64  wrong usage\n75  PostgreSQL or Kafka does not answer\n78  the topology is wrong",
+        .opts = {
+            { "--topic", "TOPIC", "Only this source topic." },
+            { "--partition", "N", "Only this partition of it." },
+            { "--json", NULL, "Print JSON." },
+            { "--log", NULL, "Read the topics, too: holes must be holes, and records must not be called so." },
+            { "--since", "TIME", "Only receipts from that time on, and the one before." },
+            { "--tip", NULL, "Only print the last receipt of each partition, to be kept elsewhere: group, topic, partition, n, hash." },
+            { "--since-tip", "FILE", "Check that the chains continue the tips in this file." },
+            { "--compact", NULL, "If there is no problem: fold old receipts into few rows that say the same. Recorded in pawl.decisions." },
+            { "--before", "TIME", "For --compact: older ones than that." },
+            { "--dry-run", NULL, "For --compact: only print what would be folded." },
+        },
+    },
     [PW_CMD_demo] = {
         .name = "demo",
         .summary = "Show it: events through Kafka into PostgreSQL, then an audit.",
@@ -329,7 +349,8 @@ static int parse_opt(const struct pw_command *cmd, int argc, char **argv, struct
 
 static int check_given(const struct pw_command *cmd, const struct pw_cli_args *args, struct pw_buf *message)
 {
-    const char *missing = (cmd->flags & PW_CLI_REQUIRED) && !args->arg ? cmd->arg : cmd->arg2 && !args->arg2 ? cmd->arg2 : NULL;
+    bool        must2   = cmd->arg2 && !(cmd->flags & PW_CLI_ARG2_MAY);
+    const char *missing = (cmd->flags & PW_CLI_REQUIRED) && !args->arg ? cmd->arg : must2 && !args->arg2 ? cmd->arg2 : NULL;
 
     for (size_t i = 0; !missing && cmd->needs[i]; i++)
         if (!pw_cli_opt(args, cmd->needs[i]))
@@ -391,7 +412,7 @@ static void synopsis(const struct pw_command *cmd, struct pw_buf *out)
     if (cmd->arg)
         pw_buf_printf(out, cmd->flags & PW_CLI_REQUIRED ? " %s" : " [%s]", cmd->arg);
     if (cmd->arg2)
-        pw_buf_printf(out, " %s", cmd->arg2);
+        pw_buf_printf(out, cmd->flags & PW_CLI_ARG2_MAY ? " [%s]" : " %s", cmd->arg2);
 }
 
 void pw_cli_help(struct pw_buf *out)

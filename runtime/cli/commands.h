@@ -29,6 +29,7 @@
     X(pause)              \
     X(resume)             \
     X(drain)              \
+    X(audit)              \
     X(demo)               \
     X(worker)             \
     PW_COMMANDS_TEST(X)
@@ -53,6 +54,7 @@ struct pw_cli_opt {
 
 #define PW_CLI_HIDDEN   1u /* not in the help */
 #define PW_CLI_REQUIRED 2u /* its argument must be given */
+#define PW_CLI_ARG2_MAY 4u /* its second argument may be left out */
 
 struct pw_command {
     const char       *name, *arg;            /* arg NULL: takes none */
@@ -61,7 +63,7 @@ struct pw_command {
     const char       *exits;                 /* "0  what it means\n..." */
     struct pw_cli_opt opts[PW_CLI_OPTS + 1]; /* ends with name NULL */
     unsigned          flags;
-    const char       *arg2;                    /* a second argument, which must be given then; NULL: takes none */
+    const char       *arg2;                    /* a second argument, which must be given, too; NULL: takes none */
     const char       *needs[PW_CLI_NEEDS + 1]; /* options that must be given; ends with NULL */
 };
 

@@ -45,6 +45,7 @@ struct cluster_opts {
                                        "there": the topic exists, and they are published */
     bool        alone;              /* it harms what other tests use, so none runs beside it */
     bool        proxy;              /* workers reach PostgreSQL through k->proxy */
+    bool        no_receipts;        /* receipts: false; may be changed before a worker_start */
     const char *start;              /* source.start, default "earliest" */
     int         metadata_ms;        /* topic.metadata.refresh.interval.ms, default 30000 */
 };

@@ -126,6 +126,9 @@ Test(commands, what_must_be_given_is_missed)
     expect_wrong(PARSE("pause"), "pause: TOPOLOGY is missing");
     expect_wrong(PARSE("pause", "t.yaml"), "pause: PIPELINE is missing");
     expect_wrong(PARSE("pause", "t.yaml", "main", "x"), "pause: 'x' is one argument too many");
+    expect_wrong(PARSE("audit", "t.yaml", "main", "x"), "audit: 'x' is one argument too many");
+    cr_assert_eq(PARSE("audit", "t.yaml"), 0, "its pipeline may be left out");
+    cr_assert_null(args.arg2);
     cr_assert_eq(PARSE("pause", "t.yaml", "--reason", "why", "main"), 0, "%s", message.p);
     cr_expect_str_eq(args.arg, "t.yaml");
     cr_expect_str_eq(args.arg2, "main");
