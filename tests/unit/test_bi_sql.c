@@ -216,6 +216,21 @@ Test(bi_sql, a_closing_waits_for_open_bookings_and_sees_them)
     PQfinish(other);
 }
 
+/* Red control: why everybody locks. */
+Test(bi_sql, without_the_lock_a_document_would_be_in_a_closed_month_and_in_no_act)
+{
+    PGconn *other = pw_kit_pg_connect(&pg);
+
+    (void)sql("CREATE OR REPLACE FUNCTION billing.closed_through() RETURNS date LANGUAGE sql VOLATILE AS"
+              " 'SELECT max(month) FROM billing.period'");
+    (void)pw_kit_pg_sql(other, "BEGIN");
+    book_on(other, "P", 1, "invoice", 100, "2025-01-01", "A", 1);
+    close_month("2025-01-01");
+    (void)pw_kit_pg_sql(other, "COMMIT");
+    cr_assert_str_eq(sql("SELECT string_agg(fault, ', ') FROM billing.faults"), "act and documents differ");
+    PQfinish(other);
+}
+
 Test(bi_sql, who_waited_for_a_closing_sees_it_in_the_same_statement)
 {
     PGconn   *other = pw_kit_pg_connect(&pg);
