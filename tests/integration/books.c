@@ -287,6 +287,7 @@ Test(books, every_premium_is_booked_once_and_the_books_balance, .timeout = 240)
     wait_until(all_published("bi", "periods", 1) && all_published("uw", "events", 3));
     line = judged();
     cr_assert(begins(line, "books premiums=match ledger=balanced acts=match documents=3991 acts=18 events=3991"), "%s", line);
+    ch.well = true;
 }
 
 Test(books, workers_that_are_killed_lose_and_double_nothing, .timeout = 240)
