@@ -16,6 +16,18 @@ static const struct {
     { "PAWL_MIGRATE_WAIT_MS", "How long `pawl migrate` waits for another one on the same database. Default: 60000." },
 };
 
+/* Which dead letters. */
+#define DLQ_FILTERS                                                                                                           \
+    { "--code", "GLOB", "Whose code is this; * is any text, ? one character." },                                              \
+        { "--since", "TIME",                                                                                                  \
+          "Set aside then or later: 2026-03-01T12:30:00Z (parts from the right may be left out), or 2h for two hours ago." }, \
+        { "--until", "TIME", "Set aside before then." }, { "--key", "TEXT", "Whose key is this." },                           \
+        { "--plugin", "GLOB", "Of this plugin: its id, or id/version." }, { "--topic", "TOPIC", "From this source topic." },  \
+        { "--partition", "N", "From this partition." },                                                                       \
+    {                                                                                                                         \
+        "--offset", "N", "From this offset."                                                                                  \
+    }
+
 const struct pw_command pw_commands[PW_CMD_N] = {
     [PW_CMD_run] = {
         .name = "run", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
@@ -133,6 +145,67 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--partition", "N", "and with this number. Without both: all where something is to be decided." },
             { "--reason", "TEXT", "Why; it is recorded." },
             { "--dry-run", NULL, "Only print what would be changed." },
+        },
+    },
+    [PW_CMD_dlq_list] = {
+        .name = "dlq list", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED | PW_CLI_ARG2_MAY,
+        .summary = "Show the dead letters: how many and why, then each.",
+        .text = "From PostgreSQL. Counts by state, code and plugin come first, then the letters by topic, partition and offset. Without a\n"
+                "pipeline: of all. Without --state: those that nobody has decided about. AGAIN is how often a message was sent again before.",
+        .exits = "0  shown\n1  failed\n64  wrong usage\n75  PostgreSQL does not answer\n78  the topology is wrong",
+        .opts = {
+            DLQ_FILTERS,
+            { "--state", "STATE", "open, redriven, dropped or all. Default: open." },
+            { "--limit", "N", "Show so many letters; 0: only the counts. Default: 50." },
+            { "--json", NULL, "Print JSON." },
+        },
+    },
+    [PW_CMD_dlq_show] = {
+        .name = "dlq show", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED,
+        .needs = { "--partition", "--offset" },
+        .summary = "Show one dead letter with its record and its history.",
+        .text = "Prints why it was set aside, what was decided about it, where it was before it was sent again, and headers, key and value: as\n"
+                "text if they are text, else in hexadecimal. What is in a message is shown as it came; mind who looks on.",
+        .exits = "0  shown\n1  there is none, or failed\n64  wrong usage\n75  PostgreSQL does not answer\n78  the topology is wrong",
+        .opts = {
+            { "--topic", "TOPIC", "Source topic; without it, all of the pipeline." },
+            { "--partition", "N", "Its partition." },
+            { "--offset", "N", "Offset of the message." },
+            { "--seq", "N", "Row of the outbox, if one offset has several." },
+            { "--raw", "FILE", "Write the value, byte by byte, to this new file, which only its owner can read." },
+        },
+    },
+    [PW_CMD_dlq_redrive] = {
+        .name = "dlq redrive", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED,
+        .summary = "Send dead letters to their topic again, each once.",
+        .text = "Prints the counts first and asks nothing: look with --dry-run. Takes open dead letters in the order of their source and marks them;\n"
+                "the pipeline's worker publishes them into the partition that they came from, so each arrives once, whatever dies. What is\n"
+                "marked is not taken again: the same command goes on where another one was stopped. A message whose key has an open dead letter\n"
+                "before it that is not chosen is refused. Only the pipeline's own group applies them; see docs/delivery.md about other readers.",
+        .exits = "0  done, or nothing to do\n1  some were refused, or failed\n64  wrong usage\n75  PostgreSQL does not answer, stopped by a "
+                 "signal, or not published within --wait; the same command goes on\n78  the topology is wrong",
+        .opts = {
+            DLQ_FILTERS,
+            { "--limit", "N", "At most so many. Default: 1000000." },
+            { "--rate", "N", "So many a second, in small transactions. Default: as fast as it goes." },
+            { "--out-of-order", NULL, "Also where an earlier dead letter of the same key stays behind." },
+            { "--wait", "SECONDS", "Return when Kafka has them all, at most so much later." },
+            { "--reason", "TEXT", "Why; it is recorded." },
+            { "--dry-run", NULL, "Only print what would be sent." },
+        },
+    },
+    [PW_CMD_dlq_drop] = {
+        .name = "dlq drop", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED,
+        .needs = { "--reason" },
+        .summary = "Give dead letters up: the record stays, value and headers go.",
+        .text = "Place, key, code and reason stay in PostgreSQL, with who dropped it and why; value and headers are cleared. Only what its\n"
+                "dead-letter topic has by now; the copy there is not touched.",
+        .exits = "0  done, or nothing to do\n1  failed\n64  wrong usage\n75  PostgreSQL does not answer, or some are not in their topic yet\n78  the topology is wrong",
+        .opts = {
+            DLQ_FILTERS,
+            { "--all", NULL, "All open ones; needed when nothing chooses." },
+            { "--reason", "TEXT", "Why; it is recorded." },
+            { "--dry-run", NULL, "Only print what would be dropped." },
         },
     },
     [PW_CMD_pause] = {

@@ -11,7 +11,7 @@
 #define PW_CLI_EXIT_FAILED 1
 #define PW_CLI_EXIT_USAGE  64 /* EX_USAGE */
 #define PW_CLI_EXIT_RETRY  75 /* EX_TEMPFAIL: the same may work later */
-#define PW_CLI_OPTS        12 /* of one command */
+#define PW_CLI_OPTS        16 /* of one command */
 #define PW_CLI_NEEDS       6  /* of them that must be given */
 
 /* Every command: its function pw_cmd_NAME(args) returns the exit code, its row is in commands.c. A command of two words,
@@ -26,6 +26,10 @@
     X(offsets_set)        \
     X(offsets_accept_gap) \
     X(offsets_restored)   \
+    X(dlq_list)           \
+    X(dlq_show)           \
+    X(dlq_redrive)        \
+    X(dlq_drop)           \
     X(pause)              \
     X(resume)             \
     X(drain)              \

@@ -48,6 +48,25 @@ static size_t decode(const unsigned char *s, size_t n, uint32_t *ret)
     return len;
 }
 
+/* May it go to a terminal as it is? */
+static bool is_plain(uint32_t cp)
+{
+    return cp >= 0x20 ? cp < 0x7f || cp >= 0xa0 : cp == '\n' || cp == '\t';
+}
+
+bool pw_text_is_plain(const char *s, size_t n)
+{
+    const unsigned char *p  = (const unsigned char *)s;
+    uint32_t             cp = 0;
+
+    for (size_t i = 0, len; i < n; i += len) {
+        len = decode(p + i, n - i, &cp);
+        if (!len || (!is_plain(cp) && cp != '\r'))
+            return false;
+    }
+    return true;
+}
+
 void pw_text_show(struct pw_buf *out, const char *s, size_t n)
 {
     const unsigned char *p  = (const unsigned char *)s;
@@ -58,7 +77,7 @@ void pw_text_show(struct pw_buf *out, const char *s, size_t n)
     for (size_t i = 0; i < n;) {
         size_t len = decode(p + i, n - i, &cp);
 
-        if (len == 0 || cp == 0x7f || (cp < 0x20 && cp != '\n' && cp != '\t') || (cp >= 0x80 && cp < 0xa0)) {
+        if (len == 0 || !is_plain(cp)) {
             len = len ? len : 1;
             for (size_t k = 0; k < len; k++)
                 pw_buf_printf(out, "\\x%02x", p[i + k]);

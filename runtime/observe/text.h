@@ -4,12 +4,16 @@
 
 #include "base/buf.h"
 
+#include <stdbool.h>
+
 /* Copies up to the first NUL of `from`, which need not have one in its n bytes and may change meanwhile; always terminates. */
 void pw_text_copy(char *to, size_t cap, const char *from, size_t n);
 /* At most `most` of the n bytes, never in the middle of a UTF-8 sequence. */
 size_t pw_text_cut(const char *s, size_t n, size_t most);
 /* For a person's terminal: control characters and bytes that are not UTF-8 become \xNN; a line break begins an indented line. */
 void pw_text_show(struct pw_buf *out, const char *s, size_t n);
+/* UTF-8 without control characters but tabs and line breaks: text, not bytes. */
+bool pw_text_is_plain(const char *s, size_t n);
 /* The inside of a label value of Prometheus' text format; bytes that are not UTF-8 become U+FFFD. */
 void pw_text_label(struct pw_buf *out, const char *s, size_t n);
 

@@ -248,6 +248,19 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
     return text;
 }
 
+/* The topology for another group. */
+static char *with_group(const struct cluster *k, char *text, const char *group)
+{
+    char name[80], *at, *out = NULL;
+
+    (void)snprintf(name, sizeof(name), "group: %s,", k->group);
+    at = strstr(text, name);
+    if (!at || asprintf(&out, "%.*sgroup: %s,%s", (int)(at - text), text, group, at + strlen(name)) < 0)
+        FAIL("no '%s' in the topology", name);
+    free(text);
+    return out;
+}
+
 static struct worker *worker_named(struct cluster *k, const char *name)
 {
     struct worker *w;
@@ -278,6 +291,8 @@ struct worker *worker_start_with(struct cluster *k, const char *instance, struct
 
     if (proc_running(&w->proc))
         FAIL("worker %s runs already", instance);
+    if (o.group)
+        text = with_group(k, text, o.group);
     kit_write_file(w->topology, text);
     free(text);
     if (o.failpoint) {

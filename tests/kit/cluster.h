@@ -77,6 +77,7 @@ struct worker_opts {
     const char *failpoint;  /* PAWL_FAILPOINT */
     const char *token;      /* "once": whoever gets there first takes the token and acts */
     const char *guards_off; /* PAWL_GUARD_OFF */
+    const char *group;      /* another group than the cluster's */
 };
 
 #define cluster_up(...) cluster_up_with((struct cluster_opts){ __VA_ARGS__ })

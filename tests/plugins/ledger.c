@@ -80,6 +80,20 @@ static bool provokes(const struct order *o)
     return is(o, "divide") || is(o, "raise") || is(o, "check") || is(o, "slowsql") || is(o, "outage");
 }
 
+static int64_t times_redriven(const pawl_msg *m)
+{
+    for (uint32_t i = 0; i < m->n_headers; i++) {
+        const pawl_header *h        = &m->headers[i];
+        char               text[16] = "";
+
+        if (h->name.n == 13 && memcmp(h->name.p, "pawl-redriven", 13) == 0 && h->value.n < sizeof(text)) {
+            memcpy(text, h->value.p, h->value.n);
+            return strtoll(text, NULL, 10);
+        }
+    }
+    return 0;
+}
+
 static pawl_rc ledger_plan(void *self, pawl_ctx *c, const pawl_msg *m)
 {
     struct order o;
@@ -146,6 +160,8 @@ static pawl_rc ledger_handle(void *self, pawl_ctx *c, const pawl_msg *m)
         return PAWL_SKIP;
     if (is(&o, "reject"))
         return pawl_reject(c, "test.rejected", "seq %lld asked for it", (long long)o.seq);
+    if (is(&o, "mend") && times_redriven(m) < o.arg) /* right only when it was sent again so often */
+        return pawl_reject(c, "test.broken", "seq %lld is not mended yet", (long long)o.seq);
     if (is(&o, "retry") && m->attempt <= o.arg)
         return pawl_retry(c, "test.later", "attempt %d of %lld", m->attempt, (long long)o.arg);
     if (is(&o, "never"))

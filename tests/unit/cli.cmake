@@ -3,6 +3,8 @@ target_compile_definitions(test_commands PRIVATE TEST_DOCS_DIR="${CMAKE_SOURCE_D
 
 pawl_test(test_cli_log SOURCES test_cli_log.c ${CMAKE_SOURCE_DIR}/runtime/cli/cli.c LINK pw_topology pw_observe)
 
+pawl_test(test_dlq_filter SOURCES test_dlq_filter.c LINK pw_cli_commands)
+
 pawl_test(test_gap SOURCES test_gap.c LINK pw_cli_commands)
 
 # The program itself, as people run it.

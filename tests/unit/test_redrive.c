@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define H(name, value)                                           \
-    {                                            \
-        { name, strlen(name) }, { value, strlen(value) } \
+#define H(name, value)           \
+    {                            \
+        { name, strlen(name) },  \
+        {                        \
+            value, strlen(value) \
+        }                        \
     }
 
 static bool foreign(const pawl_header *headers, size_t n)
@@ -21,8 +24,9 @@ static bool foreign(const pawl_header *headers, size_t n)
 
 Test(redrive, for_another_group_is_not_for_us)
 {
-    pawl_header ours[]   = { H("pawl-redriven", "1"), H("pawl-redriven-for", "billing"), H("pawl-redriven-from", "orders[3]@7") };
-    pawl_header theirs[] = { H("pawl-redriven", "1"), H("pawl-redriven-for", "billin"), H("pawl-redriven-from", "orders[3]@7") };
+    pawl_header ours[] = { H("pawl-redriven", "1"), H("pawl-redriven-for", "billing"), H("pawl-redriven-from", "orders[3]@7") };
+    pawl_header theirs[] = { H("pawl-redriven", "1"), H("pawl-redriven-for", "billin"),
+                             H("pawl-redriven-from", "orders[3]@7") };
     pawl_header longer[] = { H("pawl-redriven-for", "billing2"), H("pawl-redriven-from", "orders[3]@7") };
     pawl_header null[]   = { { PAWL_STR("pawl-redriven-for"), { NULL, 0 } }, H("pawl-redriven-from", "orders[3]@7") };
 
@@ -35,7 +39,8 @@ Test(redrive, for_another_group_is_not_for_us)
 
 Test(redrive, of_a_copy_in_another_place_is_a_record_like_any_other)
 {
-    static const char *const elsewhere[] = { "orders.dlq[3]@7", "orders[4]@7", "orders[33]@7", "order[3]@7", "orders[3]", "", "orders[3]@" };
+    static const char *const elsewhere[] = { "orders.dlq[3]@7", "orders[4]@7", "orders[33]@7", "order[3]@7", "orders[3]", "",
+                                             "orders[3]@" };
 
     for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
         pawl_header copy[] = { H("pawl-redriven-for", "other"), H("pawl-redriven-from", elsewhere[i]) };
@@ -47,19 +52,22 @@ Test(redrive, of_a_copy_in_another_place_is_a_record_like_any_other)
 
 Test(redrive, of_the_last_header_of_a_name_counts)
 {
-    pawl_header forged[] = { H("pawl-redriven-for", "other"), H("pawl-redriven-from", "orders[3]@7"), H("pawl-redriven-for", "billing") };
+    pawl_header forged[] = { H("pawl-redriven-for", "other"), H("pawl-redriven-from", "orders[3]@7"),
+                             H("pawl-redriven-for", "billing") };
 
     cr_expect_not(foreign(forged, 3));
 }
 
 Test(redrive, of_others_is_decided_without_the_plugin)
 {
-    pawl_header      theirs[] = { H("pawl-redriven-for", "other"), H("pawl-redriven-from", "t[0]@1") };
-    struct pw_item   a        = { .msg = { .topic = PAWL_STR("t"), .headers = theirs, .n_headers = 2 } };
-    struct pw_item   b        = { .msg = { .topic = PAWL_STR("t") } };
-    struct pw_item   c        = { .msg = { .topic = PAWL_STR("t"), .headers = theirs, .n_headers = 2 }, .done = true, .verdict = PAWL_REJECT };
-    struct pw_item  *items[]  = { &a, &b, &c };
-    struct pw_batch  ba       = { .items = items, .n = 3 };
+    pawl_header     theirs[] = { H("pawl-redriven-for", "other"), H("pawl-redriven-from", "t[0]@1") };
+    struct pw_item  a        = { .msg = { .topic = PAWL_STR("t"), .headers = theirs, .n_headers = 2 } };
+    struct pw_item  b        = { .msg = { .topic = PAWL_STR("t") } };
+    struct pw_item  c        = { .msg     = { .topic = PAWL_STR("t"), .headers = theirs, .n_headers = 2 },
+                                 .done    = true,
+                                 .verdict = PAWL_REJECT };
+    struct pw_item *items[]  = { &a, &b, &c };
+    struct pw_batch ba       = { .items = items, .n = 3 };
 
     pw_redrive_skip_foreign(&ba, "billing");
     cr_expect(a.foreign && a.forced && a.done && a.verdict == PAWL_SKIP);
