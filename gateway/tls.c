@@ -1,0 +1,110 @@
+#include "tls.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+
+static int fail(struct pw_err *err, const char *what, const char *file)
+{
+    const char *why = ERR_reason_error_string(ERR_peek_last_error());
+
+    return pw_err_set(err, PW_D_FATAL, "tls: %s %s: %s", what, file, why ? why : "it cannot be used");
+}
+
+static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in, unsigned in_n,
+                     void *arg)
+{
+    (void)ssl;
+    (void)arg;
+    for (unsigned i = 0; i < in_n; i += 1u + in[i])
+        if (in[i] == 2 && i + 2 < in_n && memcmp(&in[i + 1], "h2", 2) == 0) {
+            *out   = &in[i + 1];
+            *out_n = 2;
+            return SSL_TLSEXT_ERR_OK;
+        }
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static int fill(SSL_CTX *ctx, const struct gw_tls_settings *se, struct pw_err *err)
+{
+    if (SSL_CTX_use_certificate_chain_file(ctx, se->certificate) != 1)
+        return fail(err, "certificate", se->certificate);
+    if (SSL_CTX_use_PrivateKey_file(ctx, se->key, SSL_FILETYPE_PEM) != 1)
+        return fail(err, "key", se->key);
+    if (SSL_CTX_check_private_key(ctx) != 1)
+        return fail(err, "the key does not belong to the certificate:", se->key);
+    if (!se->client_ca)
+        return 0;
+    if (SSL_CTX_load_verify_locations(ctx, se->client_ca, NULL) != 1)
+        return fail(err, "client_ca", se->client_ca);
+    SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(se->client_ca));
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return 0;
+}
+
+int gw_tls_load(const struct gw_tls_settings *se, SSL_CTX **ret, struct pw_err *err)
+{
+    static const unsigned char session_id[] = "pawl-gateway";
+    SSL_CTX                   *ctx;
+
+    ERR_clear_error();
+    ctx = SSL_CTX_new(TLS_server_method());
+    if (!ctx)
+        return pw_err_set(err, PW_D_FATAL, "tls: no memory");
+    (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+    (void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    (void)SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    /* RFC 9113 section 9.2.2: the other suites of TLS 1.2 are on its list of bad ones */
+    (void)SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    (void)SSL_CTX_set_session_id_context(ctx, session_id, sizeof(session_id) - 1);
+    SSL_CTX_set_alpn_select_cb(ctx, choose_h2, NULL);
+    if (fill(ctx, se, err) < 0) {
+        SSL_CTX_free(ctx);
+        return -1;
+    }
+    *ret = ctx;
+    return 0;
+}
+
+static void copy_name(const ASN1_STRING *name, char *ret, size_t cap)
+{
+    const char *p = (const char *)ASN1_STRING_get0_data(name);
+    int         n = ASN1_STRING_length(name);
+
+    if (n > 0 && (size_t)n < cap && !memchr(p, 0, (size_t)n)) {
+        memcpy(ret, p, (size_t)n);
+        ret[n] = 0;
+    }
+}
+
+static void alternative_name(X509 *cert, int type, char *ret, size_t cap)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+
+    for (int i = 0; names && i < sk_GENERAL_NAME_num(names) && !ret[0]; i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type == type)
+            copy_name(name->d.ia5, ret, cap);
+    }
+    GENERAL_NAMES_free(names);
+}
+
+void gw_tls_identity(SSL *ssl, char *ret, size_t cap)
+{
+    X509 *cert = SSL_get0_peer_certificate(ssl);
+    int   at;
+
+    ret[0] = 0;
+    if (!cert || SSL_get_verify_result(ssl) != X509_V_OK)
+        return;
+    alternative_name(cert, GEN_URI, ret, cap);
+    if (!ret[0])
+        alternative_name(cert, GEN_DNS, ret, cap);
+    if (ret[0])
+        return;
+    at = X509_NAME_get_index_by_NID(X509_get_subject_name(cert), NID_commonName, -1);
+    if (at >= 0)
+        copy_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(X509_get_subject_name(cert), at)), ret, cap);
+}

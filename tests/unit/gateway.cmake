@@ -1,0 +1,7 @@
+pawl_test(test_gw_pb SOURCES test_gw_pb.c LINK gw_core)
+pawl_test(test_gw_grpc SOURCES test_gw_grpc.c LINK gw_core)
+pawl_test(test_gw_event SOURCES test_gw_event.c LINK gw_core)
+pawl_test(test_gw_config SOURCES test_gw_config.c LINK gw_core)
+target_compile_definitions(test_gw_config PRIVATE GATEWAY_README="${CMAKE_SOURCE_DIR}/gateway/README.md")
+pawl_test(test_gw_loop SOURCES test_gw_loop.c LINK gw_core)
+pawl_test(test_gw_reflection SOURCES test_gw_reflection.c LINK gw_core)
