@@ -264,8 +264,8 @@ enum gw_status gw_sink_publish(struct gw_sink *si, const struct gw_event *ev, co
         *ret_why = rd_kafka_err2str(rc);
         return status_of(rc, RD_KAFKA_MSG_STATUS_NOT_PERSISTED);
     }
-    si->waiting++;
-    return GW_OK; // NOLINT(clang-analyzer-unix.Malloc): the library has fl until its report
+    si->waiting++; // NOLINT(clang-analyzer-unix.Malloc): the library has fl until its report
+    return GW_OK;
 }
 
 size_t gw_sink_waiting(const struct gw_sink *si)
