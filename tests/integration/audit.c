@@ -153,6 +153,28 @@ Test(audit, holes_of_transactions_are_holes_and_nothing_else_is)
     cluster_down(k);
 }
 
+/* Set aside is a fate, and what became of it later a second fact, in a receipt that moves no position. */
+Test(audit, parked_messages_are_resolved_by_later_receipts)
+{
+    struct cluster *k = cluster_up(.partitions = 1, .keys = 3, .retry_mode = "park", .backoff_ms = 300, .retry_attempts = 3);
+    struct worker  *a;
+
+    event_queue(k, 0, "retry", 2); /* comes through */
+    event_queue(k, 0, "ok", 0);
+    event_queue(k, 1, "retry", 99); /* is given up */
+    event_queue(k, 1, "ok", 0);
+    events_flush(k);
+    events_send(k, 20);
+    a = worker_start(k, "a");
+    wait_until(sql_int(k, "SELECT coalesce(sum(parked), 0) FROM pawl.receipts") > 0);
+    wait_until(oracle_all_accounted(k) && sql_int(k, "SELECT count(*) FROM pawl.parked") == 0);
+    assert_adds_up(k, a);
+    cr_assert_eq(count_of(a, "rejected"), 1);
+    cr_assert_eq(count_of(a, "parked"), 0);
+    cr_assert_gt(sql_int(k, "SELECT count(*) FROM pawl.receipts WHERE lo = hi AND resolved <> ''"), 0);
+    cluster_down(k);
+}
+
 /* ---- what people decide ---- */
 
 #define SET(to) \
