@@ -260,6 +260,42 @@ static void tell(const struct pw_place *p, int64_t to)
         (void)printf(": it stays; the record before it is not compared again\n");
 }
 
+/* What is tried again: the front message's attempts say nothing about another one, and what is parked from there on comes back with
+ * the log. Parked messages that the log no longer has would be lost, or mixed up with others under their offsets. */
+static int forget_kept(struct pw_ops *op, const struct pw_place *p, const char *partition, const char *target)
+{
+    char        end[24];
+    const char *of[]     = { op->pl->group, p->topic, partition };
+    const char *from[]   = { op->pl->group, p->topic, partition, target };
+    const char *beyond[] = { op->pl->group, p->topic, partition, target, end };
+    long        gone = 0, lost = 0;
+    int         code;
+
+    (void)snprintf(end, sizeof(end), "%" PRId64, p->end);
+    code = pw_ops_run(op, "DELETE FROM pawl.attempts WHERE group_name = $1 AND topic = $2 AND \"partition\" = $3::int", 3, of,
+                      NULL);
+    if (!code)
+        code = pw_ops_run(op,
+                          "DELETE FROM pawl.parked WHERE group_name = $1 AND topic = $2 AND \"partition\" = $3::int"
+                          " AND source_offset >= greatest($4::bigint, $5::bigint)",
+                          5, beyond, &lost);
+    if (!code && lost)
+        return pw_cli_fail(
+            PW_CLI_EXIT_FAILED,
+            "%s: %ld messages of %s[%d] are parked whose offsets the log no longer has; resume the pipeline until they are "
+            "applied, or delete them from pawl.parked; nothing was changed",
+            op->command, lost, p->topic, p->partition);
+    if (!code)
+        code = pw_ops_run(op,
+                          "DELETE FROM pawl.parked WHERE group_name = $1 AND topic = $2 AND \"partition\" = $3::int"
+                          " AND source_offset >= $4::bigint",
+                          4, from, &gone);
+    if (!code && gone)
+        (void)printf("%s[%d]: %ld of them are parked; they leave the park and come again with the log\n", p->topic,
+                     p->partition, gone);
+    return code;
+}
+
 /* A new epoch: whoever believes to own it commits nothing any more, and looks at the row again. */
 static int store(struct pw_ops *op, const struct move *mv, const struct pw_place *p, int64_t to)
 {
@@ -284,6 +320,8 @@ static int store(struct pw_ops *op, const struct move *mv, const struct pw_place
     if (!code && affected != 1)
         code = pw_cli_fail(PW_CLI_EXIT_RETRY, "%s: %s[%d] was begun by a worker just now; nothing was changed, look again",
                            op->command, p->topic, p->partition);
+    if (!code && p->stored)
+        code = forget_kept(op, p, partition, target);
     if (!code)
         code = pw_ops_record_id(op, &de, &id);
     return code ? code : pw_ops_receipt(op, p->topic, p->partition, p->stored ? p->next_offset : to, to, id);

@@ -408,6 +408,117 @@ Test(park, an_outage_of_postgres_costs_a_message_that_blocks_no_attempt)
     outage_during_retries("block");
 }
 
+/* ---- the breaker ---- */
+
+Test(park, an_outage_of_postgres_is_one_event_and_status_says_since_when)
+{
+    struct cluster *k = cluster_up(.partitions = 2);
+    struct worker  *a = worker_start(k, "a");
+
+    events_send(k, 20);
+    wait_until(oracle_all_accounted(k));
+    postgres_stop(k, "fast");
+    events_send(k, 20);
+    wait_until(status_has(a, "\"state\":\"paused\"") && status_has(a, "PostgreSQL since 2"));
+    wait_until(status_has(a, "\"ready\":false"));
+    kit_nap(2000); /* many questions are asked meanwhile */
+    postgres_start(k);
+    wait_until(oracle_all_accounted(k) && status_has(a, "\"ready\":true"));
+    cr_assert_eq(worker_says_n(a, "breaker.opened"), 1);
+    cr_assert_eq(worker_says_n(a, "breaker.closed"), 1);
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
+/* The server is there and refuses every transaction, as it does when its disk is full: asked with one message at a time. */
+Test(park, a_server_that_refuses_every_transaction_is_an_outage_and_no_fault_of_the_messages)
+{
+    struct cluster *k = cluster_up(.partitions = 2, .retry_attempts = 2, .batch = 50);
+    struct worker  *a;
+
+    events_send(k, 20);
+    a = worker_start(k, "a");
+    wait_until(oracle_all_accounted(k));
+    sql_exec(k, "CREATE FUNCTION test.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space left' "
+                "USING ERRCODE = '53100'; END $$; "
+                "CREATE TRIGGER full_disk BEFORE INSERT ON test.ledger FOR EACH STATEMENT EXECUTE FUNCTION test.full()");
+    events_send(k, 100);
+    wait_until(status_has(a, "no space left") && status_has(a, "\"ready\":false"));
+    kit_nap(1000);
+    sql_exec(k, "DROP TRIGGER full_disk ON test.ledger");
+    wait_until(oracle_all_accounted(k) && status_has(a, "\"ready\":true"));
+    cr_assert_eq(dead_count(k), 0);
+    cr_assert_eq(worker_says_n(a, "breaker.opened"), 1);
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
+static void transient_alone(const char *mode)
+{
+    struct cluster *k =
+        cluster_up(.partitions = 2, .keys = 4, .retry_attempts = 2, .batch = 20, .retry_mode = mode, .backoff_ms = 50);
+    bool           parks = strcmp(mode, "park") == 0;
+    struct worker *a;
+
+    sql_exec(k, "INSERT INTO test.switch VALUES ('outage')");
+    (void)event_send(k, 0, "outage", 0);
+    events_send(k, 40);
+    a = worker_start(k, "a");
+    wait_until(worker_says(a, "not counted") || parks);
+    if (parks)
+        wait_until(ledger_count(k) == 30); /* all but those of its key */
+    else
+        wait_until(ledger_count(k) >= 20); /* all of the other partition */
+    cr_assert_not(worker_says(a, "breaker.opened"));
+    kit_nap(1500); /* more tries than retry.attempts */
+    cr_assert_eq(dead_count(k), 0);
+    sql_exec(k, "DELETE FROM test.switch");
+    wait_until(all_done(k));
+    cr_assert_eq(ledger_count(k), 41);
+    cr_assert_eq(dead_count(k), 0);
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
+Test(park, one_message_that_fails_for_nobodys_fault_holds_up_its_partition_and_no_other)
+{
+    transient_alone("block");
+}
+
+Test(park, one_message_that_fails_for_nobodys_fault_holds_up_its_key_if_that_can_be_parked)
+{
+    transient_alone("park");
+}
+
+/* ---- operators ---- */
+
+Test(park, an_earlier_offset_takes_what_is_parked_above_it_along)
+{
+    struct cluster *k = cluster_up(.partitions = 1, .keys = 4, .retry_mode = "park", .backoff_ms = 60000);
+    struct worker  *a;
+    char           *out = NULL;
+
+    event_queue(k, 0, "retry", 1);
+    event_queue(k, 1, "ok", 0);
+    event_queue(k, 2, "retry", 1);
+    event_queue(k, 0, "ok", 0);
+    events_flush(k);
+    a = worker_start(k, "a");
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(parked(k), 3);
+    cr_assert(worker_stop(a, 15000));
+    cr_assert_eq(pawl_run(&out, "offsets", "set", a->topology, "--pipeline", "main", "--topic", k->topic, "--partition", "0",
+                          "--to", "2", "--reason", "test", NULL),
+                 0, "%s", out);
+    cr_assert_eq(parked(k), 1, "what is read again must not be there twice");
+    cr_assert_eq(sql_int(k, "SELECT source_offset FROM pawl.parked"), 0);
+    cr_assert(strstr(out, "parked"), "%s", out);
+    free(out);
+    (void)worker_start(k, "a");
+    wait_until(oracle_all_accounted(k) && parked(k) == 3);
+    cluster_down(k);
+}
+
 /* ---- red control ---- */
 
 static long disorder_with(const char *off)
