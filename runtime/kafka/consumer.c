@@ -54,7 +54,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 static void note_error(struct pw_consumer *co, rd_kafka_resp_err_t code, const char *text)
 {
     co->errors++;
-    co->trouble_us = pw_clock_us();
+    co->trouble_us   = pw_clock_us();
+    co->brokers_down = co->brokers_down || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
     (void)snprintf(co->text, sizeof(co->text), "%s: %s", rd_kafka_err2name(code), text);
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
         char                why[200];

@@ -34,8 +34,9 @@ struct pw_consumer {
     bool                             fenced; /* another process uses our instance id */
     bool                             fatal;
     uint64_t                         rebalances, errors;
-    int64_t                          trouble_us; /* monotonic time of the last broker error, 0 after a good sign */
-    char                             text[256];  /* last error */
+    bool                             brokers_down; /* the last of them has gone; whoever acts on it clears it */
+    int64_t                          trouble_us;   /* monotonic time of the last broker error, 0 after a good sign */
+    char                             text[256];    /* last error */
     void (*log)(int level, const char *facility, const char *text); /* any thread; syslog levels */
 };
 

@@ -246,15 +246,17 @@ bool pw_bb_partition_read(const struct pw_blackbox *bb, uint32_t slot, struct pw
     if (GET(p->state) == PW_BB_P_NONE) /* most are empty */
         return false;
     for (int i = 0; i < TRIES; i++) {
-        began            = read_begin(&p->seq);
-        state            = GET(p->state);
-        topic            = GET(p->topic);
-        ret->partition   = GET(p->partition);
-        ret->next_offset = GET(p->next_offset);
-        ret->end_offset  = GET(p->end_offset);
-        ret->halt_from   = GET(p->halt_from);
-        ret->halt_to     = GET(p->halt_to);
-        ret->writer      = GET(p->writer);
+        began                = read_begin(&p->seq);
+        state                = GET(p->state);
+        topic                = GET(p->topic);
+        ret->partition       = GET(p->partition);
+        ret->next_offset     = GET(p->next_offset);
+        ret->end_offset      = GET(p->end_offset);
+        ret->halt_from       = GET(p->halt_from);
+        ret->halt_to         = GET(p->halt_to);
+        ret->writer          = GET(p->writer);
+        ret->parked          = GET(p->parked);
+        ret->parked_since_us = GET(p->parked_since_us);
         pw_text_copy(ret->reason, sizeof(ret->reason), p->reason, sizeof(p->reason));
         if (read_ok(&p->seq, began))
             break;
@@ -281,6 +283,8 @@ void pw_bb_partition_write(struct pw_blackbox *bb, uint32_t slot, const struct p
     PUT(p->halt_from, v->halt_from);
     PUT(p->halt_to, v->halt_to);
     PUT(p->writer, GET(bb->pid));
+    PUT(p->parked, v->parked);
+    PUT(p->parked_since_us, v->parked_since_us);
     pw_text_copy(p->reason, sizeof(p->reason), v->reason, sizeof(v->reason));
     write_end(&p->seq, odd);
     if (slot >= GET(bb->partitions_n))

@@ -42,6 +42,9 @@ enum pw_bb_phase { PW_BB_IDLE = 0, PW_BB_CREATE, PW_BB_PLAN, PW_BB_HANDLE };
 
 enum pw_bb_pstate { PW_BB_P_NONE = 0, PW_BB_P_CLAIMING, PW_BB_P_RUNNING, PW_BB_P_RETRYING, PW_BB_P_HALTED };
 
+/* What may not answer, for pw_blackbox.outage_since_us. */
+enum pw_bb_outage { PW_BB_OUTAGE_POSTGRES = 0, PW_BB_OUTAGE_KAFKA, PW_BB_OUTAGE_OUTPUTS, PW_BB_OUTAGES };
+
 /* What the worker's thread has in its hands. since_ns: CLOCK_MONOTONIC at the start of the call, 0 when idle. */
 struct pw_bb_mark {
     pw_bb_u32 seq; /* odd while being written */
@@ -63,6 +66,8 @@ struct pw_bb_partition {
     pw_bb_i64 halt_from, halt_to; /* the missing range, when halted */
     char      reason[160];        /* NUL-terminated; why it is halted or retrying */
     pw_bb_i32 writer;             /* pid: an entry of a worker that is gone is the last known, not the truth */
+    pw_bb_i64 parked;             /* messages that are set aside */
+    pw_bb_i64 parked_since_us;    /* wall; the oldest of them, 0: none */
 };
 
 /* A message that was in the hands of a worker when it died. Written by the supervisor, read by the worker. */
@@ -132,6 +137,8 @@ struct pw_blackbox {
     pw_bb_u64 published, publish_transactions, publish_failures;
     pw_bb_u64 outbox_waiting; /* committed, not published; the loop writes this one */
 
+    pw_bb_i64 outage_since_us[PW_BB_OUTAGES]; /* wall; 0: it answers */
+
     pw_bb_u64 events_foreign;    /* skipped: sent again for another group */
     pw_bb_u64 dead_letters_open; /* of the partitions it owns, as last counted */
 
@@ -174,6 +181,7 @@ struct pw_bb_partition_view {
     int64_t           next_offset, end_offset, halt_from, halt_to;
     char              reason[160];
     int32_t           writer; /* ignored by pw_bb_partition_write, which notes bb->pid */
+    int64_t           parked, parked_since_us;
 };
 /* false: nothing in hand (phase idle). After a worker's death a half-written mark is read as it stands. */
 bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret);

@@ -24,10 +24,13 @@ enum source {
     RESTARTS,
     WORKER_START,
     WORKER_RSS,
+    OUTAGES,
     GAUGE, /* as COUNTER, but it goes with its worker */
     NEXT,  /* of a partition */
     LAG,
     HALTED,
+    PARKED,
+    PARKED_SINCE,
 };
 
 struct metric {
@@ -54,6 +57,10 @@ static const struct metric table[] = {
       "1 while the partition stands still and waits for an operator; `pawl status` says why.", HALTED, 0, NULL },
     { "pawl_pipeline_tripped", "gauge", "", "pipeline",
       "1 while a storm of crashes has stopped the pipeline; it waits for `pawl resume` or a restart.", TRIPPED, 0, NULL },
+    { "pawl_parked_messages", "gauge", "events", P,
+      "Messages that are set aside with their key and tried again (retry.mode: park). Not part of the lag.", PARKED, 0, NULL },
+    { "pawl_parked_oldest_timestamp_seconds", "gauge", "seconds", P,
+      "When the oldest of them was set aside, since 1970. Absent while there is none.", PARKED_SINCE, 0, NULL },
     { "pawl_partition_halts_total", "counter", "", "pipeline", "How often a partition was halted.", HALTS, 0, NULL },
     { "pawl_batch_size", "histogram", "events", W, "Events of a committed batch.", HISTOGRAM, OF_PAGE(batch_size),
       pw_bb_limits_n },
@@ -104,6 +111,9 @@ static const struct metric table[] = {
     { "pawl_kafka_errors_total", "counter", "", W, "Errors that librdkafka reported.", COUNTER, OF_PAGE(kafka_errors), NULL },
     { "pawl_log_dropped_total", "counter", "lines", W, "Log lines that could not be written without waiting.", COUNTER,
       OF_PAGE(log_dropped), NULL },
+    { "pawl_breaker_open", "gauge", "", W ", cause",
+      "1 while something does not answer and the worker waits for it: postgres, kafka, or outputs (Kafka takes none). Absent while the worker is down.",
+      OUTAGES, 0, NULL },
     { "pawl_worker_state", "gauge", "", W ", state", "1 for the state the worker is in, 0 for the others.", STATE, 0, NULL },
     { "pawl_worker_restarts_total", "counter", "", W ", reason",
       "Starts of a worker after the first, by what ended the one before: signal, exit, hung (handler_timeout), stuck, failed, config, fenced, spawn.",
@@ -241,6 +251,19 @@ static void state(struct pw_buf *out, const struct metric *m, const struct pw_pa
     }
 }
 
+static void outages(struct pw_buf *out, const struct metric *m, const struct pw_page *pg)
+{
+    static const char *const causes[PW_BB_OUTAGES] = {
+        [PW_BB_OUTAGE_POSTGRES] = "postgres", [PW_BB_OUTAGE_KAFKA] = "kafka", [PW_BB_OUTAGE_OUTPUTS] = "outputs"
+    };
+
+    for (size_t i = 0; i < PW_BB_OUTAGES; i++) {
+        open_worker(out, m->name, "", pg);
+        label(out, "cause", causes[i]);
+        close_u(out, atomic_load_explicit(&pg->bb->outage_since_us[i], memory_order_relaxed) != 0);
+    }
+}
+
 static void restarts(struct pw_buf *out, const struct metric *m, const struct pw_page *pg, const struct pw_metrics_worker *w)
 {
     for (int r = 0; r < PW_RESTART_N; r++) {
@@ -258,6 +281,9 @@ static void of_worker(struct pw_buf *out, const struct metric *m, const struct p
         histogram(out, m, pg);
     } else if (m->source == STATE) {
         state(out, m, pg);
+    } else if (m->source == OUTAGES) {
+        if (pg->pid > 0)
+            outages(out, m, pg);
     } else if (m->source == RESTARTS) {
         restarts(out, m, pg, w);
     } else if (m->source == COUNTER || (m->source == GAUGE && pg->pid > 0)) {
@@ -276,9 +302,11 @@ static void of_worker(struct pw_buf *out, const struct metric *m, const struct p
 
 static void of_partition(struct pw_buf *out, const struct metric *m, const struct pw_partition_row *row)
 {
-    int64_t value = m->source == LAG  ? pw_partition_lag(&row->view) :
-                    m->source == NEXT ? row->view.next_offset :
-                                        row->view.state == PW_BB_P_HALTED;
+    int64_t value = m->source == LAG          ? pw_partition_lag(&row->view) :
+                    m->source == NEXT         ? row->view.next_offset :
+                    m->source == PARKED       ? row->view.parked :
+                    m->source == PARKED_SINCE ? (row->view.parked_since_us > 0 ? row->view.parked_since_us / 1000000 : -1) :
+                                                row->view.state == PW_BB_P_HALTED;
 
     if (value < 0) /* not known */
         return;

@@ -315,6 +315,12 @@ static void text_partition(const struct pw_partition_row *row, struct pw_buf *ou
         pw_buf_puts(out, ": ");
         clean_line(out, row->view.reason);
     }
+    if (row->view.parked > 0) {
+        char age[24];
+
+        pw_buf_printf(out, ", %" PRId64 " parked, the oldest for %s", row->view.parked,
+                      ago(pw_clock_wall_us() - row->view.parked_since_us, age, sizeof(age)));
+    }
     pw_buf_puts(out, "\n");
 }
 
@@ -518,6 +524,8 @@ static void json_partition(const struct pw_partition_row *row, struct pw_buf *ou
     json_known(out, "end_offset", v->end_offset);
     json_known(out, "lag", pw_partition_lag(v));
     json_str(out, "reason", v->reason[0] ? v->reason : NULL);
+    json_known(out, "parked", v->parked);
+    json_time(out, "oldest_parked", v->parked_since_us);
     json_key(out, "missing");
     if (v->state == PW_BB_P_HALTED && v->halt_from <= v->halt_to) {
         pw_buf_puts(out, "{");

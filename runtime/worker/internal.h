@@ -4,13 +4,15 @@
 
 #include "kafka/consumer.h"
 #include "worker/batch.h"
+#include "worker/breaker.h"
 #include "worker/publisher.h"
 #include "worker/strikes.h"
 #include "worker/tx.h"
 #include "worker/worker.h"
 
-#define PW_WORKER_BACKOFF_MIN_US 50000
-#define PW_WORKER_BACKOFF_MAX_US 5000000
+/* What may not answer. The order is that of enum pw_bb_outage. */
+enum pw_outage { PW_OUTAGE_POSTGRES = 0, PW_OUTAGE_KAFKA, PW_OUTAGE_OUTPUTS /* Kafka takes none */, PW_OUTAGES };
+_Static_assert((int)PW_OUTAGES == PW_BB_OUTAGES, "the page has one field for each");
 
 /* What operators want of the pipeline. */
 enum pw_gate_state { PW_GATE_OPEN = 0, PW_GATE_PAUSED, PW_GATE_DRAINED };
@@ -57,13 +59,20 @@ struct pw_worker {
     char            cluster_id[128];
 
     int64_t  connect_at_us;  /* not before */
-    int64_t  backoff_us;     /* of PostgreSQL; 0: none */
     int64_t  pause_until_us; /* no batch before: the last one failed for nobody's fault */
     unsigned failures;       /* in a row */
-    int64_t  claim_at_us;
-    unsigned claims_failed;
-    int64_t  linger_until_us; /* 0: no batch is being waited for */
-    int64_t  ends_at_us;      /* when the ends of the logs are looked up again */
+    struct {                 /* one message that stood alone when PostgreSQL failed for no fault of its: how often in a row? */
+        const struct pw_part *pt;
+        int64_t               offset;
+        unsigned              n;
+    } alone;
+    struct pw_breaker breakers[PW_OUTAGES];
+    bool              refused;      /* PostgreSQL is there and cannot do it (disk full, read only): a batch tells when it can */
+    bool              outage_shown; /* the page says what does not answer */
+    int64_t           claim_at_us;
+    unsigned          claims_failed;
+    int64_t           linger_until_us; /* 0: no batch is being waited for */
+    int64_t           ends_at_us;      /* when the ends of the logs are looked up again */
 
     struct pw_keymap aside;       /* keys that the batch in hand sets aside: the first item of each */
     struct pw_keymap park_keys;   /* scratch */
@@ -78,9 +87,17 @@ struct pw_worker {
 /* worker.c */
 /* One turn: waits for whatever comes first (fd may be -1), serves Kafka and the control socket, receives records.
  * Returns the events on fd, 0 for none. */
-int  pw_worker_turn(struct pw_worker *w, int fd, short events, int64_t until_us);
-void pw_worker_connect(struct pw_worker *w); /* to PostgreSQL, if it is time */
-void pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, const struct pw_err *err);
+int     pw_worker_turn(struct pw_worker *w, int fd, short events, int64_t until_us);
+void    pw_worker_connect(struct pw_worker *w); /* to PostgreSQL, if it is time */
+int64_t pw_worker_connect_at_us(const struct pw_worker *w);
+void    pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, const struct pw_err *err);
+
+/* outage.c */
+void pw_worker_outage(struct pw_worker *w, enum pw_outage cause, const char *text); /* it does not answer */
+void pw_worker_outage_over(struct pw_worker *w, enum pw_outage cause);              /* it does */
+bool pw_worker_outage_text(const struct pw_worker *w, char *buf, size_t cap);       /* false: all answer */
+void pw_worker_watch_kafka(struct pw_worker *w);
+bool pw_worker_is_outage(const struct pw_worker *w, const struct pw_err *err); /* of PostgreSQL */
 
 /* assign.c */
 int  pw_worker_open_consumer(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;

@@ -97,11 +97,13 @@ void pw_part_publish(const struct pw_part *pt, struct pw_blackbox *bb)
         [PW_PART_WANTED] = PW_BB_P_CLAIMING, [PW_PART_OPENING] = PW_BB_P_CLAIMING, [PW_PART_CLAIMED] = PW_BB_P_CLAIMING,
         [PW_PART_RUNNING] = PW_BB_P_RUNNING, [PW_PART_HALTED] = PW_BB_P_HALTED,
     };
-    struct pw_bb_partition_view v = { .partition   = pt->partition,
-                                      .next_offset = pt->next_offset,
-                                      .end_offset  = pt->end_offset,
-                                      .halt_from   = pt->halt_from,
-                                      .halt_to     = pt->halt_to };
+    struct pw_bb_partition_view v = { .partition       = pt->partition,
+                                      .next_offset     = pt->next_offset,
+                                      .end_offset      = pt->end_offset,
+                                      .halt_from       = pt->halt_from,
+                                      .halt_to         = pt->halt_to,
+                                      .parked          = (int64_t)pt->park.n,
+                                      .parked_since_us = pt->park.n ? pt->park.rows[0].parked_at_us : 0 };
 
     v.state = pt->state == PW_PART_RUNNING && pt->retry_at_us ? PW_BB_P_RETRYING : states[pt->state];
     if (v.state == PW_BB_P_HALTED || v.state == PW_BB_P_RETRYING)

@@ -342,11 +342,15 @@ static void wait_and_remember(struct pw_worker *w, struct pw_batch *ba, struct p
         PW_FAULT(attempt_after);
         return;
     }
+    if (err.disp == PW_D_RETRY) { /* it counts in memory; the next attempt writes it */
+        pw_worker_retry_later(w, &err);
+        return;
+    }
     pw_conn_rollback(&w->conn);
     if (err.disp == PW_D_FENCED)
         pw_worker_reclaim(w, pt, err.text);
-    else /* it counts in memory; the next attempt writes it */
-        pw_log(PW_LOG_WARN, "batch.failed", &at, "%s", err.text);
+    else
+        pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", &err);
 }
 
 /* It has to be set aside, and there is no room: as if the mode were block, until some of the parked ones are gone. */
@@ -503,8 +507,8 @@ static bool resolve(struct pw_worker *w, struct pw_batch *ba)
             pw_conn_rollback(&w->conn);
             w->connect_at_us = pw_clock_us() + RESOLVE_PAUSE_US;
         }
-        while (pw_clock_us() < w->connect_at_us && !w->draining && !w->consumer.fatal)
-            (void)pw_worker_turn(w, -1, 0, w->connect_at_us);
+        while (pw_clock_us() < pw_worker_connect_at_us(w) && !w->draining && !w->consumer.fatal)
+            (void)pw_worker_turn(w, -1, 0, pw_worker_connect_at_us(w));
     }
     pw_log(PW_LOG_WARN, "batch.in_doubt", PW_LOG_AT_NONE, "the connection died at COMMIT; the offset row says: %s",
            outcome == PW_TX_COMMITTED     ? "committed" :
@@ -525,10 +529,18 @@ static void step_aside(struct pw_worker *w, struct pw_batch *ba, const struct pw
 
 void pw_worker_retry_later(struct pw_worker *w, const struct pw_err *err)
 {
-    pw_log(PW_LOG_WARN, "batch.failed", PW_LOG_AT_NONE, "%s", err->text);
-    pw_tx_rollback(&w->tx);
+    bool outage = pw_worker_is_outage(w, err);
+
     w->failures++;
     w->pause_until_us = pw_clock_us() + pw_worker_backoff_us(w, (int32_t)(w->failures < 30 ? w->failures : 30));
+    if (outage) {
+        w->refused = pw_conn_alive(&w->conn);
+        pw_worker_outage(w, PW_OUTAGE_POSTGRES, err->text);
+        w->pause_until_us = w->breakers[PW_OUTAGE_POSTGRES].probe_at_us;
+    } else {
+        pw_log(PW_LOG_WARN, "batch.failed", PW_LOG_AT_NONE, "%s", err->text);
+    }
+    pw_tx_rollback(&w->tx);
 }
 
 static bool halve(struct pw_worker *w, const struct pw_batch *ba, size_t *ret_n)
@@ -536,6 +548,48 @@ static bool halve(struct pw_worker *w, const struct pw_batch *ba, size_t *ret_n)
     pw_bb_add(&w->bb->batch_splits, 1);
     *ret_n = ba->n / 2;
     return true;
+}
+
+/* A lock, a deadlock, a serialization failure or a time-out of this message alone, not of the server. */
+static bool again_and_again(struct pw_worker *w, const struct pw_batch *ba, const struct pw_err *err)
+{
+    const struct pw_part *pt = part_of(ba, 0);
+
+    if (!err->sqlstate[0] || pw_worker_is_outage(w, err) || !smaller_may_help(err))
+        return false;
+    if (w->alone.pt != pt || w->alone.offset != ba->items[0]->msg.offset)
+        w->alone.n = 0;
+    w->alone.pt     = pt;
+    w->alone.offset = ba->items[0]->msg.offset;
+    return ++w->alone.n > GIVE_UP_AFTER;
+}
+
+/* It is no fault of the message, so it costs no attempt and never makes a dead letter. But it is no outage either, so it may hold
+ * up its partition (or its key, if that can be parked), and nobody else. */
+static bool wait_uncounted(struct pw_worker *w, struct pw_batch *ba, const struct pw_err *err)
+{
+    struct pw_item  *it = ba->items[0];
+    struct pw_part  *pt = part_of(ba, 0);
+    struct pw_log_at at = at_item(it);
+    char             code[24];
+    int64_t          until_us = pw_clock_us() + pw_worker_backoff_us(w, (int32_t)w->alone.n);
+
+    (void)snprintf(code, sizeof(code), "sql.%s", err->sqlstate);
+    if (it->unparked) {
+        struct pw_parked *row = pw_park_find(&pt->park, it->msg.offset);
+
+        if (row)
+            row->retry_at_us = until_us;
+        pw_park_settle(&pt->park);
+    } else if (!pt->remembered && pw_worker_park_alone(w, ba, code, err->text)) {
+        it->msg.attempt--; /* it does not count */
+        return true;
+    } else {
+        pt->retry_at_us = until_us;
+        (void)snprintf(pt->reason, sizeof(pt->reason), "%s, not counted: %.100s", code, err->text);
+    }
+    pw_log(PW_LOG_WARN, "event.retry", &at, "%s, not counted: %s", code, err->text);
+    return false;
 }
 
 /* The only place that decides what a failure means. Returns true if the (perhaps smaller) batch is to be run now. */
@@ -546,9 +600,11 @@ static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_
     pw_bb_add(&w->bb->batch_failures, 1);
     switch (err->disp) {
     case PW_D_RETRY: /* not the message's fault: same batch again, from memory */
-        if (ba->n == 1 && w->failures >= GIVE_UP_AFTER && strcmp(err->sqlstate, "57014") == 0) {
-            pw_tx_rollback(&w->tx); /* statement_timeout, again and again, of this message alone */
-            return isolated(w, ba, err);
+        if (ba->n == 1 && again_and_again(w, ba, err)) {
+            pw_tx_rollback(&w->tx);
+            if (strcmp(err->sqlstate, "57014") == 0) /* statement_timeout */
+                return isolated(w, ba, err);
+            return wait_uncounted(w, ba, err);
         }
         if (w->tx.commit_sent && !pw_conn_alive(&w->conn)) {
             int64_t began_us = pw_clock_us();
@@ -560,10 +616,9 @@ static bool after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_
             *ret_n = 0;
             return committed;
         }
+        pw_worker_retry_later(w, err);
         if (strcmp(err->sqlstate, "0A000") == 0 || strcmp(err->sqlstate, "26000") == 0)
             pw_conn_close(&w->conn);
-        pw_tx_rollback(&w->tx);
-        pw_worker_retry_later(w, err);
         if (w->failures >= SHRINK_AFTER && smaller_may_help(err) && ba->n > 1)
             w->batch_cap = ba->n / 2;
         return false;
@@ -614,7 +669,9 @@ static void run_pieces(struct pw_worker *w, struct pw_batch *whole)
         if (from > 0 || to < whole->n)
             pw_batch_narrow(whole, from, n, &piece);
         if (batch_run(w, &piece, &stop, &err) == 0) {
-            w->failures = 0;
+            w->failures = w->alone.n = 0;
+            w->refused               = false;
+            pw_worker_outage_over(w, PW_OUTAGE_POSTGRES);
             adapt_size(w, n, pw_clock_us() - began_us);
             from   = to;
             to     = bad_to > from ? bad_to : whole->n;
@@ -670,6 +727,10 @@ void pw_worker_process(struct pw_worker *w)
     struct pw_batch_limits limits = { w->batch_cap, w->pipe->batch_max_bytes, NULL };
     bool                   struck;
 
+    if (!pw_breaker_is_closed(&w->breakers[PW_OUTAGE_POSTGRES])) { /* probing: one message tells whether it is over */
+        (void)pw_breaker_may_ask(&w->breakers[PW_OUTAGE_POSTGRES], now_us);
+        limits.max_messages = 1;
+    }
     if (!strikes_known(w))
         return;
     struck         = pw_strikes_any(&w->strikes);

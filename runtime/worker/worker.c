@@ -20,6 +20,7 @@
 #define CONNECT_TIMEOUT_MS   10000
 #define IDLE_GRACE_MS        5000  /* beyond handler_timeout, until PostgreSQL frees a frozen worker's locks */
 #define OUTBOX_MAX           50000 /* rows committed and not published, from which on batches wait */
+#define OUTBOX_AGAIN         45000 /* down to which they wait */
 #define OUTBOX_PAUSE_US      50000
 #define CLOSE_TIMEOUT_MS     3000
 
@@ -103,38 +104,35 @@ void pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, con
     w->exit_code = exit_code;
 }
 
-/* An outage is nobody's fault: wait, doubling, and try again; no message loses an attempt. */
-static void back_off(struct pw_worker *w, const struct pw_err *err)
+int64_t pw_worker_connect_at_us(const struct pw_worker *w)
 {
-    if (!w->backoff_us)
-        pw_log(PW_LOG_WARN, "postgres.unavailable", PW_LOG_AT_NONE, "%s", err->text);
-    w->backoff_us    = w->backoff_us ? w->backoff_us * 2 : PW_WORKER_BACKOFF_MIN_US;
-    w->backoff_us    = w->backoff_us > PW_WORKER_BACKOFF_MAX_US ? PW_WORKER_BACKOFF_MAX_US : w->backoff_us;
-    w->connect_at_us = pw_clock_us() + w->backoff_us;
-    pw_bb_text(w->bb, err->text);
-    set_state(w, PW_BB_PAUSED);
+    const struct pw_breaker *br = &w->breakers[PW_OUTAGE_POSTGRES];
+
+    return br->state == PW_BREAKER_OPEN && br->probe_at_us > w->connect_at_us ? br->probe_at_us : w->connect_at_us;
 }
 
 void pw_worker_connect(struct pw_worker *w)
 {
     struct pw_err err;
 
-    if (pw_conn_alive(&w->conn) || pw_clock_us() < w->connect_at_us)
+    if (pw_conn_alive(&w->conn) || pw_clock_us() < pw_worker_connect_at_us(w))
         return;
+    (void)pw_breaker_may_ask(&w->breakers[PW_OUTAGE_POSTGRES], pw_clock_us());
     pw_arena_reset(w->scratch);
     if (pw_conn_open(&w->conn, &w->conn_settings, &err) == 0 && pw_tx_prepare(&w->tx, w->scratch, &err) == 0 &&
         pw_worker_gate_prepare(w, &err) == 0 && pw_worker_cover_prepare(w, &err) == 0 &&
         pw_strikes_prepare(&w->tx, &err) == 0) {
         pw_bb_add(&w->bb->pg_connects, 1);
         pw_log(PW_LOG_INFO, "postgres.connected", PW_LOG_AT_NONE, "server version %d", PQserverVersion(w->conn.pg) / 10000);
-        w->backoff_us = 0;
+        if (!w->refused) /* else a batch says whether it is over */
+            pw_worker_outage_over(w, PW_OUTAGE_POSTGRES);
         return;
     }
     pw_conn_close(&w->conn);
     if (err.disp == PW_D_FATAL)
         pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", &err);
     else
-        back_off(w, &err);
+        pw_worker_outage(w, PW_OUTAGE_POSTGRES, err.text);
 }
 
 /* ---- start ---- */
@@ -243,6 +241,22 @@ static int64_t earliest(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Does Kafka take outputs? When too many wait, no more of them are made. */
+static bool outputs_flow(struct pw_worker *w)
+{
+    int64_t waiting = pw_publisher_waiting(w->publisher);
+    bool    closed  = pw_breaker_is_closed(&w->breakers[PW_OUTAGE_OUTPUTS]);
+    char    text[80];
+
+    if (waiting <= (closed ? OUTBOX_MAX : OUTBOX_AGAIN)) {
+        pw_worker_outage_over(w, PW_OUTAGE_OUTPUTS);
+        return true;
+    }
+    (void)snprintf(text, sizeof(text), "%lld rows of the outbox wait to be published", (long long)waiting);
+    pw_worker_outage(w, PW_OUTAGE_OUTPUTS, text);
+    return false;
+}
+
 /* True if a batch may be cut now; else *until is brought forward to when one may. */
 static bool batch_due(struct pw_worker *w, int64_t now, int64_t *until)
 {
@@ -258,7 +272,7 @@ static bool batch_due(struct pw_worker *w, int64_t now, int64_t *until)
         *until = earliest(*until, w->pause_until_us);
         return false;
     }
-    if (pw_publisher_waiting(w->publisher) > OUTBOX_MAX) { /* Kafka takes no outputs: no more of them */
+    if (!outputs_flow(w)) {
         *until = earliest(*until, now + OUTBOX_PAUSE_US);
         return false;
     }
@@ -295,21 +309,31 @@ static void check_consumer(struct pw_worker *w)
 
 static void show_state(struct pw_worker *w)
 {
-    bool kafka_down = w->consumer.trouble_us && pw_clock_us() - w->consumer.trouble_us < 5000000 && !w->parts_n;
+    char text[sizeof(w->bb->text)];
 
-    if (w->exit_code >= 0 || !pw_conn_alive(&w->conn))
+    if (w->exit_code >= 0)
+        return;
+    if (w->refused && !w->parts_n) { /* what could tell is somebody else's now */
+        w->refused = false;
+        pw_worker_outage_over(w, PW_OUTAGE_POSTGRES);
+    }
+    if (pw_worker_outage_text(w, text, sizeof(text))) {
+        set_state(w, PW_BB_PAUSED);
+        pw_bb_text(w->bb, text);
+        w->outage_shown = true;
+        return;
+    }
+    if (w->outage_shown && pw_worker_gate_open(w))
+        pw_bb_text(w->bb, "");
+    w->outage_shown = false;
+    if (!pw_conn_alive(&w->conn))
         return;
     if (!pw_worker_gate_open(w)) {
         set_state(w, PW_BB_PAUSED);
         pw_bb_text(w->bb, w->gate.text);
         return;
     }
-    set_state(w, kafka_down                  ? PW_BB_PAUSED :
-                 w->consumer.rebalances == 0 ? PW_BB_STARTING :
-                 w->parts_n                  ? PW_BB_RUNNING :
-                                               PW_BB_READY);
-    if (kafka_down)
-        pw_bb_text(w->bb, w->consumer.text);
+    set_state(w, w->consumer.rebalances == 0 ? PW_BB_STARTING : w->parts_n ? PW_BB_RUNNING : PW_BB_READY);
 }
 
 static void loop(struct pw_worker *w)
@@ -320,7 +344,7 @@ static void loop(struct pw_worker *w)
         bool    due   = pw_conn_alive(&w->conn) && batch_due(w, now, &until);
 
         if (!pw_conn_alive(&w->conn))
-            until = earliest(until, w->connect_at_us);
+            until = earliest(until, pw_worker_connect_at_us(w));
         for (size_t i = 0; pw_conn_alive(&w->conn) && i < w->parts_n; i++)
             if (w->parts[i].state == PW_PART_WANTED)
                 until = earliest(until, w->claim_at_us > now ? w->claim_at_us : now);
@@ -332,6 +356,7 @@ static void loop(struct pw_worker *w)
         pw_worker_connect(w);
         if (w->exit_code >= 0)
             break;
+        pw_worker_watch_kafka(w);
         pw_worker_claim(w);
         pw_worker_open_parts(w);
         pw_worker_gate(w);

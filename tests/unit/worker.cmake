@@ -1,5 +1,6 @@
 pawl_test(test_call SOURCES test_call.c small_plugin.c LINK pw_plugin)
 pawl_test(test_waves SOURCES test_waves.c small_plugin.c LINK pw_worker)
+pawl_test(test_breaker SOURCES test_breaker.c LINK pw_worker)
 pawl_test(test_park SOURCES test_park.c LINK pw_worker)
 pawl_test(test_batch SOURCES test_batch.c small_plugin.c LINK pw_worker)
 pawl_test(test_redrive SOURCES test_redrive.c small_plugin.c LINK pw_worker)
