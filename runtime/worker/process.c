@@ -429,7 +429,7 @@ static bool reject_crashers(struct pw_worker *w, struct pw_batch *ba)
         if (n == 0)
             continue;
         it->strikes     = n;
-        it->msg.attempt = (int32_t)n + 1;
+        it->msg.attempt = it->msg.attempt > (int32_t)n ? it->msg.attempt : (int32_t)n + 1; /* it may have answered RETRY, too */
         atomic_store_explicit(&w->bb->struck, n, memory_order_relaxed);
         if (n < w->pipe->crash_limit)
             continue;

@@ -150,3 +150,32 @@ Test(park, outputs_of_parked_messages_are_published_once)
     cr_assert_eq((long)n, ledger_count(k), "%zu outputs of %lld messages", n, (long long)ledger_count(k));
     cluster_down(k);
 }
+
+/* ---- Kafka goes away ---- */
+
+Test(park, an_outage_of_kafka_costs_no_attempt_and_is_one_event)
+{
+    struct cluster *k = cluster_up(.partitions = 4, .batch = 20, .keys = 24, .retry_attempts = 4, .retry_mode = "park",
+                                   .backoff_ms = 300, .alone = true);
+    struct worker  *a;
+
+    for (int i = 0; i < 120; i++) { /* the fourth and last attempt succeeds: one that were lost would make a dead letter */
+        event_queue(k, k->next_key, i % 5 == 1 ? "retry" : "ok", 3);
+        k->next_key = (k->next_key + 1) % k->o.keys;
+    }
+    events_flush(k);
+    a = worker_start(k, "a");
+    wait_until(sql_int(k, "SELECT count(*) FROM pawl.parked") > 0);
+    for (int broker = 1; broker <= 3; broker++)
+        kafka_broker_kill(broker);
+    wait_until(worker_says(a, "breaker.opened"));
+    for (int broker = 1; broker <= 3; broker++)
+        kafka_broker_up(broker);
+    kafka_wait_in_sync(k->topic, 3);
+    wait_until(worker_says(a, "breaker.closed"));
+    wait_until_s(90, oracle_all_accounted(k) && sql_int(k, "SELECT count(*) FROM pawl.parked") == 0);
+    cr_assert_eq(worker_says_n(a, "breaker.opened"), worker_says_n(a, "breaker.closed"));
+    cr_assert_eq(dead_count(k), 0, "an outage of Kafka cost attempts");
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}

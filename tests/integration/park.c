@@ -247,8 +247,9 @@ static void attempts_survive_kills(const char *mode)
     }
     wait_until(all_done(k));
     cr_assert_eq(sql_int(k, "SELECT attempt FROM pawl.dead_letters"), 6);
-    cr_assert_eq(worker_says_n(a, parks ? "event.parked" : "event.retry"), 5,
-                 "it was tried more often than the dead letter says");
+    /* at most: a kill can come between the COMMIT and the line that tells of it */
+    cr_assert_leq(worker_says_n(a, parks ? "event.parked" : "event.retry"), 5,
+                  "it was tried more often than the dead letter says");
     cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.attempts"), 0);
     cr_assert(oracle_exactly_once_in_order(k));
     cluster_down(k);
