@@ -8,6 +8,7 @@
 
 #define ASK_MIN_MS 20 /* between two questions for a transaction of the predecessor that is still ending; doubling */
 #define ASK_MAX_MS 500
+#define WARM_MS    1000 /* for what brokers know of one topic */
 
 static const char *const owned[][2] = {
     { "enable.idempotence", "true" },
@@ -110,6 +111,19 @@ static rd_kafka_error_t *init_transactions(rd_kafka_t *rk, int timeout_ms)
     }
 }
 
+/* What the first record of a topic would wait for: up to 1 s. */
+static void warm(rd_kafka_t *rk, const char *topic)
+{
+    rd_kafka_topic_t               *rkt = rd_kafka_topic_new(rk, topic, NULL);
+    const struct rd_kafka_metadata *md;
+
+    if (!rkt)
+        return; /* sending to it will say why */
+    if (rd_kafka_metadata(rk, 0, rkt, &md, WARM_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
+        rd_kafka_metadata_destroy(md);
+    rd_kafka_topic_destroy(rkt); /* the library keeps what it has learnt */
+}
+
 int pw_producer_open(struct pw_producer *pr, const struct pw_producer_settings *se, int timeout_ms, struct pw_err *err)
 {
     rd_kafka_conf_t  *conf = rd_kafka_conf_new();
@@ -132,6 +146,8 @@ int pw_producer_open(struct pw_producer *pr, const struct pw_producer_settings *
         pw_producer_discard(pr);
         return failed(error, "init_transactions", err);
     }
+    for (size_t i = 0; i < se->topics_n; i++)
+        warm(pr->rk, se->topics[i]);
     return 0;
 }
 

@@ -16,6 +16,8 @@ struct pw_producer_settings {
     const char *const *values;
     size_t             properties_n;
     const char        *transactional_id;
+    const char *const *topics; /* where it will send to; what is not there now may come */
+    size_t             topics_n;
     bool               apart; /* each record in a request of its own: brokers refuse whole requests */
     void (*log)(int level, const char *facility, const char *text); /* any thread; syslog levels */
 };
@@ -40,7 +42,7 @@ struct pw_record {
     int32_t             partition;
 };
 
-/* A new producer whose predecessor of the same transactional id is fenced and settled. */
+/* A new producer whose predecessor of the same transactional id is fenced and settled. It knows its topics. */
 int pw_producer_open(struct pw_producer *pr, const struct pw_producer_settings *se, int timeout_ms,
                      struct pw_err *err) PW_MUST_CHECK;
 /* Gives it up, whatever state it is in; its open transaction ends with the next producer of its id, or by time-out. */

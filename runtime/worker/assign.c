@@ -66,6 +66,7 @@ int pw_worker_open_publisher(struct pw_worker *w, struct pw_err *err)
     const struct pw_topology    *tp     = w->args->topology;
     const char                 **keys   = pw_arena_array(w->life, tp->kafka_n, sizeof(*keys));
     const char                 **values = pw_arena_array(w->life, tp->kafka_n, sizeof(*values));
+    const char                 **topics = pw_arena_array(w->life, w->pipe->outputs_n + 1, sizeof(*topics));
     struct pw_publisher_settings se     = {
             .consumer         = w->consumer.rk,
             .group            = w->pipe->group,
@@ -76,6 +77,8 @@ int pw_worker_open_publisher(struct pw_worker *w, struct pw_err *err)
             .producer         = { .keys             = keys,
                                   .values           = values,
                                   .properties_n     = tp->kafka_n,
+                                  .topics           = topics,
+                                  .topics_n         = w->pipe->outputs_n,
                                   .transactional_id = pw_arena_printf(w->life, "pawl-%s-%s-%s-%u", w->pipe->group, tp->instance,
                                                                       w->pipe->name, w->args->slot),
                                   .log              = log_from_kafka },
@@ -86,6 +89,10 @@ int pw_worker_open_publisher(struct pw_worker *w, struct pw_err *err)
         keys[i]   = tp->kafka[i].key;
         values[i] = tp->kafka[i].value;
     }
+    for (size_t i = 0; i < w->pipe->outputs_n; i++)
+        topics[i] = w->pipe->outputs[i].value;
+    if (w->pipe->dlq_topic)
+        topics[se.producer.topics_n++] = w->pipe->dlq_topic;
     return pw_publisher_start(&se, &w->publisher, err);
 }
 

@@ -41,6 +41,7 @@ struct pw_publisher {
     size_t                       n, cap;
     uint64_t                     generation; /* grows when partitions are forgotten */
     bool                         stop, hurry, busy;
+    bool                         begun; /* the first round, which makes the producer ready while the group is being joined */
     /* ---- the thread's own ---- */
     int                wake; /* eventfd, to the loop */
     struct pw_producer producer;
@@ -590,8 +591,8 @@ static int round_once(struct pw_publisher *pub, struct view *vi, bool hurry, str
         if (pw_producer_open(&pub->producer, &pub->se.producer, INIT_TIMEOUT_MS, err) < 0)
             return -1;
     }
-    if (any(vi, is_opening) && open_parts(pub, vi, err) < 0)
-        return -1;
+    if (any(vi, is_opening)) /* first of all: others may have come meanwhile, and do not start before they are open */
+        return open_parts(pub, vi, err);
     if (any(vi, is_at_border) && look_at_borders(pub, vi, err) < 0)
         return -1;
     if (any(vi, has_rows_open)) {
@@ -631,7 +632,7 @@ static bool has_work(const struct pw_publisher *pub)
     for (size_t i = 0; i < pub->n; i++)
         if (is_opening(&pub->parts[i]) || has_rows_open(&pub->parts[i]) || is_at_border(&pub->parts[i]))
             return true;
-    return pub->hurry;
+    return pub->hurry || (pub->se.has_outputs && !pub->begun);
 }
 
 /* Waits for work, or for the time to mirror. Returns false when the thread is to end; else a copy in *vi. */
@@ -657,6 +658,7 @@ static bool wait_for_work(struct pw_publisher *pub, struct view *vi, bool *ret_h
     stop           = pub->stop;
     *ret_hurry     = pub->hurry;
     pub->hurry     = false;
+    pub->begun     = true;
     pub->busy      = !stop;
     vi->generation = pub->generation;
     vi->n          = pub->n;
