@@ -201,9 +201,11 @@ void cluster_down(struct cluster *k)
 char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots)
 {
     char *text = NULL;
-    char  dsn[300], outputs[128] = "";
+    char  dsn[300], outputs[128] = "", dedupe[128] = "";
     int   n;
 
+    if (k->o.dedupe)
+        (void)snprintf(dedupe, sizeof(dedupe), "    dedupe: { %s }\n", k->o.dedupe);
     if (emits(k))
         (void)snprintf(outputs, sizeof(outputs), "    outputs: { out: %s.out }\n", k->topic);
     if (k->proxy)
@@ -240,7 +242,8 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
         k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch, k->o.retry_attempts,
         k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode, k->o.park_max,
-        k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm, k->o.no_receipts ? "    receipts: false\n" : "", outputs,
+        k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm, k->o.no_receipts ? "    receipts: false\n" : "", dedupe,
+        outputs,
         k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
         k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
     if (n < 0)
@@ -427,16 +430,43 @@ bool cluster_token_taken(const struct cluster *k)
 
 /* ---- events ---- */
 
+static void produce(struct cluster *k, int partition, int key, const char *id)
+{
+    char name[16];
+
+    (void)snprintf(name, sizeof(name), "k%02d", key);
+    kafka_produce_id(k->producer, k->topic, partition, name, k->last[key], strlen(k->last[key]), id);
+}
+
+static const char *own_id(const struct cluster *k, int key, char buf[48])
+{
+    (void)snprintf(buf, 48, "%d-%lld", key, (long long)k->seq[key]);
+    return k->o.dedupe ? buf : NULL;
+}
+
+void event_queue_id(struct cluster *k, int partition, int key, const char *command, int64_t arg, const char *id)
+{
+    if (key < 0 || key >= k->o.keys)
+        FAIL("key %d of %d", key, k->o.keys);
+    (void)snprintf(k->last[key], sizeof(k->last[key]), "%lld %s %lld", (long long)++k->seq[key], command, (long long)arg);
+    produce(k, partition, key, id);
+}
+
 void event_queue(struct cluster *k, int key, const char *command, int64_t arg)
 {
-    char name[16], value[96];
-    int  n;
+    char id[48];
 
     if (key < 0 || key >= k->o.keys)
         FAIL("key %d of %d", key, k->o.keys);
-    (void)snprintf(name, sizeof(name), "k%02d", key);
-    n = snprintf(value, sizeof(value), "%lld %s %lld", (long long)++k->seq[key], command, (long long)arg);
-    kafka_produce(k->producer, k->topic, key % k->o.partitions, name, value, (size_t)n);
+    (void)snprintf(k->last[key], sizeof(k->last[key]), "%lld %s %lld", (long long)++k->seq[key], command, (long long)arg);
+    produce(k, key % k->o.partitions, key, own_id(k, key, id));
+}
+
+void event_copy(struct cluster *k, int key, int partition)
+{
+    char id[48];
+
+    produce(k, partition < 0 ? key % k->o.partitions : partition, key, own_id(k, key, id));
 }
 
 void events_flush(struct cluster *k)

@@ -48,6 +48,7 @@ struct cluster_opts {
     bool        no_receipts;        /* receipts: false; may be changed before a worker_start */
     const char *start;              /* source.start, default "earliest" */
     int         metadata_ms;        /* topic.metadata.refresh.interval.ms, default 30000 */
+    const char *dedupe;             /* what stands in dedupe: { }; events have a header ce_id then, "KEY-SEQ" */
 };
 
 struct cluster {
@@ -58,6 +59,7 @@ struct cluster {
     PGconn                *sql; /* the test's own connection */
     struct kafka_producer *producer;
     int64_t                seq[CLUSTER_KEYS]; /* last one sent, by key */
+    char                   last[CLUSTER_KEYS][96];
     int                    next_key;
     struct worker         *workers[CLUSTER_WORKERS];
     int                    workers_n;
@@ -118,6 +120,10 @@ int64_t event_send(struct cluster *k, int key, const char *command, int64_t arg)
 /* The same without waiting; events_flush() waits. */
 void event_queue(struct cluster *k, int key, const char *command, int64_t arg);
 void events_flush(struct cluster *k);
+/* One event with an id of its own (NULL: none), to that partition; the sequence of its key goes on. */
+void event_queue_id(struct cluster *k, int partition, int key, const char *command, int64_t arg, const char *id);
+/* The last event of that key once more, as a producer that got no answer does, to that partition (-1: where it went). */
+void event_copy(struct cluster *k, int key, int partition);
 
 int64_t sql_int(struct cluster *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char   *sql_text(struct cluster *k, const char *fmt, ...)

@@ -330,12 +330,26 @@ void kafka_producer_free(struct kafka_producer *pr)
 
 void kafka_produce(struct kafka_producer *pr, const char *topic, int partition, const char *key, const void *value, size_t n)
 {
+    kafka_produce_id(pr, topic, partition, key, value, n, NULL);
+}
+
+void kafka_produce_id(struct kafka_producer *pr, const char *topic, int partition, const char *key, const void *value, size_t n,
+                      const char *id)
+{
     int64_t             end = kit_now_ms() + 60000;
+    rd_kafka_headers_t *headers;
     rd_kafka_resp_err_t rc;
 
-    while ((rc = rd_kafka_producev(pr->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
-                                   RD_KAFKA_V_KEY(key, key ? strlen(key) : 0), RD_KAFKA_V_VALUE((void *)value, n),
-                                   RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END)) != 0) {
+    for (;;) {
+        headers = rd_kafka_headers_new(1);
+        if (id)
+            (void)rd_kafka_header_add(headers, "ce_id", -1, id, (ssize_t)strlen(id));
+        rc = rd_kafka_producev(pr->rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition),
+                               RD_KAFKA_V_KEY(key, key ? strlen(key) : 0), RD_KAFKA_V_VALUE((void *)value, n),
+                               RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+        if (!rc)
+            break;
+        rd_kafka_headers_destroy(headers); /* they are the library's only if it takes the record */
         if (rc != RD_KAFKA_RESP_ERR__QUEUE_FULL || kit_now_ms() > end)
             FAIL("produce to %s[%d]: %s", topic, partition, rd_kafka_err2str(rc));
         (void)rd_kafka_poll(pr->rk, 50);

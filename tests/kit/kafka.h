@@ -37,6 +37,9 @@ struct kafka_producer *kafka_producer_new(void);
 void                   kafka_producer_free(struct kafka_producer *pr);
 /* Waits for room when the queue is full. value NULL: tombstone. */
 void kafka_produce(struct kafka_producer *pr, const char *topic, int partition, const char *key, const void *value, size_t n);
+/* The same with a header ce_id; NULL: none. */
+void kafka_produce_id(struct kafka_producer *pr, const char *topic, int partition, const char *key, const void *value, size_t n,
+                      const char *id);
 /* One transaction of that many records, committed or aborted; it leaves a control record in the log either way. */
 void kafka_produce_transaction(const char *topic, int partition, const char *key, const void *value, int records, bool commit);
 /* Waits for all answers; the test fails if one is refused. */

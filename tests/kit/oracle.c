@@ -111,9 +111,69 @@ static long disorder(struct effect *all, size_t n, bool parks)
     return found;
 }
 
+/* The event id of a record, as a reader sees it. */
+static bool id_of(const struct kafka_record *r, char *buf, size_t cap)
+{
+    const char *at = strstr(r->headers, "ce_id=");
+
+    if (!at)
+        return false;
+    (void)snprintf(buf, cap, "%.*s", (int)strcspn(at + 6, "\n"), at + 6);
+    return true;
+}
+
+struct by_id {
+    char   id[192];
+    size_t record;
+    long   hits;
+};
+
+static int by_id_and_record(const void *a, const void *b)
+{
+    const struct by_id *x = a, *y = b;
+    int                 c = strcmp(x->id, y->id);
+
+    return c ? c : x->record < y->record ? -1 : x->record > y->record;
+}
+
+/* Records of one event: one of them has had the effect, the others none. In one partition it is the first that can have it. hits:
+ * by record, ledger rows. */
+static void copies(struct oracle *o, const struct kafka_record *log, size_t log_n, const long *hits)
+{
+    struct by_id *all = calloc(log_n + 1, sizeof(*all));
+    size_t        n   = 0;
+
+    if (!all)
+        abort();
+    for (size_t i = 0; i < log_n; i++)
+        if (id_of(&log[i], all[n].id, sizeof(all[n].id)) && fate_of(log[i].value) == APPLIED) {
+            all[n].record = i;
+            all[n++].hits = hits[i];
+        }
+    qsort(all, n, sizeof(*all), by_id_and_record);
+    for (size_t from = 0, to; from < n; from = to) {
+        size_t winner = n;
+
+        for (to = from; to < n && strcmp(all[to].id, all[from].id) == 0; to++) {
+            if (!all[to].hits)
+                continue;
+            o->duplicated += winner < n;
+            winner = winner < n ? winner : to;
+        }
+        for (size_t i = from; winner < n && i < to; i++) {
+            if (all[i].hits)
+                continue;
+            o->lost--; /* it was counted as one */
+            o->deduplicated++;
+            o->disordered += i < winner && log[all[i].record].partition == log[all[winner].record].partition;
+        }
+    }
+    free(all);
+}
+
 /* Both lists sorted by coordinates: counts what is missing, double or out of place. */
 static void compare(struct oracle *o, const struct kafka_record *log, size_t log_n, const struct effect *all, size_t n,
-                    enum fate fate)
+                    enum fate fate, long *ret_hits)
 {
     size_t at = 0;
 
@@ -130,6 +190,8 @@ static void compare(struct oracle *o, const struct kafka_record *log, size_t log
             if (fate_of(r->value) != fate || strcmp(all[at].key, r->key) != 0 || strcmp(all[at].value, r->value) != 0)
                 o->foreign++;
         }
+        if (ret_hits)
+            ret_hits[i] = hits;
         if (hits > 1)
             o->duplicated += hits - 1;
         if (hits == 0 && fate_of(r->value) == fate)
@@ -168,6 +230,7 @@ struct oracle oracle_look(struct cluster *k)
     size_t               log_n, ledger_n, dead_n;
     struct kafka_record *log = kafka_read_all(k->topic, k->o.partitions, &log_n);
     struct effect       *ledger, *dead;
+    long                *hits;
 
     (void)ledger_count(k); /* connects again if PostgreSQL was restarted */
     ledger       = effects(k, "SELECT partition, source_offset, key, body, xmin FROM test.ledger ORDER BY n", &ledger_n);
@@ -183,8 +246,14 @@ struct oracle oracle_look(struct cluster *k)
     o.disordered = disorder(ledger, ledger_n, strcmp(k->o.retry_mode, "park") == 0);
     qsort(ledger, ledger_n, sizeof(*ledger), by_coordinates);
     qsort(dead, dead_n, sizeof(*dead), by_coordinates);
-    compare(&o, log, log_n, ledger, ledger_n, APPLIED);
-    compare(&o, log, log_n, dead, dead_n, DEAD);
+    hits = calloc(log_n + 1, sizeof(*hits));
+    if (!hits)
+        abort();
+    compare(&o, log, log_n, ledger, ledger_n, APPLIED, hits);
+    compare(&o, log, log_n, dead, dead_n, DEAD, NULL);
+    if (k->o.dedupe)
+        copies(&o, log, log_n, hits);
+    free(hits);
     o.state_wrong =
         sql_int(k, "SELECT count(*) FROM (SELECT key, count(*) AS n, max(seq) AS seq FROM test.ledger GROUP BY key) l "
                    "FULL JOIN test.state s USING (key) WHERE s.count IS DISTINCT FROM l.n OR s.seq IS DISTINCT FROM l.seq");

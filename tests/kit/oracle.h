@@ -6,15 +6,16 @@
 #include "cluster.h"
 
 struct oracle {
-    long sent;        /* records in the topic */
-    long applied;     /* ledger rows */
-    long dead;        /* dead letters: in PostgreSQL, or in their topic if they are published */
-    long lost;        /* records that must have an effect and have none */
-    long duplicated;  /* effects beyond the first of a record */
-    long disordered;  /* ledger rows out of their key's order, or below the end of their partition's earlier transaction */
-    long foreign;     /* effects with no such record, or of a record that must have none, or with another content */
-    long state_wrong; /* keys whose count or last seq is not what the ledger's rows add up to */
-    long lag;         /* records at or above the stored next_offset */
+    long sent;         /* records in the topic */
+    long applied;      /* ledger rows */
+    long dead;         /* dead letters: in PostgreSQL, or in their topic if they are published */
+    long lost;         /* records that must have an effect and have none */
+    long duplicated;   /* effects beyond the first of a record */
+    long disordered;   /* ledger rows out of their key's order, or below the end of their partition's earlier transaction */
+    long foreign;      /* effects with no such record, or of a record that must have none, or with another content */
+    long state_wrong;  /* keys whose count or last seq is not what the ledger's rows add up to */
+    long lag;          /* records at or above the stored next_offset */
+    long deduplicated; /* with dedupe: records without effect whose event had it by another record */
 };
 
 struct oracle oracle_look(struct cluster *k);
