@@ -54,7 +54,8 @@
     X(delete_published, "only published rows are deleted")                      \
     X(redrive_once, "a dead letter that is marked is not taken again")          \
     X(border, "rows made again must end where the published ones did")          \
-    X(park_queue, "later messages of a parked key wait behind it")
+    X(park_queue, "later messages of a parked key wait behind it")              \
+    X(free_id, "an event that had no effect gives its id back")
 
 #ifdef PW_FAULTS
 enum pw_fault_point {

@@ -145,6 +145,9 @@ struct pw_blackbox {
     char              traces[PW_BB_STRIKES][PW_BB_TRACE]; /* of the strikes, guarded by their seq */
     struct pw_bb_last last;
     pw_bb_u32         struck; /* strikes that the worker knows of for what it has in its hands: from before this supervisor */
+
+    /* with dedupe: copies of an event that had its effect, and events that have no id to be recognised by */
+    pw_bb_u64 events_duplicate, events_without_id;
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */

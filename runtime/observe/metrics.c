@@ -46,7 +46,7 @@ struct metric {
 static const struct metric table[] = {
     { "pawl_events_total", "counter", "events", W ", verdict",
       "Events that are done, by verdict: ok, skip, reject (the plugin refused it), isolated (PostgreSQL refused it), crashed (it killed its worker "
-      "too often), foreign (sent again for another group, passed over); and retry, each attempt that the plugin wants repeated.",
+      "too often), foreign (sent again for another group, passed over), duplicate (a copy of an event that had its effect); and retry, each attempt that the plugin wants repeated.",
       VERDICTS, 0, NULL },
     { "pawl_partition_lag", "gauge", "events", P,
       "Events that are not yet in PostgreSQL: end of the partition minus the stored offset. Absent while the end is not known.",
@@ -96,6 +96,9 @@ static const struct metric table[] = {
       "Dead letters that nobody has decided about, of the partitions the worker owns; counted every 15 s, and per partition up to 100000. "
       "Absent while the worker is down.",
       GAUGE, OF_PAGE(dead_letters_open), NULL },
+    { "pawl_events_without_id_total", "counter", "events", W,
+      "Events of a pipeline with dedupe that have no id, or one of more than 1024 bytes: a copy of one is not recognised.",
+      COUNTER, OF_PAGE(events_without_id), NULL },
     { "pawl_fenced_total", "counter", "", W, "Times another worker had taken a partition over.", COUNTER, OF_PAGE(fenced),
       NULL },
     { "pawl_in_doubt_total", "counter", "", W, "Connections lost at COMMIT; the offset row decided what had happened.", COUNTER,
@@ -198,7 +201,7 @@ static void verdicts(struct pw_buf *out, const struct metric *m, const struct pw
         { "ok", OF_PAGE(events_ok) },           { "skip", OF_PAGE(events_skipped) },
         { "reject", OF_PAGE(events_rejected) }, { "isolated", OF_PAGE(events_isolated) },
         { "crashed", OF_PAGE(events_crashed) }, { "retry", OF_PAGE(events_retried) },
-        { "foreign", OF_PAGE(events_foreign) },
+        { "foreign", OF_PAGE(events_foreign) }, { "duplicate", OF_PAGE(events_duplicate) },
     };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

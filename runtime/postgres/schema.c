@@ -11,5 +11,6 @@ const struct pw_migrate_step pw_migrate_runtime[] = {
     { 5, 0, "receipts", sql__005_receipts },
     { 6, 0, "restored", sql__006_restored },
     { 7, 0, "crashes", sql__007_crashes },
+    { 8, 0, "event_ids", sql__008_event_ids },
 };
 const size_t pw_migrate_runtime_n = sizeof(pw_migrate_runtime) / sizeof(pw_migrate_runtime[0]);

@@ -23,10 +23,31 @@ static const struct {
     {                                               \
 #field, offsetof(struct pw_blackbox, field) \
     }
-    C(events_ok),   C(events_skipped), C(events_rejected),      C(events_isolated),  C(events_crashed), C(events_retried),
-    C(outputs),     C(batches),        C(batch_failures),       C(batch_splits),     C(fenced),         C(in_doubt),
-    C(waves),       C(stale_messages), C(offset_jumps),         C(rebalances),       C(pg_connects),    C(kafka_errors),
-    C(log_dropped), C(published),      C(publish_transactions), C(publish_failures), C(events_foreign),
+    C(events_ok),
+    C(events_skipped),
+    C(events_rejected),
+    C(events_isolated),
+    C(events_crashed),
+    C(events_retried),
+    C(outputs),
+    C(batches),
+    C(batch_failures),
+    C(batch_splits),
+    C(fenced),
+    C(in_doubt),
+    C(waves),
+    C(stale_messages),
+    C(offset_jumps),
+    C(rebalances),
+    C(pg_connects),
+    C(kafka_errors),
+    C(log_dropped),
+    C(published),
+    C(publish_transactions),
+    C(publish_failures),
+    C(events_foreign),
+    C(events_duplicate),
+    C(events_without_id),
 #undef C
 };
 

@@ -22,6 +22,28 @@ static bool is_source(const struct pw_pipeline *pl, const char *topic)
     return false;
 }
 
+/* And not something that was refused. */
+static bool is_false(const struct pw_node *node)
+{
+    return node->kind == PW_NODE_SCALAR && (node->scalar == PW_SCALAR_BOOL || strstr(node->text, "${"));
+}
+
+/* One of the two ways to find an event's id, if copies are to be recognised at all. */
+static void check_dedupe(struct pw_report *rp, const struct pw_item *item, const struct pw_pipeline *pl)
+{
+    const struct pw_item *dedupe = pw_yaml_get(item->value, "dedupe"), *header, *key;
+
+    if (!dedupe || dedupe->value->kind != PW_NODE_MAP)
+        return;
+    header = pw_yaml_get(dedupe->value, "header");
+    key    = pw_yaml_get(dedupe->value, "key");
+    if (header && pl->dedupe_key)
+        pw_report_add(rp, place(item, "dedupe", "key"),
+                      "'dedupe' has both 'header' and 'key'; an event has one id: remove one of them");
+    else if (!header && !pl->dedupe_key && (!key || is_false(key->value)))
+        pw_report_add(rp, dedupe->key_at, "'dedupe' needs 'header: NAME' or 'key: true': where is the event's id?");
+}
+
 static void check_pipeline(struct pw_report *rp, const struct pw_item *item, const struct pw_pipeline *pl)
 {
     for (size_t i = 0; i < pl->outputs_n; i++)
@@ -41,6 +63,7 @@ static void check_pipeline(struct pw_report *rp, const struct pw_item *item, con
                       "'retry.max_backoff' (%" PRIu32 "ms) is below 'retry.backoff' (%" PRIu32 "ms)", pl->retry_max_backoff_ms,
                       pl->retry_backoff_ms);
     }
+    check_dedupe(rp, item, pl);
 }
 
 static void check_groups(struct pw_report *rp, const struct pw_item *items, const struct pw_topology *tp)

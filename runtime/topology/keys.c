@@ -14,7 +14,9 @@
 #define KIB    INT64_C(1024)
 #define MIB    (INT64_C(1024) * KIB)
 #define SECOND INT64_C(1000)
+#define MINUTE (60 * SECOND)
 #define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
 
 static const struct pw_key table[] = {
     { "version", PW_KEY_INT, .required = true, .min = 1, .max = 1, .doc = "Version of this format." },
@@ -96,6 +98,16 @@ static const struct pw_key table[] = {
     { "pipelines.*.dlq", PW_KEY_MAP, .doc = "Where rejected messages go. Without it a rejected message stops its partition." },
     { "pipelines.*.dlq.topic", PW_KEY_TOPIC, .required = true, IN_PIPELINE(dlq_topic),
       .doc = "Dead-letter topic; not a topic of the same pipeline's source." },
+
+    { "pipelines.*.dedupe", PW_KEY_MAP,
+      .doc =
+          "Copies of an event that had its effect are passed over. Without it they are handled. Give either header or key; see delivery.md." },
+    { "pipelines.*.dedupe.header", PW_KEY_TEXT, .min = 1, .max = 255, IN_PIPELINE(dedupe_header), .dflt_text = "none",
+      .doc = "Header whose value is the event's id, such as ce_id; if it is there more than once, the last one counts." },
+    { "pipelines.*.dedupe.key", PW_KEY_BOOL, .dflt_text = "false", IN_PIPELINE(dedupe_key),
+      .doc = "The record's key is the event's id." },
+    { "pipelines.*.dedupe.window", PW_KEY_DURATION, .required = true, .min = MINUTE, .max = 90 * DAY,
+      IN_PIPELINE(dedupe_window_ms), .doc = "How long an id is remembered at least; at most half of it longer." },
 
     { "pipelines.*.handler_timeout", PW_KEY_DURATION, .min = 100, .max = 45 * SECOND, .dflt = "10s",
       IN_PIPELINE(handler_timeout_ms),

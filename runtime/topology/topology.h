@@ -42,6 +42,9 @@ struct pw_pipeline {
     uint32_t             retry_park_max_messages; /* of one partition */
     uint64_t             retry_park_max_bytes;    /* of one partition */
     uint32_t             receipts;                /* 1: one for each batch and partition */
+    const char          *dedupe_header;           /* its last value is the event id */
+    uint32_t             dedupe_key;              /* 1: the key is */
+    uint64_t             dedupe_window_ms;        /* 0: no de-duplication */
     const char          *dlq_topic;               /* NULL: rejected messages stop the partition */
     uint32_t             handler_timeout_ms;
     uint32_t             crash_limit;

@@ -84,7 +84,8 @@ static size_t plan_open(struct pw_worker *w, struct pw_batch *ba, bool only_more
             continue;
         }
         it->verdict = rc;
-        it->done = rc != PAWL_OK && !it->reads; /* what was decided on rows stands only if the rows do: handle_wave() looks */
+        /* what was decided on rows stands only if the rows do, and of a copy nothing stands: handle_wave() looks */
+        it->done = rc != PAWL_OK && !it->reads && !it->event_id;
         if (it->done)
             judge(w, ba, i, stop);
     }
@@ -110,7 +111,8 @@ static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_wa
     size_t  waiting = 0, first_waiting = 0, range = 0;
 
     for (size_t i = 0; i < ba->n && stop->kind == STOP_NONE; i++) {
-        struct pw_item *it = ba->items[i];
+        struct pw_item     *it = ba->items[i];
+        enum pw_dedupe_fate fate;
 
         if (it->done)
             continue;
@@ -118,12 +120,17 @@ static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_wa
             *stop = (struct stop){ STOP_SLOW, i }; /* all before it are done: they make a batch */
             break;
         }
+        fate = it->event_id ? pw_dedupe_look(it) : PW_DEDUPE_FIRST;
+        if (fate == PW_DEDUPE_COPY) {
+            pw_dedupe_mark(it);
+            continue;
+        }
         switch (pw_worker_park_behind(w, ba, i)) {
         case PW_PARK_NO: break;
         case PW_PARK_BEHIND: continue;
         case PW_PARK_FULL: *stop = (struct stop){ STOP_FULL, i }; continue;
         }
-        if (pw_waves_conflict(wv, it)) {
+        if (fate == PW_DEDUPE_WAITS || pw_waves_conflict(wv, it)) {
             pw_waves_defer(wv, it);
             first_waiting = waiting++ ? first_waiting : i;
             continue;
@@ -179,7 +186,10 @@ static void count_verdicts(struct pw_worker *w, const struct pw_batch *ba)
 
         if (it->parked)
             continue;
-        pw_bb_add(it->verdict == PAWL_OK   ? &w->bb->events_ok :
+        if (w->tx.dedupe)
+            pw_dedupe_note(w->tx.dedupe, it, w->bb);
+        pw_bb_add(it->duplicate            ? &w->bb->events_duplicate :
+                  it->verdict == PAWL_OK   ? &w->bb->events_ok :
                   it->foreign              ? &w->bb->events_foreign :
                   it->verdict == PAWL_SKIP ? &w->bb->events_skipped :
                   !it->forced              ? &w->bb->events_rejected :
@@ -287,6 +297,8 @@ static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct stop *stop
     pw_calls_next_trip(&ba->calls);
     for (size_t r = 0; r < ba->ranges_n; r++)
         ba->ranges[r].swept_to = sweep_to(w, ba->ranges[r].pt);
+    if (w->tx.dedupe)
+        pw_dedupe_begin(w->tx.dedupe, ba);
     more = plan_open(w, ba, false, stop);
     if (stop->kind != STOP_NONE)
         return -1;

@@ -360,10 +360,11 @@ int pw_tx_open(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
     ba->calls.cell     = decode_cell;
     ba->calls.cell_arg = ba->ar;
     if (pw_conn_queue_prepared(tx->co, "pawl_begin", 0, NULL, NULL, err) < 0 || queue_discard(tx, &discarded, err) < 0 ||
-        queue_fence(tx, ba, err) < 0 || queue_reads(tx, ba, err) < 0 || pw_conn_sync(tx->co, err) < 0)
+        queue_fence(tx, ba, err) < 0 || (tx->dedupe && pw_dedupe_queue(tx->dedupe, err) < 0) || queue_reads(tx, ba, err) < 0 ||
+        pw_conn_sync(tx->co, err) < 0)
         return pw_err_wrap(err, "send the first trip");
     if (pw_conn_done(tx->co, NULL, err) < 0 || (discarded && pw_conn_done(tx->co, NULL, err) < 0) ||
-        read_fence(tx, ba, err) < 0 || read_reads(tx, ba, err) < 0)
+        read_fence(tx, ba, err) < 0 || (tx->dedupe && pw_dedupe_read(tx->dedupe, err) < 0) || read_reads(tx, ba, err) < 0)
         return -1;
     return pw_conn_synced(tx->co, err);
 }
@@ -413,7 +414,7 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
 {
     size_t      n      = 0;
     bool        outbox = false, sweep = false, forget = false;
-    int         park = 0;
+    int         park = 0, freed = 0;
     struct run *runs = collect_runs(tx, ba, &n);
 
     if (counts_matter(tx, runs, n)) { /* one trip more: a COMMIT behind a wrong count would be too late to stop */
@@ -424,7 +425,8 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
     }
     if (queue_runs(tx, ba, runs, n, err) < 0 || pw_tx_queue_outbox(tx, ba, &outbox, err) < 0 ||
         pw_tx_queue_sweep(tx, ba, &sweep, err) < 0 || pw_tx_queue_receipts(tx, ba, err) < 0 ||
-        pw_tx_queue_park(tx, ba, &park, err) < 0 || pw_strikes_queue_forget(tx, ba, &forget, err) < 0)
+        pw_tx_queue_park(tx, ba, &park, err) < 0 || pw_strikes_queue_forget(tx, ba, &forget, err) < 0 ||
+        (tx->dedupe && pw_dedupe_queue_free(tx->dedupe, &freed, err) < 0))
         return pw_err_wrap(err, "send the last trip");
     if (tx->lost(tx->lost_arg))
         return pw_err_set(err, PW_D_FENCED, "fenced: the group has taken the partitions away");
@@ -449,6 +451,9 @@ int pw_tx_commit(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
             return pw_err_wrap(err, "messages that are tried again");
     if (forget && pw_conn_done(tx->co, NULL, err) < 0)
         return pw_err_wrap(err, "forget strikes");
+    for (; freed; freed--)
+        if (pw_conn_done(tx->co, NULL, err) < 0)
+            return pw_err_wrap(err, "give event ids back");
     if (read_commit(tx, err) < 0)
         return pw_err_wrap(err, "COMMIT");
     tx->commit_sent = false;

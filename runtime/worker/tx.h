@@ -1,14 +1,15 @@
 /* tx: the one PostgreSQL transaction of a batch, and the claim before it. All SQL of the protocol is in prepare.c and claim.c.
  *
- *   trip 1   BEGIN; compare-and-set of the offset rows (next_offset = lo AND owner_epoch = ours); reads
+ *   trip 1   BEGIN; compare-and-set of the offset rows (next_offset = lo AND owner_epoch = ours); event ids; reads
  *   trip n   only if a later message needs what an earlier one wrote: writes so far; reads again
- *   trip 2   writes; outbox rows; COMMIT, whose tag must be COMMIT */
+ *   trip 2   writes; outbox rows; event ids that nobody kept; COMMIT, whose tag must be COMMIT */
 #ifndef PW_WORKER_TX_H
 #define PW_WORKER_TX_H
 
 #include "postgres/array.h"
 #include "postgres/conn.h"
 #include "worker/batch.h"
+#include "worker/dedupe.h"
 
 #include <stdbool.h>
 
@@ -18,6 +19,7 @@ struct pw_tx {
     const char        *group, *owner;
     const char        *dlq_topic;
     const char *const *output_topics; /* by output of the plugin */
+    struct pw_dedupe  *dedupe;        /* NULL: off */
     struct pw_array  **cols;          /* by statement: one array per column */
     bool               receipts;      /* are kept */
     struct pw_array    fence[8], outbox[15], grown[3], swept[4], claim[3], receipt[21];

@@ -1,4 +1,4 @@
-/* What tx.c, prepare.c, tx_outbox.c, claim.c and gate.c share; nobody else includes it. */
+/* What tx.c, prepare.c, tx_outbox.c, claim.c, gate.c and dedupe.c share; nobody else includes it. */
 #ifndef PW_WORKER_TX_PARTS_H
 #define PW_WORKER_TX_PARTS_H
 

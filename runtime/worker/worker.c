@@ -121,7 +121,7 @@ void pw_worker_connect(struct pw_worker *w)
     pw_arena_reset(w->scratch);
     if (pw_conn_open(&w->conn, &w->conn_settings, &err) == 0 && pw_tx_prepare(&w->tx, w->scratch, &err) == 0 &&
         pw_worker_gate_prepare(w, &err) == 0 && pw_worker_cover_prepare(w, &err) == 0 &&
-        pw_strikes_prepare(&w->tx, &err) == 0) {
+        pw_strikes_prepare(&w->tx, &err) == 0 && (!w->tx.dedupe || pw_dedupe_prepare(w->tx.dedupe, &err) == 0)) {
         pw_bb_add(&w->bb->pg_connects, 1);
         pw_log(PW_LOG_INFO, "postgres.connected", PW_LOG_AT_NONE, "server version %d", PQserverVersion(w->conn.pg) / 10000);
         if (!w->refused) /* else a batch says whether it is over */
@@ -220,6 +220,10 @@ static int start(struct pw_worker *w, struct pw_err *err)
     w->batch_cap    = w->pipe->batch_max_messages;
     w->exit_code    = -1;
     pw_tx_init(&w->tx, w->life);
+    if (w->pipe->dedupe_window_ms) {
+        w->tx.dedupe = pw_arena_alloc(w->life, sizeof(*w->tx.dedupe));
+        pw_dedupe_init(w->tx.dedupe, w->pipe, &w->conn);
+    }
     w->conn_settings = (struct pw_conn_settings){
         .dsn                            = w->args->topology->postgres_dsn,
         .application_name               = pw_arena_printf(w->life, "pawl %s/%u", w->pipe->name, w->args->slot),
@@ -361,6 +365,8 @@ static void loop(struct pw_worker *w)
         pw_worker_open_parts(w);
         pw_worker_gate(w);
         pw_worker_cover(w);
+        if (w->tx.dedupe)
+            pw_dedupe_turn(w->tx.dedupe);
         show_state(w);
         if (pw_conn_alive(&w->conn) && batch_due(w, pw_clock_us(), &until)) {
             w->linger_until_us = 0;

@@ -238,7 +238,7 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         "    handler_timeout: %dms\n"
         "    crash_limit: %d\n"
         "    crash_storm: %s\n"
-        "%s%s%s%s%s",
+        "%s%s%s%s%s%s",
         instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
         k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch, k->o.retry_attempts,
         k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode, k->o.park_max,

@@ -9,3 +9,4 @@ pawl_test(test_array_pg SOURCES test_array_pg.c LINK pw_postgres pawl_kit_pg LAB
 pawl_test(test_migrate SOURCES test_migrate.c LINK pw_postgres pawl_kit_pg LABELS integration)
 pawl_test(test_kit_pg SOURCES test_kit_pg.c LINK pw_postgres pawl_kit_pg LABELS integration)
 target_compile_definitions(test_migrate PRIVATE TEST_SCHEMA_DIR="${CMAKE_SOURCE_DIR}/runtime/postgres/schema")
+pawl_test(test_event_ids SOURCES test_event_ids.c LINK pw_postgres pawl_kit_pg LABELS integration)

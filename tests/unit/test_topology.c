@@ -49,6 +49,8 @@ Test(topology, what_is_not_said_has_its_default)
     cr_assert_eq(pl->retry_park_max_bytes, 64 << 20);
     cr_assert_eq(pl->receipts, 1);
     cr_assert_null(pl->dlq_topic);
+    cr_assert_eq(pl->dedupe_window_ms, 0, "no de-duplication");
+    cr_assert_null(pl->dedupe_header);
     cr_assert_eq(pl->handler_timeout_ms, 10000);
     cr_assert_eq(pl->crash_limit, 3);
     cr_assert_eq(pl->crash_storm_messages, 5);
@@ -80,10 +82,11 @@ Test(topology, what_is_said_is_taken)
                                        "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h, mode: park, park_max_messages: 1, park_max_bytes: 64KiB }\n"
                                        "    receipts: false\n"
                                        "    dlq: { topic: dead }\n"
+                                       "    dedupe: { header: ce_id, window: 90d }\n"
                                        "    handler_timeout: 45s\n"
                                        "    crash_limit: 1\n"
                                        "    crash_storm: { messages: 100, window: 24h, action: continue }\n"
-                                       "  two: { source: { topics: [c], group: two }, plugin: { path: two.so } }\n";
+                                       "  two: { source: { topics: [c], group: two }, plugin: { path: two.so }, dedupe: { key: true, window: 1m } }\n";
     struct parsed             pd     = parse_text(text, sizeof(text) - 1);
     const struct pw_pipeline *pl;
 
@@ -122,13 +125,19 @@ Test(topology, what_is_said_is_taken)
     cr_assert_eq(pl->retry_park_max_messages, 1);
     cr_assert_eq(pl->retry_park_max_bytes, 65536);
     cr_assert_str_eq(pl->dlq_topic, "dead");
+    cr_assert_str_eq(pl->dedupe_header, "ce_id");
+    cr_assert_eq(pl->dedupe_key, 0);
+    cr_assert_eq(pl->dedupe_window_ms, 7776000000, "more than 32 bits hold");
     cr_assert_eq(pl->handler_timeout_ms, 45000);
     cr_assert_eq(pl->crash_limit, 1);
     cr_assert_eq(pl->crash_storm_messages, 100);
     cr_assert_eq(pl->crash_storm_window_ms, 86400000);
     cr_assert_eq(pl->crash_storm_action, PW_STORM_CONTINUE);
     cr_assert_str_eq(pd.tp->pipelines[1].name, "two");
-    cr_assert_eq(pd.tp->pipelines[1].line, 25);
+    cr_assert_eq(pd.tp->pipelines[1].line, 26);
+    cr_assert_null(pd.tp->pipelines[1].dedupe_header);
+    cr_assert_eq(pd.tp->pipelines[1].dedupe_key, 1);
+    cr_assert_eq(pd.tp->pipelines[1].dedupe_window_ms, 60000);
     cr_assert_eq(pd.tp->pipelines[1].workers, 2, "one pipeline's values are not another's");
     parsed_done(&pd);
 }

@@ -33,10 +33,30 @@ static const struct {
       "t.yaml:9:5: key 'workers' is there twice; the first is in line 8\n"
       "    9 |     workers: 3\n"
       "      |     ^~~~~~~\n" },
-    { 8, "    dedupe: { header: ce_id, window: 7d }",
-      "t.yaml:8:5: unknown key 'dedupe' in pipeline 'uw'\n"
-      "    8 |     dedupe: { header: ce_id, window: 7d }\n"
+    { 8, "    dedupe: { header: ce_id }",
+      "t.yaml:8:5: required key 'window' is missing in 'dedupe' of pipeline 'uw'\n"
+      "    8 |     dedupe: { header: ce_id }\n"
       "      |     ^~~~~~\n" },
+    { 8, "    dedupe: { window: 7d }",
+      "t.yaml:8:5: 'dedupe' needs 'header: NAME' or 'key: true': where is the event's id?\n"
+      "    8 |     dedupe: { window: 7d }\n"
+      "      |     ^~~~~~\n" },
+    { 8, "    dedupe: { key: false, window: 7d }",
+      "t.yaml:8:5: 'dedupe' needs 'header: NAME' or 'key: true': where is the event's id?\n"
+      "    8 |     dedupe: { key: false, window: 7d }\n"
+      "      |     ^~~~~~\n" },
+    { 8, "    dedupe: { header: ce_id, key: true, window: 7d }",
+      "t.yaml:8:35: 'dedupe' has both 'header' and 'key'; an event has one id: remove one of them\n"
+      "    8 |     dedupe: { header: ce_id, key: true, window: 7d }\n"
+      "      |                                   ^~~~\n" },
+    { 8, "    dedupe: { key: 'true', window: 7d }",
+      "t.yaml:8:20: 'dedupe.key' must be true or false, not 'true'; remove the quotes\n"
+      "    8 |     dedupe: { key: 'true', window: 7d }\n"
+      "      |                    ^~~~~~\n" },
+    { 8, "    dedupe: { header: ce_id, window: 91d }",
+      "t.yaml:8:38: 'dedupe.window' must be a duration from 1m to 90d, not '91d'\n"
+      "    8 |     dedupe: { header: ce_id, window: 91d }\n"
+      "      |                                      ^~~\n" },
     { 8, "    middleware: [log]",
       "t.yaml:8:5: unknown key 'middleware' in pipeline 'uw'\n"
       "    8 |     middleware: [log]\n"
