@@ -262,9 +262,11 @@ const struct pw_command pw_commands[PW_CMD_N] = {
     [PW_CMD_demo] = {
         .name = "demo",
         .summary = "Show it: events through Kafka into PostgreSQL, then an audit.",
-        .text = "Sends seeded policy events through Kafka and the underwriting plugin into a private PostgreSQL, kills workers on the\n"
-                "way if told so, and audits the tables with an independent oracle, whose verdict is the last line. Needs an installed\n"
-                "PostgreSQL server and Python 3. Leaves nothing behind.",
+        .text = "Sends seeded policy events through Kafka and two pipelines, underwriting and billing, into a private PostgreSQL, kills\n"
+                "workers on the way if told so, and audits the tables with an independent oracle, whose verdict is the last line. With a\n"
+                "real Kafka it begins with a bad release of underwriting that dies of two events more. When all else is applied, the good\n"
+                "release takes over, and `pawl dlq redrive` sends the two again. Needs an installed PostgreSQL server and Python 3. Leaves\n"
+                "nothing behind.",
         .exits = "0  nothing lost, duplicated or disordered, and all accounted for\n1  failed\n64  wrong usage",
         .opts = {
             { "--kafka", "HOST:PORT", "A real Kafka; the demo makes its own topics there and deletes them. Without it: a mock broker." },

@@ -5,6 +5,7 @@
 #include "cli/children.h"
 #include "cli/cli.h"
 #include "cli/meter.h"
+#include "cli/repair.h"
 #include "cli/world.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@
 #define DRAIN_MS       20000
 #define WORKERS_SHOWN  64
 #define LATENCY_METRIC "pawl_event_latency_seconds"
+#define GOOD_RELEASE   "underwriting.so"
+#define BAD_RELEASE    "underwriting_faulty.so"
 
 struct options {
     const char            *kafka, *keep;
@@ -32,18 +35,19 @@ struct options {
 };
 
 struct demo {
-    struct options  o;
-    struct pw_world w;
-    int64_t         began_us;                      /* first event */
-    int64_t         sent, applied, dead, position; /* as last seen */
-    int64_t         shown, shown_us;               /* position and time of the last progress line */
-    int64_t         total;                         /* in the topic, when the producer has ended; -1 before */
-    uint64_t        dice;
-    int64_t         kill_at_us[KILLS_MAX]; /* after began_us, ascending */
-    int64_t         kills;                 /* done */
-    double          killed_at;             /* server time of the last one, until a new claim is seen; 0: none */
-    double          pause_ms[KILLS_MAX];   /* from SIGKILL to the claim of the next worker */
-    int64_t         pauses;
+    struct options   o;
+    struct pw_world  w;
+    struct pw_repair re;
+    int64_t          began_us;                              /* first event */
+    int64_t          sent, applied, booked, dead, position; /* as last seen */
+    int64_t          shown, shown_us;                       /* position and time of the last progress line */
+    int64_t          total;                                 /* in the topic, when the producers have ended; -1 before */
+    uint64_t         dice;
+    int64_t          kill_at_us[KILLS_MAX]; /* after began_us, ascending */
+    int64_t          kills;                 /* done */
+    double           killed_at;             /* server time of the last one, until a new claim is seen; 0: none */
+    double           pause_ms[KILLS_MAX];   /* from SIGKILL to the claim of the next worker */
+    int64_t          pauses;
 };
 
 /* ---- options ---- */
@@ -97,12 +101,14 @@ static int64_t cell(const PGresult *res, int col)
 static int look(struct demo *d, struct pw_err *err)
 {
     PGresult *res;
+    char      sql[256];
     double    claimed;
 
-    if (pw_world_query(&d->w,
-                       "SELECT coalesce(sum(next_offset - start_offset), 0), coalesce(extract(epoch FROM max(claimed_at)), 0)"
-                       "  FROM pawl.offsets",
-                       &res, err) < 0)
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT coalesce(sum(next_offset - start_offset) FILTER (WHERE topic = '%s'), 0),"
+                   " coalesce(extract(epoch FROM max(claimed_at)), 0) FROM pawl.offsets",
+                   d->w.topic);
+    if (pw_world_query(&d->w, sql, &res, err) < 0)
         return -1;
     d->position = cell(res, 0);
     claimed     = strtod(PQgetvalue(res, 0, 1), NULL);
@@ -119,8 +125,9 @@ static void progress(struct demo *d)
     int64_t now_us = pw_clock_us();
     double  rate   = (double)(d->position - d->shown) * 1e6 / (double)(now_us - d->shown_us + 1);
 
-    (void)printf("%4.1f s   sent %6" PRId64 "   applied %6" PRId64 "   rejected %4" PRId64 "   lag %5" PRId64 "   %6.0f/s",
-                 (double)(now_us - d->began_us) / 1e6, d->sent, d->applied, d->dead, d->sent - d->position, rate);
+    (void)printf("%4.1f s   sent %6" PRId64 "   applied %6" PRId64 "   billed %6" PRId64 "   dead %4" PRId64 "   lag %5" PRId64
+                 "   %6.0f/s",
+                 (double)(now_us - d->began_us) / 1e6, d->sent, d->applied, d->booked, d->dead, d->sent - d->position, rate);
     if (d->o.kills)
         (void)printf("   kills %" PRId64, d->kills);
     (void)printf("\n");
@@ -133,15 +140,12 @@ static int show_progress(struct demo *d, struct pw_err *err)
 {
     PGresult *res;
 
-    if (pw_world_query(&d->w,
-                       "SELECT (SELECT coalesce(sum(next_offset - start_offset), 0) FROM pawl.offsets),"
-                       " (SELECT count(*) FROM underwriting.premium), (SELECT count(*) FROM pawl.dead_letters)",
-                       &res, err) < 0)
+    if (pw_world_query(&d->w, "SELECT count(*) FROM pawl.dead_letters", &res, err) < 0)
         return -1;
-    d->position = cell(res, 0);
-    d->applied  = cell(res, 1);
-    d->dead     = cell(res, 2);
+    d->dead = cell(res, 0);
     PQclear(res);
+    if (pw_world_effects(&d->w, &d->applied, &d->booked, err) < 0)
+        return -1;
     /* Asked last, so that it is never behind what was applied of it. */
     if (d->total < 0 && pw_world_sent(&d->w, &d->sent, err) < 0)
         return -1;
@@ -161,10 +165,11 @@ static uint64_t dice(struct demo *d) /* splitmix64 */
 }
 
 /* One in each of as many stretches of the time that sending takes. */
-static void plan_kills(struct demo *d)
+static void plan(struct demo *d)
 {
     double all_us = d->o.ev.rate ? (double)d->o.ev.count / (double)d->o.ev.rate * 1e6 : 2e6;
 
+    pw_repair_plan(&d->re, all_us);
     d->dice = (uint64_t)d->o.ev.seed;
     for (int64_t i = 0; i < d->o.kills; i++) {
         double u = (double)(dice(d) >> 11) / (double)(UINT64_C(1) << 53);
@@ -222,7 +227,9 @@ static int check_producer(struct demo *d, struct pw_err *err)
 {
     int rc;
 
-    if (d->total >= 0 || pw_child_running(&d->w.producer))
+    if (pw_repair_send(&d->re, &d->w, d->o.ev.seed, pw_clock_us() - d->began_us, err) < 0)
+        return -1;
+    if (d->total >= 0 || pw_child_running(&d->w.producer) || !pw_repair_sent(&d->re))
         return 0;
     rc = pw_child_stop(&d->w.producer, SIGTERM, 0);
     if (rc != 0)
@@ -233,25 +240,39 @@ static int check_producer(struct demo *d, struct pw_err *err)
     return 0;
 }
 
-/* Until everything that was sent is applied or rejected. */
+/* All that was sent is applied or a dead letter, and all that is applied is in the books. */
+static int check_end(struct demo *d, bool *ret_done, struct pw_err *err)
+{
+    *ret_done = false;
+    if (d->total < 0 || d->position < d->total)
+        return 0;
+    if (pw_world_effects(&d->w, &d->applied, &d->booked, err) < 0)
+        return -1;
+    *ret_done = d->booked >= d->applied;
+    return *ret_done ? show_progress(d, err) : 0;
+}
+
 static int watch(struct demo *d, struct pw_err *err)
 {
-    int64_t moved_us = pw_clock_us(), position = 0;
+    bool    done     = false;
+    int64_t moved_us = pw_clock_us(), moved = 0;
 
     d->shown_us = moved_us;
     for (;;) {
-        if (look(d, err) < 0 || check_producer(d, err) < 0)
+        if (look(d, err) < 0 || check_producer(d, err) < 0 || check_end(d, &done, err) < 0)
             return -1;
+        if (done)
+            return 0;
         if (!pw_child_running(&d->w.run))
             return pw_err_set(err, PW_D_FATAL, "pawl run ended on the way");
-        if (d->position != position)
+        if (d->position + d->booked != moved)
             moved_us = pw_clock_us();
-        position = d->position;
+        moved = d->position + d->booked;
         if (pw_clock_us() - moved_us > (int64_t)STALL_MS * 1000)
-            return pw_err_set(err, PW_D_FATAL, "nothing was applied for %d s, %" PRId64 " of %" PRId64 " are", STALL_MS / 1000,
-                              d->position, d->sent);
-        if (d->total >= 0 && d->position >= d->total)
-            return show_progress(d, err);
+            return pw_err_set(err, PW_D_FATAL,
+                              "nothing was applied for %d s; of %" PRId64 " events %" PRId64 " are done, and %" PRId64
+                              " documents of %" PRId64 " are in the books",
+                              STALL_MS / 1000, d->sent, d->position, d->booked, d->applied);
         if (d->kills < d->o.kills && pw_clock_us() - d->began_us > d->kill_at_us[d->kills] && kill_a_worker(d, err) < 0)
             return -1;
         if (pw_clock_us() - d->shown_us >= 1000000 && show_progress(d, err) < 0)
@@ -271,7 +292,7 @@ static int measure_p95(struct demo *d, char *ret_text, size_t cap, struct pw_err
 
     if (pw_meter_get(d->w.http_port, "/metrics", &code, &body, err) < 0)
         return pw_err_wrap(err, "metrics");
-    p95 = pw_meter_quantile(body, LATENCY_METRIC, 0.95);
+    p95 = pw_meter_quantile(body, LATENCY_METRIC, "pipeline=\"underwriting\"", 0.95);
     free(body);
     if (code != 200 || p95 < 0)
         return pw_err_set(err, PW_D_FATAL, "metrics: no %s", LATENCY_METRIC);
@@ -286,16 +307,29 @@ static int stop_pawl(struct demo *d, struct pw_err *err)
     return rc == 0 ? 0 : pw_err_set(err, PW_D_FATAL, "pawl run ended with %d when it was asked to stop", rc);
 }
 
+/* What the runtime can prove by itself: each offset of both pipelines has one fate. The oracle below trusts none of it. */
+static int prove(struct demo *d, struct pw_err *err)
+{
+    char *argv[] = { (char *)d->w.self, "audit", d->w.topology, d->o.kafka ? "--log" : NULL, NULL };
+    char *out;
+
+    if (pw_child_run("receipts", argv, PW_WORLD_START_MS, &out, err) < 0)
+        return pw_err_wrap(err, "pawl audit");
+    (void)fputs(out, stdout);
+    free(out);
+    return 0;
+}
+
 /* The oracle's words stand in its log then; they are printed when everything else is cleaned up. */
 static int audit(struct demo *d, const char *p95, int *ret_code, struct pw_err *err)
 {
-    char  files[4][320], script[320], tariff[340];
-    char *argv[] = { "python3", script,   "--events", files[0], "--premium", files[1],    "--policy", files[2],
-                     "--dead",  files[3], "--tariff", tariff,   "--p95-ms",  (char *)p95, NULL };
-    static const char *const names[] = { "events.tsv", "premium.csv", "policy.csv", "dead.csv" };
+    char  files[5][320], script[320], tariff[340];
+    char *argv[] = { "python3", script,        "--events", files[0],   "--premium", files[1],   "--policy",  files[2], "--dead",
+                     files[3],  "--documents", files[4],   "--tariff", tariff,      "--p95-ms", (char *)p95, NULL };
+    static const char *const names[] = { "events.tsv", "premium.csv", "policy.csv", "dead.csv", "document.csv" };
     struct pw_child          ch;
 
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         (void)snprintf(files[i], sizeof(files[i]), "%s/%s", d->w.dir, names[i]);
     (void)snprintf(script, sizeof(script), "%s/tools/oracle.py", d->w.share);
     (void)snprintf(tariff, sizeof(tariff), "%s/conf/underwriting.cfg", d->w.share);
@@ -334,7 +368,7 @@ static int run(struct demo *d, int *ret_code, struct pw_err *err)
 
     (void)printf("starting PostgreSQL, pawl and %s in %s\n", d->o.kafka ? "its topics" : "a mock broker", d->w.dir);
     (void)fflush(stdout);
-    if (pw_world_start(&d->w, d->o.kafka, err) < 0)
+    if (pw_world_start(&d->w, d->o.kafka, d->re.on ? BAD_RELEASE : GOOD_RELEASE, err) < 0)
         return -1;
     if (!d->o.kafka)
         (void)printf(
@@ -343,13 +377,15 @@ static int run(struct demo *d, int *ret_code, struct pw_err *err)
     (void)printf("sending %" PRId64 " events (%" PRId64 " of them bad, seed %" PRId64 ") to %d partitions\n", d->o.ev.count,
                  d->o.ev.bad, d->o.ev.seed, PW_WORLD_PARTITIONS);
     (void)fflush(stdout);
-    plan_kills(d);
+    plan(d);
     d->began_us = pw_clock_us();
-    if (pw_world_produce(&d->w, &d->o.ev, err) < 0 || watch(d, err) < 0 || measure_p95(d, p95, sizeof(p95), err) < 0 ||
-        stop_pawl(d, err) < 0)
+    if (pw_world_produce(&d->w, &d->w.producer, &d->o.ev, err) < 0 || watch(d, err) < 0 ||
+        measure_p95(d, p95, sizeof(p95), err) < 0 || stop_pawl(d, err) < 0)
         return -1;
     tell_pauses(d);
-    return audit(d, p95, ret_code, err);
+    if (d->re.on && (pw_repair_run(&d->w, d->applied, err) < 0 || stop_pawl(d, err) < 0))
+        return -1;
+    return prove(d, err) < 0 ? -1 : audit(d, p95, ret_code, err);
 }
 
 static char *read_verdict(const struct demo *d)
@@ -380,6 +416,7 @@ int pw_cmd_demo(const struct pw_cli_args *args)
 
     if (take_options(&d.o, args) < 0)
         return PW_CLI_EXIT_USAGE;
+    d.re.on = d.o.kafka != NULL; /* a worker that crashes keeps its place on a real broker only */
     if (n < 0)
         return pw_cli_fail(PW_CLI_EXIT_FAILED, "cannot find my own program: /proc is not mounted");
     self[n] = 0;
@@ -394,6 +431,7 @@ int pw_cmd_demo(const struct pw_cli_args *args)
         pw_world_show_logs();
     }
     (void)pw_child_stop(&d.w.producer, SIGTERM, 1000);
+    (void)pw_child_stop(&d.re.producer, SIGTERM, 1000);
     (void)pw_child_stop(&d.w.run, SIGTERM, 5000);
     if (d.w.sql)
         PQfinish(d.w.sql);

@@ -28,7 +28,7 @@ static int by_limit(const void *a, const void *b)
 }
 
 /* One line of the text format; true if it is a bucket of that histogram. */
-static bool parse_bucket(const char *line, const char *name, struct bucket *ret)
+static bool parse_bucket(const char *line, const char *name, const char *label, struct bucket *ret)
 {
     size_t      n = strlen(name);
     const char *le, *value;
@@ -43,12 +43,14 @@ static bool parse_bucket(const char *line, const char *name, struct bucket *ret)
             break;
     if (*value != '}' || le >= value)
         return false;
+    if (label && !memmem(line, (size_t)(value - line), label, strlen(label)))
+        return false;
     ret->le = strtod(le + 4, NULL); /* "+Inf" included */
     ret->n  = strtod(value + 1, NULL);
     return true;
 }
 
-double pw_meter_quantile(const char *metrics, const char *name, double q)
+double pw_meter_quantile(const char *metrics, const char *name, const char *label, double q)
 {
     struct bucket all[BUCKETS_MAX];
     size_t        n = 0;
@@ -58,7 +60,7 @@ double pw_meter_quantile(const char *metrics, const char *name, double q)
         struct bucket b;
         size_t        i;
 
-        if (!parse_bucket(line, name, &b))
+        if (!parse_bucket(line, name, label, &b))
             continue;
         for (i = 0; i < n && !(all[i].le >= b.le && all[i].le <= b.le); i++)
             ;

@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* The q-quantile (0..1) of a Prometheus histogram, over all its label sets, as histogram_quantile() computes it: linear
+/* The q-quantile (0..1) of a Prometheus histogram, over all its label sets with this text in them (NULL: all), as histogram_quantile() computes it: linear
  * inside a bucket. -1: no such histogram, or nothing observed. In the last bucket: the last finite limit. */
-double pw_meter_quantile(const char *metrics, const char *name, double q);
+double pw_meter_quantile(const char *metrics, const char *name, const char *label, double q);
 
 /* The value of every "pid" in a JSON text, in order; returns how many were stored. */
 size_t pw_meter_pids(const char *json, pid_t *ret, size_t max);

@@ -83,6 +83,8 @@ int pw_world_init(struct pw_world *w, const char *self, const char *keep, struct
     (void)snprintf(w->topic, sizeof(w->topic), "auto.events-%06x", (unsigned)(pw_clock_wall_us() & 0xffffff));
     (void)snprintf(w->dlq, sizeof(w->dlq), "%s.dlq", w->topic);
     (void)snprintf(w->premiums, sizeof(w->premiums), "%s.premiums", w->topic);
+    (void)snprintf(w->premiums_dlq, sizeof(w->premiums_dlq), "%s.dlq", w->premiums);
+    (void)snprintf(w->acts, sizeof(w->acts), "%s.acts", w->topic);
     return find_folders(w, err) < 0 ? -1 : make_folder(w, keep, err);
 }
 
@@ -138,12 +140,15 @@ static int create_topic(struct pw_world *w, const char *topic, const char *parti
 
 static int start_mock(struct pw_world *w, struct pw_err *err)
 {
-    struct pw_mockbroker_topic topics[] = {
-        { w->topic, PW_WORLD_PARTITIONS }, { w->premiums, PW_WORLD_PARTITIONS }, { w->dlq, 1 }, { NULL, 0 }
-    };
-    struct pw_mockbroker_args args = { .topics = topics };
-    int                       fds[2];
-    FILE                     *in;
+    struct pw_mockbroker_topic topics[] = { { w->topic, PW_WORLD_PARTITIONS },
+                                            { w->premiums, PW_WORLD_PARTITIONS },
+                                            { w->dlq, 1 },
+                                            { w->premiums_dlq, 1 },
+                                            { w->acts, 1 },
+                                            { NULL, 0 } };
+    struct pw_mockbroker_args  args     = { .topics = topics };
+    int                        fds[2];
+    FILE                      *in;
 
     if (pipe(fds) < 0)
         return pw_err_sys(err, PW_D_FATAL, "pipe");
@@ -174,8 +179,10 @@ static int start_kafka(struct pw_world *w, const char *kafka, struct pw_err *err
         return pw_err_set(err, PW_D_FATAL, "--kafka: too long");
     admin_path(w, admin, sizeof(admin));
     pw_children_at_end((const char *const[]){ admin, "-t", "5", w->bootstrap, "delete", w->topic, w->premiums, w->dlq, NULL });
+    pw_children_at_end((const char *const[]){ admin, "-t", "5", w->bootstrap, "delete", w->premiums_dlq, w->acts, NULL });
     return create_topic(w, w->topic, count, err) < 0 || create_topic(w, w->premiums, count, err) < 0 ||
-                   create_topic(w, w->dlq, "1", err) < 0 ?
+                   create_topic(w, w->dlq, "1", err) < 0 || create_topic(w, w->premiums_dlq, "1", err) < 0 ||
+                   create_topic(w, w->acts, "1", err) < 0 ?
                -1 :
                0;
 }
@@ -198,7 +205,7 @@ static int wait_until_claimed(struct pw_world *w, struct pw_err *err)
         claimed = (int)strtol(PQgetvalue(res, 0, 0), NULL, 10);
         owners  = (int)strtol(PQgetvalue(res, 0, 1), NULL, 10);
         PQclear(res);
-        if (code == 200 && claimed == PW_WORLD_PARTITIONS && owners == PW_WORLD_WORKERS)
+        if (code == 200 && claimed == 2 * PW_WORLD_PARTITIONS && owners == PW_WORLD_WORKERS)
             return 0;
         if (!pw_child_running(&w->run))
             return pw_err_set(err, PW_D_FATAL, "pawl run ended before it was ready");
@@ -206,16 +213,25 @@ static int wait_until_claimed(struct pw_world *w, struct pw_err *err)
             return pw_err_set(
                 err, PW_D_FATAL,
                 "pawl run was not ready after %d s: /readyz says %d, %d of %d partitions are claimed, by %d workers",
-                PW_WORLD_START_MS / 1000, code, claimed, PW_WORLD_PARTITIONS, owners);
+                PW_WORLD_START_MS / 1000, code, claimed, 2 * PW_WORLD_PARTITIONS, owners);
         if (!pw_children_nap(50))
             return pw_err_set(err, PW_D_FATAL, "interrupted");
     }
 }
 
-static int start_pawl(struct pw_world *w, struct pw_err *err)
+int pw_world_restart(struct pw_world *w, const char *plugin, struct pw_err *err)
+{
+    char *run[] = { (char *)w->self, "run", w->topology, NULL };
+
+    (void)setenv("PAWL_DEMO_UNDERWRITING", plugin, 1);
+    if (pw_child_start(&w->run, "run", run, err) < 0)
+        return -1;
+    return wait_until_claimed(w, err);
+}
+
+static int start_pawl(struct pw_world *w, const char *plugin, struct pw_err *err)
 {
     char *migrate[] = { (char *)w->self, "migrate", w->topology, NULL };
-    char *run[]     = { (char *)w->self, "run", w->topology, NULL };
     char  text[24], run_dir[300];
 
     w->http_port = pw_meter_free_port();
@@ -229,36 +245,50 @@ static int start_pawl(struct pw_world *w, struct pw_err *err)
     (void)snprintf(run_dir, sizeof(run_dir), "%s/run", w->dir);
     if (mkdir(run_dir, 0700) < 0)
         return pw_err_sys(err, PW_D_FATAL, "make %s", run_dir);
+    (void)setenv("PAWL_DEMO_UNDERWRITING", plugin, 1);
     if (pw_child_run("migrate", migrate, PW_WORLD_START_MS, NULL, err) < 0)
         return pw_err_wrap(err, "pawl migrate");
-    if (pw_child_start(&w->run, "run", run, err) < 0)
-        return -1;
-    return wait_until_claimed(w, err);
+    return pw_world_restart(w, plugin, err);
 }
 
-int pw_world_start(struct pw_world *w, const char *kafka, struct pw_err *err)
+int pw_world_start(struct pw_world *w, const char *kafka, const char *plugin, struct pw_err *err)
 {
-    return start_postgres(w, err) < 0 || start_kafka(w, kafka, err) < 0 || start_pawl(w, err) < 0 ? -1 : 0;
+    return start_postgres(w, err) < 0 || start_kafka(w, kafka, err) < 0 || start_pawl(w, plugin, err) < 0 ? -1 : 0;
 }
 
-int pw_world_produce(struct pw_world *w, const struct pw_world_events *ev, struct pw_err *err)
+int pw_world_produce(struct pw_world *w, struct pw_child *ret_ch, const struct pw_world_events *ev, struct pw_err *err)
 {
     char  program[320], count[24], seed[24], bad[24], rate[24];
-    char *argv[] = { program,  "produce", "--bootstrap", w->bootstrap, "--topic", w->topic, "--count", count,
-                     "--seed", seed,      "--bad",       bad,          "--rate",  rate,     NULL };
+    char *argv[] = { program,
+                     "produce",
+                     "--bootstrap",
+                     w->bootstrap,
+                     "--topic",
+                     w->topic,
+                     "--count",
+                     count,
+                     "--seed",
+                     seed,
+                     "--bad",
+                     bad,
+                     "--rate",
+                     rate,
+                     ev->header ? "--header" : NULL,
+                     (char *)ev->header,
+                     NULL };
 
     (void)snprintf(program, sizeof(program), "%s/auto-events", w->bin);
     (void)snprintf(count, sizeof(count), "%" PRId64, ev->count);
     (void)snprintf(seed, sizeof(seed), "%" PRId64, ev->seed);
     (void)snprintf(bad, sizeof(bad), "%" PRId64, ev->bad);
     (void)snprintf(rate, sizeof(rate), "%" PRId64, ev->rate);
-    return pw_child_start(&w->producer, "producer", argv, err);
+    return pw_child_start(ret_ch, "producer", argv, err);
 }
 
 void pw_world_show_logs(void)
 {
-    static const char *const logs[] = { "postgres", "mock",   "kafka-admin", "migrate", "producer",
-                                        "status",   "reader", "oracle",      "run" };
+    static const char *const logs[] = { "postgres", "mock",   "kafka-admin", "migrate", "producer", "redrive",
+                                        "receipts", "status", "reader",      "oracle",  "run" };
 
     for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++)
         pw_children_tail(logs[i], strcmp(logs[i], "run") == 0 ? 25 : 5);
@@ -274,6 +304,19 @@ int pw_world_query(struct pw_world *w, const char *sql, PGresult **ret_res, stru
     PQclear(*ret_res);
     *ret_res = NULL;
     return pw_err_set(err, PW_D_FATAL, "ask PostgreSQL: %s", PQerrorMessage(w->sql));
+}
+
+int pw_world_effects(struct pw_world *w, int64_t *ret_applied, int64_t *ret_booked, struct pw_err *err)
+{
+    PGresult *res;
+
+    if (pw_world_query(w, "SELECT (SELECT count(*) FROM underwriting.premium), (SELECT count(*) FROM billing.document)", &res,
+                       err) < 0)
+        return -1;
+    *ret_applied = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+    *ret_booked  = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
+    PQclear(res);
+    return 0;
 }
 
 int pw_world_sent(struct pw_world *w, int64_t *ret_n, struct pw_err *err)
@@ -331,16 +374,19 @@ static int copy_out(struct pw_world *w, const char *sql, const char *name, struc
 
 int pw_world_dump(struct pw_world *w, struct pw_err *err)
 {
-    char  events[320], program[320];
+    char  events[320], program[320], dead[200];
     char *read[] = { program, "read", "--bootstrap", w->bootstrap, "--topic", w->topic, NULL };
 
     (void)snprintf(program, sizeof(program), "%s/auto-events", w->bin);
     (void)snprintf(events, sizeof(events), "%s/events.tsv", w->dir);
+    (void)snprintf(dead, sizeof(dead),
+                   "COPY (SELECT * FROM pawl.dead_letters WHERE topic = '%s') TO STDOUT (FORMAT csv, HEADER)", w->topic);
     return pw_child_run_into("reader", read, PW_WORLD_START_MS, events, err) < 0 ||
                    copy_out(w, "COPY (SELECT * FROM underwriting.premium) TO STDOUT (FORMAT csv, HEADER)", "premium", err) <
                        0 ||
                    copy_out(w, "COPY (SELECT * FROM underwriting.policy) TO STDOUT (FORMAT csv, HEADER)", "policy", err) < 0 ||
-                   copy_out(w, "COPY (SELECT * FROM pawl.dead_letters) TO STDOUT (FORMAT csv, HEADER)", "dead", err) < 0 ?
+                   copy_out(w, dead, "dead", err) < 0 ||
+                   copy_out(w, "COPY (SELECT * FROM billing.document) TO STDOUT (FORMAT csv, HEADER)", "document", err) < 0 ?
                -1 :
                0;
 }

@@ -11,36 +11,43 @@
 #include <stdint.h>
 
 #define PW_WORLD_PARTITIONS 6
-#define PW_WORLD_WORKERS    2     /* as conf/demo.yaml says */
+#define PW_WORLD_WORKERS    3     /* as conf/demo.yaml says, of both pipelines */
 #define PW_WORLD_START_MS   60000 /* for anything to start or to answer */
 
 struct pw_world {
     const char     *self;                 /* this binary */
     char            bin[256], share[300]; /* folders: binaries; kit/, tools/ and conf/ */
     char            dir[256], topology[320];
-    char            bootstrap[512], topic[64], dlq[72], premiums[76];
+    char            bootstrap[512];
+    char            topic[64], dlq[72], premiums[76], premiums_dlq[80], acts[72];
     int             http_port;
     PGconn         *sql;
     struct pw_child mock, run, producer;
 };
 
 struct pw_world_events {
-    int64_t count, bad, seed, rate; /* rate 0: as fast as possible */
+    int64_t     count, bad, seed, rate; /* rate 0: as fast as possible */
+    const char *header;                 /* name=value, in each of them; NULL: none */
 };
 
 /* Finds the folders and makes the work folder: `keep`, which must not exist, or one under TMPDIR if it is NULL. */
 int pw_world_init(struct pw_world *w, const char *self, const char *keep, struct pw_err *err) PW_MUST_CHECK;
-/* PostgreSQL, the topics, the schema, and pawl, until it says that it is ready. kafka NULL: the mock. */
-int pw_world_start(struct pw_world *w, const char *kafka, struct pw_err *err) PW_MUST_CHECK;
-int pw_world_produce(struct pw_world *w, const struct pw_world_events *ev, struct pw_err *err) PW_MUST_CHECK;
+/* PostgreSQL, the topics, the schema, and pawl with this build of underwriting, until it says that it is ready. kafka NULL: the mock. */
+int pw_world_start(struct pw_world *w, const char *kafka, const char *plugin, struct pw_err *err) PW_MUST_CHECK;
+/* pawl, which has ended, again with another build of underwriting. */
+int pw_world_restart(struct pw_world *w, const char *plugin, struct pw_err *err) PW_MUST_CHECK;
+int pw_world_produce(struct pw_world *w, struct pw_child *ret_ch, const struct pw_world_events *ev,
+                     struct pw_err *err) PW_MUST_CHECK;
 /* Prints the ends of all logs to stderr. */
 void pw_world_show_logs(void);
 
 /* One row or more; the caller clears *ret_res. */
 int pw_world_query(struct pw_world *w, const char *sql, PGresult **ret_res, struct pw_err *err) PW_MUST_CHECK;
+/* Rows of the premium ledger, and documents in the books. */
+int pw_world_effects(struct pw_world *w, int64_t *ret_applied, int64_t *ret_booked, struct pw_err *err) PW_MUST_CHECK;
 /* Records in the topic. */
 int pw_world_sent(struct pw_world *w, int64_t *ret_n, struct pw_err *err) PW_MUST_CHECK;
-/* The topic as <dir>/events.tsv, and premium.csv, policy.csv and dead.csv. */
+/* The topic as <dir>/events.tsv, and premium.csv, policy.csv, dead.csv and document.csv. */
 int pw_world_dump(struct pw_world *w, struct pw_err *err) PW_MUST_CHECK;
 
 #endif

@@ -23,38 +23,38 @@ static int close_to(double a, double b)
 
 Test(meter, a_quantile_is_linear_inside_its_bucket_over_all_label_sets)
 {
-    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", 0.25), 0.005));
-    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", 0.5), 0.01));
-    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", 0.7), 0.01 + 0.09 * 0.5));
-    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", 0.9), 0.1));
+    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", NULL, 0.25), 0.005));
+    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", NULL, 0.5), 0.01));
+    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", NULL, 0.7), 0.01 + 0.09 * 0.5));
+    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", NULL, 0.9), 0.1));
 }
 
 Test(meter, a_quantile_in_the_last_bucket_is_the_last_finite_limit)
 {
-    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", 0.95), 0.1));
-    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", 1), 0.1));
+    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", NULL, 0.95), 0.1));
+    cr_assert(close_to(pw_meter_quantile(two_workers, "lat_seconds", NULL, 1), 0.1));
 }
 
 Test(meter, empty_buckets_before_the_first_observation_are_passed_over)
 {
     const char *text = "h_bucket{le=\"1\"} 0\nh_bucket{le=\"2\"} 0\nh_bucket{le=\"4\"} 10\nh_bucket{le=\"+Inf\"} 10\n";
 
-    cr_assert(close_to(pw_meter_quantile(text, "h", 0.5), 3));
-    cr_assert(close_to(pw_meter_quantile(text, "h", 0), 2));
+    cr_assert(close_to(pw_meter_quantile(text, "h", NULL, 0.5), 3));
+    cr_assert(close_to(pw_meter_quantile(text, "h", NULL, 0), 2));
 }
 
 Test(meter, no_observation_and_no_such_histogram_are_minus_one)
 {
-    cr_assert(pw_meter_quantile("h_bucket{le=\"1\"} 0\nh_bucket{le=\"+Inf\"} 0\n", "h", 0.95) < 0);
-    cr_assert(pw_meter_quantile(two_workers, "lat", 0.95) < 0);
-    cr_assert(pw_meter_quantile("", "lat_seconds", 0.95) < 0);
+    cr_assert(pw_meter_quantile("h_bucket{le=\"1\"} 0\nh_bucket{le=\"+Inf\"} 0\n", "h", NULL, 0.95) < 0);
+    cr_assert(pw_meter_quantile(two_workers, "lat", NULL, 0.95) < 0);
+    cr_assert(pw_meter_quantile("", "lat_seconds", NULL, 0.95) < 0);
 }
 
 Test(meter, a_label_that_ends_in_le_and_a_brace_in_a_value_do_not_confuse_it)
 {
     const char *text = "h_bucket{scale=\"9\",topic=\"a}b\",le=\"1\"} 4\nh_bucket{scale=\"9\",topic=\"a}b\",le=\"+Inf\"} 4\n";
 
-    cr_assert(close_to(pw_meter_quantile(text, "h", 0.5), 0.5));
+    cr_assert(close_to(pw_meter_quantile(text, "h", NULL, 0.5), 0.5));
 }
 
 Test(meter, pids_are_found_in_order_and_only_so_many_as_asked_for)
