@@ -76,7 +76,7 @@ int pw_cli_log(const char *who, const char *level, const char *format)
 
 bool pw_cli_print(const struct pw_buf *b)
 {
-    if (fwrite(b->p, 1, b->n, stdout) == b->n && fflush(stdout) == 0)
+    if ((b->n == 0 || fwrite(b->p, 1, b->n, stdout) == b->n) && fflush(stdout) == 0)
         return true;
     (void)pw_cli_fail(0, "cannot write to standard output");
     return false;
