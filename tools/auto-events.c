@@ -10,14 +10,15 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: auto-events produce --bootstrap B --topic T --count N --seed S [--bad N] [--policies N] [--rate R]\n"
+    "usage: auto-events produce --bootstrap B --topic T --count N --seed S [--bad N] [--duplicates N] [--policies N] [--rate R]\n"
     "                           [--create-topic PARTITIONS] [--replication N] [--header name=value]... [-X name=value]...\n"
     "       auto-events read    --bootstrap B --topic T [--read-committed] [-X name=value]...\n"
-    "       auto-events print   --count N --seed S [--bad N] [--policies N]\n"
+    "       auto-events print   --count N --seed S [--bad N] [--duplicates N] [--policies N]\n"
     "\n"
     "  --count N            events in all, bad ones included\n"
     "  --seed S             the same seed and counts give the same events\n"
     "  --bad N              of them, so many that must be refused (default 0)\n"
+    "  --duplicates N       good ones that are sent twice with the same ce_id: N records more (default 0)\n"
     "  --policies N         policies that are issued (default: two of five events)\n"
     "  --rate R             events a second (default 0: as fast as the broker takes them)\n"
     "  --create-topic N     create the topic with N partitions, unless it is there\n"
@@ -63,7 +64,20 @@ static bool fraction(const char *s, double *ret)
     return end != s && *end == '\0' && *ret >= 0 && *ret <= 1e9;
 }
 
-enum { O_BOOTSTRAP = 256, O_TOPIC, O_COUNT, O_SEED, O_BAD, O_POLICIES, O_RATE, O_CREATE, O_REPLICATION, O_COMMITTED, O_HEADER };
+enum {
+    O_BOOTSTRAP = 256,
+    O_TOPIC,
+    O_COUNT,
+    O_SEED,
+    O_BAD,
+    O_DUPLICATES,
+    O_POLICIES,
+    O_RATE,
+    O_CREATE,
+    O_REPLICATION,
+    O_COMMITTED,
+    O_HEADER
+};
 
 static bool take(struct args *a, int opt, const char *v)
 {
@@ -83,6 +97,7 @@ static bool take(struct args *a, int opt, const char *v)
     case O_COUNT: a->has_count = true; return number(v, UINT64_C(1) << 40, &a->mix.count);
     case O_SEED: a->has_seed = true; return number(v, UINT64_MAX, &a->mix.seed);
     case O_BAD: return number(v, UINT64_C(1) << 40, &a->mix.bad);
+    case O_DUPLICATES: return number(v, UINT64_C(1) << 40, &a->mix.duplicates);
     case O_POLICIES: return number(v, UINT64_C(1) << 40, &a->mix.policies);
     case O_CREATE:
         ok            = number(v, 10000, &n) && n > 0;
@@ -135,6 +150,7 @@ int main(int argc, char **argv)
         { "count", required_argument, NULL, O_COUNT },
         { "seed", required_argument, NULL, O_SEED },
         { "bad", required_argument, NULL, O_BAD },
+        { "duplicates", required_argument, NULL, O_DUPLICATES },
         { "policies", required_argument, NULL, O_POLICIES },
         { "rate", required_argument, NULL, O_RATE },
         { "create-topic", required_argument, NULL, O_CREATE },
@@ -163,6 +179,8 @@ int main(int argc, char **argv)
         return wrong("--count and --seed are needed", NULL);
     if (a.mix.bad > a.mix.count)
         return wrong("--bad is more than --count", NULL);
+    if (a.mix.duplicates > a.mix.count - a.mix.bad)
+        return wrong("--duplicates is more than --count less --bad", NULL);
     if (print)
         return print_mix(&a.mix);
     if (produce)

@@ -228,10 +228,12 @@ bool auto_kafka_produce(const struct auto_kafka *ka, const struct auto_mix_param
         ok = send_event(rk, ka, &ev, &pr);
     }
     if (ok)
-        ok = flush(rk, &pr, params->count);
+        ok = flush(rk, &pr, params->count + params->duplicates);
     if (ok)
-        (void)fprintf(stderr, "auto-events: %" PRIu64 " events acknowledged, %" PRIu64 " of them bad, in %.1f s\n",
-                      pr.delivered, params->bad, (double)(monotonic_ns() - start) / 1e9);
+        (void)fprintf(stderr,
+                      "auto-events: %" PRIu64 " events acknowledged, %" PRIu64 " of them bad, %" PRIu64
+                      " a second time, in %.1f s\n",
+                      pr.delivered, params->bad, params->duplicates, (double)(monotonic_ns() - start) / 1e9);
     if (rk)
         rd_kafka_destroy(rk);
     auto_mix_free(mix);

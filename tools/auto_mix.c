@@ -11,6 +11,7 @@
 #define FIRST_DAY    20089 /* 2025-01-01 */
 #define RENEWALS_MAX 30    /* then a policy is cancelled: the calendar of events has an end */
 #define DRIVERS_MAX  3
+#define COPIES_MAX   1000 /* that wait at a time; also how many events lie between the two at most */
 
 /* protobuf-c's strings are not const, but are only read here. */
 #define TEXT(s) ((char *)(uintptr_t)(s))
@@ -27,9 +28,18 @@ struct set {
     size_t         n, cap;
 };
 
+struct pending {
+    uint64_t              at; /* it comes when so many events have been made */
+    struct auto_mix_event ev;
+};
+
 struct auto_mix {
     struct auto_mix_params params;
-    uint64_t               state; /* of the generator */
+    uint64_t               state;       /* of the generator */
+    uint64_t               state_again; /* of another one: who comes twice changes nothing of the events themselves */
+    uint64_t               made_good, copied;
+    struct pending        *pending; /* COPIES_MAX of them, if there are duplicates */
+    size_t                 pending_n;
     uint64_t               made, made_bad, issued, nobody;
     struct set             active, cancelled;
 };
@@ -42,19 +52,29 @@ static const char *const classes[]     = { "M", "0", "1", "2", "3", "4", "5", "6
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
 /* splitmix64 */
-static uint64_t random64(struct auto_mix *mix)
+static uint64_t draw64(uint64_t *state)
 {
-    uint64_t z = mix->state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
 
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
 }
 
+static uint64_t random64(struct auto_mix *mix)
+{
+    return draw64(&mix->state);
+}
+
 /* 0 to n-1; n above 0. */
+static uint64_t draw_below(uint64_t *state, uint64_t n)
+{
+    return (uint64_t)(((unsigned __int128)draw64(state) * n) >> 64);
+}
+
 static uint64_t below(struct auto_mix *mix, uint64_t n)
 {
-    return (uint64_t)(((unsigned __int128)random64(mix) * n) >> 64);
+    return draw_below(&mix->state, n);
 }
 
 static uint32_t below32(struct auto_mix *mix, uint64_t n)
@@ -328,12 +348,18 @@ static void bad(struct auto_mix *mix, struct build *b, struct auto_mix_event *ev
 
 struct auto_mix *auto_mix_new(const struct auto_mix_params *params)
 {
-    struct auto_mix *mix = params->bad <= params->count ? calloc(1, sizeof(*mix)) : NULL;
+    bool             fits = params->bad <= params->count && params->duplicates <= params->count - params->bad;
+    struct auto_mix *mix  = fits ? calloc(1, sizeof(*mix)) : NULL;
 
     if (!mix)
         return NULL;
-    mix->params = *params;
-    mix->state  = params->seed;
+    mix->params      = *params;
+    mix->state       = params->seed;
+    mix->state_again = ~params->seed;
+    if (params->duplicates > 0 && !(mix->pending = calloc(COPIES_MAX, sizeof(*mix->pending)))) {
+        free(mix);
+        return NULL;
+    }
     if (mix->params.policies == 0)
         mix->params.policies = params->count * 2 / 5 + 1;
     return mix;
@@ -344,14 +370,49 @@ void auto_mix_free(struct auto_mix *mix)
     if (mix) {
         free(mix->active.p);
         free(mix->cancelled.p);
+        free(mix->pending);
     }
     free(mix);
+}
+
+/* Draws exactly `duplicates` of the good ones. Every second copy comes at once, the others some time later. */
+static void perhaps_again(struct auto_mix *mix, const struct auto_mix_event *ev)
+{
+    uint64_t        left  = mix->params.count - mix->params.bad - mix->made_good++;
+    uint64_t        later = mix->made + draw_below(&mix->state_again, 2) * draw_below(&mix->state_again, COPIES_MAX);
+    struct pending *pe;
+
+    if (draw_below(&mix->state_again, left) >= mix->params.duplicates - mix->copied)
+        return;
+    mix->copied++;
+    pe          = &mix->pending[mix->pending_n++];
+    pe->at      = later;
+    pe->ev      = *ev;
+    pe->ev.copy = true;
+}
+
+/* The first that is due; all are, when the last event has been made or there is no room for one more. */
+static bool next_copy(struct auto_mix *mix, struct auto_mix_event *ev)
+{
+    bool all = mix->made == mix->params.count || mix->pending_n == COPIES_MAX;
+
+    for (size_t i = 0; i < mix->pending_n; i++) {
+        if (!all && mix->pending[i].at > mix->made)
+            continue;
+        *ev = mix->pending[i].ev;
+        mix->pending_n--;
+        memmove(&mix->pending[i], &mix->pending[i + 1], (mix->pending_n - i) * sizeof(*mix->pending));
+        return true;
+    }
+    return false;
 }
 
 bool auto_mix_next(struct auto_mix *mix, struct auto_mix_event *ev)
 {
     struct build b;
 
+    if (next_copy(mix, ev))
+        return true;
     if (mix->made == mix->params.count)
         return false;
     begin(mix, &b, ev);
@@ -363,6 +424,11 @@ bool auto_mix_next(struct auto_mix *mix, struct auto_mix_event *ev)
         if (!good(mix, &b, ev))
             abort(); /* out of memory */
         finish(&b, ev);
+        if (mix->pending) {
+            mix->made++;
+            perhaps_again(mix, ev);
+            return true;
+        }
     }
     mix->made++;
     return true;

@@ -13,6 +13,7 @@ struct auto_mix_params {
     uint64_t bad;      /* at most count */
     uint64_t policies; /* to be issued while there are events; 0: two of five events. More are issued if all are cancelled */
     uint64_t seed;
+    uint64_t duplicates; /* good ones that come a second time, byte for byte, beyond count; at most count - bad */
 };
 
 struct auto_mix_event {
@@ -22,12 +23,14 @@ struct auto_mix_event {
     uint8_t     value[2048];
     size_t      value_n;
     const char *expect; /* code of refusal; NULL: a good one */
+    bool        copy;   /* it was there before */
 };
 
 struct auto_mix;
 
-struct auto_mix *auto_mix_new(const struct auto_mix_params *params); /* NULL: out of memory, or bad above count */
-void             auto_mix_free(struct auto_mix *mix);
+struct auto_mix *auto_mix_new(
+    const struct auto_mix_params *params); /* NULL: out of memory, or more bad ones and duplicates than there are */
+void auto_mix_free(struct auto_mix *mix);
 /* false: that was the last. */
 bool auto_mix_next(struct auto_mix *mix, struct auto_mix_event *ev);
 

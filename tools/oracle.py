@@ -5,7 +5,7 @@ It shares no code with the product: its own reader of the tariff, exact fraction
 calendar. Input: the topic as `auto-events read` prints it, the tables as `COPY ... TO STDOUT (FORMAT csv, HEADER)` does.
 
     oracle.py --events events.tsv --premium premium.csv --policy policy.csv --dead dead.csv \\
-              --tariff conf/underwriting.cfg [--documents document.csv] [--p95-ms X]
+              --tariff conf/underwriting.cfg [--documents document.csv] [--dedupe] [--p95-ms X]
 
 The last line of stdout is the audit. It exits 0 only if every event has exactly the effect it must have, in order.
 What each number counts is said in README.md beside this file.
@@ -340,14 +340,22 @@ def is_crasher(row):
     return text_of(row["bug"]) is not None and text_of(row["redriven"]) is None
 
 
+COPY = "copy"  # of an event that had its effect; a pipeline with dedupe passes it over
+
+
 Charge = collections.namedtuple("Charge", "event_id policy_id version kind amount currency")
 
 
-def expect(tariff, rows):
-    """By source coordinates: a Charge, a code of refusal, or None for an event that is skipped. And the policies at the end."""
-    expected, policies = {}, {}
+def expect(tariff, rows, dedupe=False):
+    """By source coordinates: a Charge, a code of refusal, COPY, or None for an event that is skipped. And the policies at the end.
+    An id is kept by who is charged or skipped, not by who is refused."""
+    expected, policies, kept = {}, {}, set()
     for row in sorted(rows, key=lambda row: (int(row["partition"]), int(row["offset"]))):
         at = (int(row["partition"]), int(row["offset"]))
+        event_id = text_of(row["ce_id"])
+        if dedupe and event_id and event_id in kept:
+            expected[at] = COPY
+            continue
         if is_crasher(row):
             expected[at] = CRASH
             continue
@@ -355,10 +363,12 @@ def expect(tariff, rows):
             event = Event(row)
             if event.kind is None:
                 expected[at] = None
+                kept.add(event_id)
                 continue
             amount = apply(tariff, policies, event)
             policy = policies[event.policy_id]
             expected[at] = Charge(event.event_id, event.policy_id, policy.version, event.kind, amount, policy.currency)
+            kept.add(event_id)
         except Refused as refused:
             expected[at] = refused.code
     return expected, policies
@@ -369,7 +379,7 @@ def expect(tariff, rows):
 class Audit:
     def __init__(self):
         self.sent = self.applied = self.rejected = self.skipped = self.dead = self.redriven = 0
-        self.billed = None  # not looked at
+        self.billed = self.deduplicated = None  # not looked at
         self.lost = self.duplicated = self.disordered = self.mismatched = 0
         self.problems = []
 
@@ -379,10 +389,11 @@ class Audit:
 
     def clean(self):
         return (self.lost == self.duplicated == self.disordered == self.mismatched == 0
-                and self.applied + self.dead + self.skipped == self.sent)
+                and self.applied + self.dead + self.skipped + (self.deduplicated or 0) == self.sent)
 
     def line(self, p95_ms):
         extra = f" dead={self.dead}"
+        extra += "" if self.deduplicated is None else f" deduplicated={self.deduplicated}"
         extra += "".join(f" {name}={getattr(self, name)}" for name in ("redriven", "skipped", "mismatched") if getattr(self, name))
         extra += "" if self.billed is None else f" billed={self.billed}"
         return (f"audit sent={self.sent} applied={self.applied} rejected={self.rejected} lost={self.lost} "
@@ -417,6 +428,11 @@ def check_ledger(audit, expected, ledger, dead):
         audit.dead += len(there) > 0 and not here
         audit.rejected += len(there) > 0 and not here and not there[0]["code"].startswith(CRASH)
         audit.skipped += want is None and not here and not there
+        if want == COPY:
+            audit.deduplicated += not here and not there
+            if there:
+                audit.problem("mismatched", f"event {at} is dead ({there[0]['code']}), must be passed over: its id had its effect before")
+            continue  # an id in the ledger under a second record is counted below
         for _ in range(len(here) + len(there) - 1):
             audit.problem("duplicated", f"event {at} has {len(here)} rows in the ledger and {len(there)} dead letters")
         if want is None and (here or there):
@@ -506,10 +522,11 @@ def check_documents(audit, ledger, documents):
         audit.problem("mismatched", f"policy {name} is in the books, but was never charged")
 
 
-def audit_of(tariff, events, ledger, table, dead, documents=None):
+def audit_of(tariff, events, ledger, table, dead, documents=None, dedupe=False):
     audit = Audit()
     audit.sent = len(events)
-    expected, policies = expect(tariff, events)
+    audit.deduplicated = 0 if dedupe else None
+    expected, policies = expect(tariff, events, dedupe)
     if len(expected) != len(events):
         raise ValueError("the events have a record twice: their reader is wrong")
     check_ledger(audit, expected, ledger, dead)
@@ -541,13 +558,14 @@ def main(argv=None):
                        ("policy", "underwriting.policy as CSV"), ("dead", "pawl.dead_letters as CSV"), ("tariff", "the plugin's libconfig file")):
         parser.add_argument(f"--{name}", required=True, help=what)
     parser.add_argument("--documents", help="billing.document as CSV: the second pipeline of the chain")
+    parser.add_argument("--dedupe", action="store_true", help="the pipeline passes over events whose ce_id had its effect before")
     parser.add_argument("--p95-ms", default="-", help="latency that was measured elsewhere; only printed")
     args = parser.parse_args(argv)
     try:
         with open(args.tariff, encoding="utf-8") as file:
             tariff = Tariff(file.read())
         audit = audit_of(tariff, read_tsv(args.events), read_csv(args.premium), read_csv(args.policy), read_csv(args.dead),
-                         read_csv(args.documents) if args.documents else None)
+                         read_csv(args.documents) if args.documents else None, args.dedupe)
     except (OSError, KeyError, ValueError, TariffError) as error:
         print(f"oracle: {error}", file=sys.stderr)
         return 2
@@ -556,7 +574,7 @@ def main(argv=None):
     if len(audit.problems) > PROBLEMS_SHOWN:
         print(f"oracle: and {len(audit.problems) - PROBLEMS_SHOWN} more", file=sys.stderr)
     if not audit.clean() and not audit.problems:
-        print("oracle: applied, dead and skipped do not add up to sent", file=sys.stderr)
+        print("oracle: applied, dead, skipped and deduplicated do not add up to sent", file=sys.stderr)
     print(audit.line(args.p95_ms))
     return 0 if audit.clean() else 1
 

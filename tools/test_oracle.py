@@ -140,6 +140,9 @@ class Damage(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
         subprocess.run([REPLAY, "800", "7", "12", cls.folder.name], check=True)
+        cls.twice = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.twice.cleanup)
+        subprocess.run([REPLAY, "800", "7", "12", cls.twice.name, "40"], check=True)
         cls.path = pathlib.Path(cls.folder.name)
         cls.good = (oracle.read_tsv(cls.path / "events.tsv"), oracle.read_csv(cls.path / "premium.csv"),
                     oracle.read_csv(cls.path / "policy.csv"), oracle.read_csv(cls.path / "dead.csv"))
@@ -316,6 +319,65 @@ class Damage(unittest.TestCase):
         row = self.ledger.pop(30)
         self.dead.append({"topic": "auto.events", "partition": row["source_partition"], "source_offset": row["source_offset"], "code": "crash.SIGSEGV"})
         self.assert_red(mismatched=1, dead=13, rejected=12)
+
+    def copies(self):
+        """The same run with forty events that came twice and were passed over the second time."""
+        path = pathlib.Path(self.twice.name)
+        self.events, self.ledger = oracle.read_tsv(path / "events.tsv"), oracle.read_csv(path / "premium.csv")
+        self.table, self.dead = oracle.read_csv(path / "policy.csv"), oracle.read_csv(path / "dead.csv")
+        return lambda: oracle.audit_of(shipped(), self.events, self.ledger, self.table, self.dead, dedupe=True)
+
+    def a_copy(self):
+        """The coordinates of one, and the row of the ledger that the first had."""
+        seen = {}
+        for row in self.events:
+            if row["ce_id"] in seen:
+                return row, next(r for r in self.ledger if r["event_id"] == row["ce_id"])
+            seen[row["ce_id"]] = row
+        self.fail("nothing came twice")
+
+    def test_copies_that_were_passed_over(self):
+        audit = self.copies()()
+        self.assertEqual(audit.problems, [])
+        self.assertTrue(audit.clean())
+        self.assertEqual(audit.line("7"), "audit sent=840 applied=788 rejected=12 lost=0 duplicated=0 disordered=0 dead=12 deduplicated=40 p95_ms=7")
+
+    def test_the_same_run_is_red_where_nothing_passes_over_copies(self):
+        self.copies()
+        self.assertFalse(self.audit().clean())
+
+    def test_a_copy_that_was_applied(self):
+        look = self.copies()
+        row, charge = self.a_copy()
+        self.ledger.append(dict(charge, source_offset=row["offset"]))
+        audit = look()
+        self.assertEqual((audit.duplicated, audit.lost, audit.deduplicated), (1, 0, 39))
+        self.assertFalse(audit.clean())
+
+    def test_a_copy_that_is_dead(self):
+        look = self.copies()
+        row, _ = self.a_copy()
+        self.dead.append({"topic": "auto.events", "partition": "0", "source_offset": row["offset"], "code": "policy.exists"})
+        audit = look()
+        self.assertEqual((audit.mismatched, audit.deduplicated), (1, 39))
+        self.assertFalse(audit.clean())
+
+    def test_an_event_of_which_both_records_were_passed_over(self):
+        look = self.copies()
+        _, charge = self.a_copy()
+        self.ledger.remove(charge)
+        audit = look()
+        self.assertEqual((audit.lost, audit.deduplicated), (1, 40))
+
+    def test_who_is_refused_keeps_no_id_and_who_is_skipped_does(self):
+        def ends(*rows):
+            expected, _ = oracle.expect(shipped(), list(rows), dedupe=True)
+            return [want if isinstance(want, str) or want is None else want.kind for _, want in sorted(expected.items())]
+        issued, renewed = event(0, "issued"), event(1, "renewed", ce_id="EV-0", event_id="EV-0")
+        self.assertEqual(ends(issued, renewed), ["issued", oracle.COPY])
+        self.assertEqual(ends(event(0, "renewed"), event(1, "issued", ce_id="EV-0", event_id="EV-0"), event(2, "issued", ce_id="EV-0", event_id="EV-0")),
+                         ["policy.unknown", "issued", oracle.COPY])
+        self.assertEqual(ends(event(0, "issued", ce_type="other"), event(1, "issued", ce_id="EV-0", event_id="EV-0")), [None, oracle.COPY])
 
     def books(self):
         kinds = {"cancelled": "credit_note"}

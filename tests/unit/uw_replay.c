@@ -35,13 +35,14 @@ int main(int argc, char **argv)
     FILE                  *events, *premium, *policy, *dead;
     int64_t                offset = 0;
 
-    if (argc != 5) {
-        (void)fprintf(stderr, "usage: uw_replay COUNT SEED BAD DIR\n");
+    if (argc != 5 && argc != 6) {
+        (void)fprintf(stderr, "usage: uw_replay COUNT SEED BAD DIR [DUPLICATES]\n");
         return 2;
     }
-    params  = (struct auto_mix_params){ .count = strtoull(argv[1], NULL, 10),
-                                        .seed  = strtoull(argv[2], NULL, 10),
-                                        .bad   = strtoull(argv[3], NULL, 10) };
+    params  = (struct auto_mix_params){ .count      = strtoull(argv[1], NULL, 10),
+                                        .seed       = strtoull(argv[2], NULL, 10),
+                                        .bad        = strtoull(argv[3], NULL, 10),
+                                        .duplicates = argc == 6 ? strtoull(argv[5], NULL, 10) : 0 };
     mix     = auto_mix_new(&params);
     book    = uw_book_new(UNDERWRITING_SO, UNDERWRITING_CFG);
     events  = create(argv[4], "events.tsv");
@@ -62,9 +63,12 @@ int main(int argc, char **argv)
                                 { NULL, 0 },
                                 { NULL, 0 } };
         const char     *code;
-        pawl_rc         rc = uw_book_apply(book, &ev, offset, &code);
+        pawl_rc         rc;
 
         auto_row_print(events, &row);
+        if (ev.copy) /* passed over */
+            continue;
+        rc = uw_book_apply(book, &ev, offset, &code);
         if (rc == PAWL_OK)
             uw_book_premium(book, premium);
         else
