@@ -1,14 +1,12 @@
-/* faulty: what makes a bad release of the underwriting plugin, for the demo. Linked in front of the decoder of events, it dies of
+/* faulty: what makes a bad release of the underwriting plugin, for the demo. It stands before the decoder of events, and dies of
  * an event that asks for it by the header demo-bug: `segfault` reads where nothing is, `hang` never returns. All else is as it was. */
 #include "event.h"
 
 #include <stdint.h>
 #include <string.h>
 
-/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names for what --wrap=event_decode puts in the place of what */
-bool __real_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct event_fault *fault);
-bool __wrap_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct event_fault *fault);
-/* NOLINTEND(bugprone-reserved-identifier) */
+/* What plugin.c calls by the name of event_decode here; see CMakeLists.txt. */
+bool faulty_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct event_fault *fault);
 
 static bool asks_for(const pawl_msg *m, const char *what)
 {
@@ -22,7 +20,7 @@ static bool asks_for(const pawl_msg *m, const char *what)
     return false;
 }
 
-bool __wrap_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct event_fault *fault)
+bool faulty_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct event_fault *fault)
 {
     volatile uintptr_t nowhere = 8;
 
@@ -30,5 +28,5 @@ bool __wrap_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct
         return *(volatile const bool *)nowhere;
     while (asks_for(m, "hang"))
         nowhere++;
-    return __real_event_decode(c, m, e, fault);
+    return event_decode(c, m, e, fault);
 }
