@@ -156,6 +156,8 @@ struct cluster *cluster_up_with(struct cluster_opts o)
     k->pg   = kit_postgres_new(k->dir);
     if (o.proxy)
         k->proxy = proxy_start(kit_postgres_socket(k->pg));
+    if (o.kafka_proxy)
+        k->kafka = kafka_proxy_start(kafka_bootstrap());
     kafka_topic_create(k->topic, o.partitions, o.replicas);
     if (emits(k) && !o.no_out)
         make_output(k);
@@ -190,6 +192,7 @@ void cluster_down(struct cluster *k)
     if (k->sql)
         PQfinish(k->sql);
     proxy_stop(k->proxy);
+    kafka_proxy_stop(k->kafka);
     kit_postgres_free(k->pg);
     (void)close(k->lock);
     current = NULL;
@@ -239,7 +242,8 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         "    crash_limit: %d\n"
         "    crash_storm: %s\n"
         "%s%s%s%s%s%s",
-        instance, k->dir, name, kit_plugins(), kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
+        instance, k->dir, name, kit_plugins(),
+        k->kafka ? kafka_proxy_bootstrap(k->kafka) : kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
         k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch, k->o.retry_attempts,
         k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode, k->o.park_max,
         k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm, k->o.no_receipts ? "    receipts: false\n" : "", dedupe,

@@ -12,6 +12,7 @@
 #define KIT_CLUSTER_H
 
 #include "kafka.h"
+#include "kafka_proxy.h"
 #include "proc.h"
 #include "proxy.h"
 #include "wait.h"
@@ -46,6 +47,7 @@ struct cluster_opts {
     bool        alone;              /* it harms what other tests use, so none runs beside it */
     bool        proxy;              /* workers reach PostgreSQL through k->proxy */
     bool        no_receipts;        /* receipts: false; may be changed before a worker_start */
+    bool        kafka_proxy;        /* workers reach Kafka through k->kafka */
     const char *start;              /* source.start, default "earliest" */
     int         metadata_ms;        /* topic.metadata.refresh.interval.ms, default 30000 */
     const char *dedupe;             /* what stands in dedupe: { }; events have a header ce_id then, "KEY-SEQ" */
@@ -56,6 +58,7 @@ struct cluster {
     char                   dir[200], topic[64], group[64], dlq[72];
     struct kit_pg         *pg;
     struct proxy          *proxy;
+    struct kafka_proxy    *kafka;
     PGconn                *sql; /* the test's own connection */
     struct kafka_producer *producer;
     int64_t                seq[CLUSTER_KEYS]; /* last one sent, by key */
