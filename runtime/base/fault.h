@@ -51,6 +51,7 @@
     X(bookmark, "the record before the first one must be the one we applied")   \
     X(position_in_transaction, "the group's offset is committed with the rows") \
     X(taint, "a producer in doubt is thrown away")                              \
+    X(generation, "offsets go out under the membership that owned them")        \
     X(delete_published, "only published rows are deleted")                      \
     X(redrive_once, "a dead letter that is marked is not taken again")          \
     X(border, "rows made again must end where the published ones did")          \

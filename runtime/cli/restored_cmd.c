@@ -175,6 +175,12 @@ static int decide_one(struct pw_ops *op, const struct wish *wi, struct pw_place 
                            " were skipped and partly deleted, so they cannot be published again; nothing was changed. To make "
                            "and publish them under new numbers: pawl offsets set to an earlier offset, then --skip-published",
                            op->command, p->topic, p->partition, st.said);
+    if (wi->skip && st.said > st.outbox && op->pl->retry_mode == PW_RETRY_PARK)
+        return pw_cli_fail(
+            PW_CLI_EXIT_FAILED,
+            "%s: %s[%d]: with retry.mode: park, messages that are set aside make their rows at no fixed time, so numbers do "
+            "not tell which were published; nothing was changed. Use --republish",
+            op->command, p->topic, p->partition);
     de = decide(wi, p, &st);
     tell(wi, p, &st, &de);
     (void)fflush(stdout); /* before an error goes to stderr */

@@ -10,6 +10,8 @@
 #define ASK_MAX_MS 500
 #define WARM_MS    1000 /* for what brokers know of one topic */
 
+enum { ADD_PARTITIONS_TO_TXN = 24, ADD_OFFSETS_TO_TXN = 25, END_TXN = 26, TXN_OFFSET_COMMIT = 28 }; /* the protocol's numbers */
+
 static const char *const owned[][2] = {
     { "enable.idempotence", "true" },
     { "acks", "all" },
@@ -41,6 +43,25 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
         level = LOG_DEBUG;
     if (pr->log)
         pr->log(level, facility, text);
+}
+
+/* Codes below 0 are the library's own: no answer came. In its threads. Records themselves carry numbers, and are safe. */
+static rd_kafka_resp_err_t on_answer(rd_kafka_t *rk, int fd, const char *broker, int32_t broker_id, int16_t api,
+                                     int16_t version, int32_t id, size_t size, int64_t rtt, rd_kafka_resp_err_t code,
+                                     void *opaque)
+{
+    struct pw_producer *pr = opaque;
+
+    (void)rk, (void)fd, (void)broker, (void)broker_id, (void)version, (void)id, (void)size, (void)rtt;
+    if (code < 0 && (api == ADD_PARTITIONS_TO_TXN || api == ADD_OFFSETS_TO_TXN || api == END_TXN || api == TXN_OFFSET_COMMIT))
+        atomic_store_explicit(&pr->unanswered, true, memory_order_relaxed);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *why, size_t why_cap)
+{
+    (void)conf, (void)why, (void)why_cap;
+    return rd_kafka_interceptor_add_on_response_received(rk, "pawl", on_answer, opaque);
 }
 
 static bool record_is_to_blame(rd_kafka_resp_err_t code)
@@ -132,6 +153,7 @@ int pw_producer_open(struct pw_producer *pr, const struct pw_producer_settings *
 
     *pr = (struct pw_producer){ .log = se->log, .apart = se->apart };
     rd_kafka_conf_set_opaque(conf, pr);
+    (void)rd_kafka_conf_interceptor_add_on_new(conf, "pawl", on_new, pr); /* fails for a second one of its name only */
     if (configure(conf, se, err) < 0) {
         rd_kafka_conf_destroy(conf);
         return -1;
@@ -203,16 +225,11 @@ int pw_producer_send(struct pw_producer *pr, const struct pw_record *re, struct 
     }
 }
 
-int pw_producer_offsets(struct pw_producer *pr, rd_kafka_t *consumer, const rd_kafka_topic_partition_list_t *offsets,
-                        int timeout_ms, struct pw_err *err)
+int pw_producer_offsets(struct pw_producer *pr, const rd_kafka_consumer_group_metadata_t *member,
+                        const rd_kafka_topic_partition_list_t *offsets, int timeout_ms, struct pw_err *err)
 {
-    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(consumer);
-    rd_kafka_error_t                   *error;
+    rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(pr->rk, offsets, member, timeout_ms);
 
-    if (!group)
-        return pw_err_set(err, PW_D_RETRY, "the group's metadata is not there yet");
-    error = rd_kafka_send_offsets_to_transaction(pr->rk, offsets, group, timeout_ms);
-    rd_kafka_consumer_group_metadata_destroy(group);
     return error ? failed(error, "send offsets to the transaction", err) : 0;
 }
 

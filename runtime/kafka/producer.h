@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 #include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,9 @@ struct pw_producer {
     rd_kafka_resp_err_t refused_code;
     bool                refused_exactly; /* false: it, or one that shared a request with it; see `apart` */
     bool                apart;           /* as it was opened */
+    /* A request about a transaction got no answer, so that the library sent it once more by itself, on a new connection if need be.
+     * The first one may still reach the broker, in a later transaction of this producer. */
+    _Atomic bool unanswered;
 };
 
 struct pw_record {
@@ -51,9 +55,9 @@ void pw_producer_discard(struct pw_producer *pr);
 int pw_producer_begin(struct pw_producer *pr, struct pw_err *err) PW_MUST_CHECK;
 /* PW_D_REJECT: this record can never be sent (too large); pr->refused has its tag. */
 int pw_producer_send(struct pw_producer *pr, const struct pw_record *re, struct pw_err *err) PW_MUST_CHECK;
-/* The group's offsets (with metadata) become part of the transaction, fenced by the live membership of `consumer`. */
-int pw_producer_offsets(struct pw_producer *pr, rd_kafka_t *consumer, const rd_kafka_topic_partition_list_t *offsets,
-                        int timeout_ms, struct pw_err *err) PW_MUST_CHECK;
+/* The group's offsets (with metadata) become part of the transaction, fenced by that membership. */
+int pw_producer_offsets(struct pw_producer *pr, const rd_kafka_consumer_group_metadata_t *member,
+                        const rd_kafka_topic_partition_list_t *offsets, int timeout_ms, struct pw_err *err) PW_MUST_CHECK;
 /* 0: committed. -1: discard the producer; what happened is read from the group's stable offset. With pr->refused set nothing was
  * committed and one record is to blame. */
 int pw_producer_commit(struct pw_producer *pr, int timeout_ms, struct pw_err *err) PW_MUST_CHECK;

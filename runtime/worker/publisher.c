@@ -23,6 +23,7 @@
 struct part {
     char              topic[PW_BB_NAME];
     int32_t           partition;
+    uint64_t          claim;             /* which one it is; a round under way must not touch a later one */
     int64_t           next_offset, seq;  /* committed in PostgreSQL */
     int64_t           at_offset, at_seq; /* the group's offset and its metadata */
     int64_t           published_seq;     /* as PostgreSQL knew it at the claim */
@@ -39,7 +40,8 @@ struct pw_publisher {
     pthread_cond_t               work, idle;
     struct part                 *parts;
     size_t                       n, cap;
-    uint64_t                     generation; /* grows when partitions are forgotten */
+    uint64_t                     claims;    /* made so far */
+    uint64_t                     forgotten; /* how often partitions were */
     bool                         stop, hurry, busy;
     bool                         begun; /* the first round, which makes the producer ready while the group is being joined */
     /* ---- the thread's own ---- */
@@ -47,13 +49,15 @@ struct pw_publisher {
     struct pw_producer producer;
     struct pw_outbox   outbox;
     int64_t            backoff_us, mirrored_us;
+
+    rd_kafka_consumer_group_metadata_t *member; /* under which the round's partitions are ours; NULL: not known */
 };
 
 /* What a round works on, copied so that the mutex is not held while Kafka or PostgreSQL work. */
 struct view {
     struct part *parts;
     size_t       n;
-    uint64_t     generation;
+    uint64_t     forgotten;
 };
 
 /* ---- the loop's side ---- */
@@ -86,6 +90,7 @@ size_t pw_publisher_add(struct pw_publisher *pub, const char *topic, int32_t par
     pub->n = number == pub->n ? number + 1 : pub->n;
     pa     = &pub->parts[number];
     *pa    = (struct part){ .partition     = partition,
+                            .claim         = ++pub->claims,
                             .next_offset   = next_offset,
                             .seq           = outbox_seq,
                             .at_offset     = -1,
@@ -93,7 +98,6 @@ size_t pw_publisher_add(struct pw_publisher *pub, const char *topic, int32_t par
                             .at_seq        = published_seq,
                             .decided       = *decided };
     (void)snprintf(pa->topic, sizeof(pa->topic), "%s", topic);
-    pub->generation++; /* a round under way must not touch the new entry */
     (void)pthread_cond_signal(&pub->work);
     (void)pthread_mutex_unlock(&pub->mutex);
     return number;
@@ -114,7 +118,7 @@ void pw_publisher_forget(struct pw_publisher *pub, int timeout_ms)
     while (pub->busy && pthread_cond_timedwait(&pub->idle, &pub->mutex, &until) == 0)
         ;
     pub->n = 0;
-    pub->generation++;
+    pub->forgotten++;
     (void)pthread_mutex_unlock(&pub->mutex);
 }
 
@@ -207,11 +211,17 @@ static void ring(struct pw_publisher *pub)
     (void)!write(pub->wake, &one, sizeof(one)); /* full means that it rings already */
 }
 
-/* The outcome for one partition, unless it was forgotten or claimed anew meanwhile. */
+/* Not forgotten, nor claimed anew since the round began. With the mutex held. */
+static bool is_same(const struct pw_publisher *pub, const struct view *vi, size_t i)
+{
+    return i < pub->n && pub->parts[i].claim == vi->parts[i].claim;
+}
+
+/* The outcome for one partition. */
 static void settle_part(struct pw_publisher *pub, const struct view *vi, size_t i)
 {
     (void)pthread_mutex_lock(&pub->mutex);
-    if (pub->generation == vi->generation) {
+    if (is_same(pub, vi, i)) {
         pub->parts[i].state     = vi->parts[i].state;
         pub->parts[i].at_offset = vi->parts[i].at_offset;
         pub->parts[i].at_seq    = vi->parts[i].at_seq;
@@ -289,10 +299,37 @@ static bool is_opening(const struct part *pa)
     return pa->state == PW_PUB_OPENING;
 }
 
-static int commit_offsets_apart(struct pw_publisher *pub, const rd_kafka_topic_partition_list_t *offsets, struct pw_err *err)
-{
-    rd_kafka_resp_err_t rc = offsets->cnt ? rd_kafka_commit(pub->se.consumer, offsets, 0) : RD_KAFKA_RESP_ERR_NO_ERROR;
+/* ---- whose partitions they are ---- */
 
+static bool are_ours(struct pw_publisher *pub, const struct view *vi)
+{
+    bool ours;
+
+    (void)pthread_mutex_lock(&pub->mutex);
+    ours = pub->forgotten == vi->forgotten;
+    (void)pthread_mutex_unlock(&pub->mutex);
+    return ours;
+}
+
+/* The membership under which the round's partitions are ours. The group gives a member that lets partitions go a new generation
+ * afterwards, and that one may commit any partition's offset: a round that was held up must not go on with it. So the metadata
+ * is taken before the partitions' positions are, and only then is it asked whether they are still ours. */
+static bool take_membership(struct pw_publisher *pub, const struct view *vi)
+{
+    if (pub->member)
+        rd_kafka_consumer_group_metadata_destroy(pub->member);
+    pub->member = rd_kafka_consumer_group_metadata(pub->se.consumer);
+    return are_ours(pub, vi);
+}
+
+static int commit_offsets_apart(struct pw_publisher *pub, const struct view *vi, const rd_kafka_topic_partition_list_t *offsets,
+                                struct pw_err *err)
+{
+    rd_kafka_resp_err_t rc;
+
+    if (offsets->cnt && !are_ours(pub, vi))
+        return pw_err_set(err, PW_D_RETRY, "commit the group's offsets: the partitions were taken back");
+    rc = offsets->cnt ? rd_kafka_commit(pub->se.consumer, offsets, 0) : RD_KAFKA_RESP_ERR_NO_ERROR;
     return rc ? pw_err_set(err, PW_D_RETRY, "commit the group's offsets: %s", rd_kafka_err2str(rc)) : 0;
 }
 
@@ -322,7 +359,7 @@ static int open_parts(struct pw_publisher *pub, struct view *vi, struct pw_err *
 
     PW_FAULT(publisher_position);
     if (rc == 0)
-        rc = commit_offsets_apart(pub, fresh, err);
+        rc = commit_offsets_apart(pub, vi, fresh, err);
     rd_kafka_topic_partition_list_destroy(fresh);
     for (size_t i = 0; rc == 0 && i < vi->n; i++) {
         if (is_opening(&vi->parts[i]))
@@ -378,9 +415,19 @@ static void note_position(struct view *vi, const struct pw_outbox *ob, rd_kafka_
     }
 }
 
+static int send_position(struct pw_publisher *pub, const struct view *vi, const rd_kafka_topic_partition_list_t *offsets,
+                         struct pw_err *err)
+{
+    if (!PW_GUARD(generation)) /* the mistake that the guard's test must notice */
+        (void)take_membership(pub, vi);
+    if (!pub->member)
+        return pw_err_set(err, PW_D_RETRY, "the group's metadata is not there yet");
+    return pw_producer_offsets(&pub->producer, pub->member, offsets, COMMIT_TIMEOUT_MS, err);
+}
+
 /* One Kafka transaction. by_reference: by tag. producer.refused is the row that can never be sent. */
-static int transaction(struct pw_publisher *pub, const rd_kafka_topic_partition_list_t *offsets, const bool *by_reference,
-                       struct pw_err *err)
+static int transaction(struct pw_publisher *pub, const struct view *vi, const rd_kafka_topic_partition_list_t *offsets,
+                       const bool *by_reference, struct pw_err *err)
 {
     bool together = PW_GUARD(position_in_transaction);
     int  rc       = pw_producer_begin(&pub->producer, err);
@@ -390,20 +437,22 @@ static int transaction(struct pw_publisher *pub, const rd_kafka_topic_partition_
         rc = produce_row(pub, &pub->outbox.rows[i], by_reference[pub->outbox.rows[i].tag], err);
     PW_FAULT(publisher_sent);
     if (rc == 0 && together)
-        rc = pw_producer_offsets(&pub->producer, pub->se.consumer, offsets, COMMIT_TIMEOUT_MS, err);
+        rc = send_position(pub, vi, offsets, err);
     PW_FAULT(publisher_offsets);
     if (rc == 0)
         rc = pw_producer_commit(&pub->producer, COMMIT_TIMEOUT_MS, err);
     PW_FAULT(publisher_committed);
     if (rc == 0 && !together) /* the mistake that the guard's test must notice */
-        rc = commit_offsets_apart(pub, offsets, err);
+        rc = commit_offsets_apart(pub, vi, offsets, err);
     return rc;
 }
 
 static void rows_are_published(struct pw_publisher *pub, const struct view *vi)
 {
     (void)pthread_mutex_lock(&pub->mutex);
-    for (size_t i = 0; pub->generation == vi->generation && i < vi->n; i++) {
+    for (size_t i = 0; i < vi->n; i++) {
+        if (!is_same(pub, vi, i))
+            continue;
         pub->parts[i].at_offset = vi->parts[i].at_offset;
         pub->parts[i].at_seq    = vi->parts[i].at_seq;
     }
@@ -429,6 +478,17 @@ static int read_rows(struct pw_publisher *pub, const struct view *vi, struct pw_
     return rc;
 }
 
+/* It is committed. But a request that the library sent twice, since the first one got no answer, may still be on its way to the
+ * broker, and would end or change the next transaction of this producer. A new one has another epoch: what is late is refused. */
+static void renew_if_in_doubt(struct pw_publisher *pub)
+{
+    if (!pub->producer.unanswered || !PW_GUARD(taint))
+        return;
+    pw_log(PW_LOG_INFO, "publisher.renewed", PW_LOG_AT_NONE,
+           "a request of the last transaction was sent again before it was answered; a new producer goes on");
+    pw_producer_discard(&pub->producer);
+}
+
 /* The rows read, and the position behind them; vi is as it was when it fails. */
 static int publish_once(struct pw_publisher *pub, struct view *vi, const bool *by_reference, struct pw_err *err)
 {
@@ -439,7 +499,7 @@ static int publish_once(struct pw_publisher *pub, struct view *vi, const bool *b
     PW_ASSERT(saved != NULL);
     memcpy(saved, vi->parts, vi->n * sizeof(*saved));
     note_position(vi, &pub->outbox, offsets);
-    rc = transaction(pub, offsets, by_reference, err);
+    rc = transaction(pub, vi, offsets, by_reference, err);
     rd_kafka_topic_partition_list_destroy(offsets);
     if (rc < 0)
         memcpy(vi->parts, saved, vi->n * sizeof(*saved));
@@ -495,6 +555,7 @@ static int publish_rows(struct pw_publisher *pub, struct view *vi, struct pw_err
     rows_are_published(pub, vi);
     if (clean && pub->producer.apart) /* it is slow; the next one is not */
         pw_producer_discard(&pub->producer);
+    renew_if_in_doubt(pub);
     return 0;
 }
 
@@ -506,7 +567,7 @@ static int mirror(struct pw_publisher *pub, struct view *vi, struct pw_err *err)
 
     memset(pub->outbox.last_seq, 0, vi->n * sizeof(*pub->outbox.last_seq));
     note_position(vi, &pub->outbox, offsets);
-    rc = commit_offsets_apart(pub, offsets, err);
+    rc = commit_offsets_apart(pub, vi, offsets, err);
     rd_kafka_topic_partition_list_destroy(offsets);
     for (size_t i = 0; rc == 0 && i < vi->n; i++)
         settle_part(pub, vi, i);
@@ -655,14 +716,14 @@ static bool wait_for_work(struct pw_publisher *pub, struct view *vi, bool *ret_h
     while (!pub->stop && (pub->backoff_us || !has_work(pub)))
         if (pthread_cond_timedwait(&pub->work, &pub->mutex, &until) == ETIMEDOUT)
             break;
-    stop           = pub->stop;
-    *ret_hurry     = pub->hurry;
-    pub->hurry     = false;
-    pub->begun     = true;
-    pub->busy      = !stop;
-    vi->generation = pub->generation;
-    vi->n          = pub->n;
-    vi->parts      = malloc((pub->n + 1) * sizeof(*vi->parts));
+    stop          = pub->stop;
+    *ret_hurry    = pub->hurry;
+    pub->hurry    = false;
+    pub->begun    = true;
+    pub->busy     = !stop;
+    vi->forgotten = pub->forgotten;
+    vi->n         = pub->n;
+    vi->parts     = malloc((pub->n + 1) * sizeof(*vi->parts));
     PW_ASSERT(vi->parts != NULL);
     if (pub->n)
         memcpy(vi->parts, pub->parts, pub->n * sizeof(*vi->parts));
@@ -680,6 +741,10 @@ static void *run(void *arg)
         struct pw_err err;
 
         pw_outbox_room(&pub->outbox, vi.n);
+        if (!take_membership(pub, &vi)) {
+            free(vi.parts);
+            continue;
+        }
         if (round_once(pub, &vi, hurry, &err) < 0) {
             start_over(pub, &err);
         } else {
@@ -734,6 +799,8 @@ void pw_publisher_stop(struct pw_publisher *pub)
     (void)pthread_mutex_unlock(&pub->mutex);
     (void)pthread_join(pub->thread, NULL);
     pw_producer_discard(&pub->producer);
+    if (pub->member)
+        rd_kafka_consumer_group_metadata_destroy(pub->member);
     pw_outbox_done(&pub->outbox);
     (void)close(pub->wake);
     free(pub->parts);

@@ -12,7 +12,7 @@ static struct pw_producer pr;
 
 #define NOT_YET RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS
 
-enum { PRODUCE = 0, INIT_PRODUCER_ID = 22, MAX_BYTES = 20000, OVERHEAD = 36 /* at most, of a record without headers */ };
+enum { PRODUCE = 0, INIT_PRODUCER_ID = 22, END_TXN = 26, MAX_BYTES = 20000, OVERHEAD = 36 /* at most, of a record without headers */ };
 
 static void open_producer(bool apart)
 {
@@ -131,6 +131,35 @@ Test(producer, that_sends_records_apart_knows_which_one_a_broker_refused, .fini 
     cr_assert_eq(pw_producer_commit(&pr, 20000, &err), -1);
     cr_assert_eq(pr.refused, 1);
     cr_assert(pr.refused_exactly);
+}
+
+/* ---- requests without an answer ---- */
+
+Test(producer, whose_requests_are_all_answered_is_in_no_doubt, .fini = close_producer)
+{
+    struct pw_err err;
+
+    open_producer(false);
+    three_records();
+    rd_kafka_mock_push_request_errors(rd_kafka_handle_mock_cluster(pr.rk), END_TXN, 2,
+                                      RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+                                      RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    cr_assert_eq(pw_producer_commit(&pr, 20000, &err), 0, "%s", err.text);
+    cr_assert_not(pr.unanswered, "an answer that asks for patience is one");
+}
+
+Test(producer, whose_commit_was_asked_for_twice_is_in_doubt_though_it_is_committed, .fini = close_producer)
+{
+    struct pw_err err;
+
+    open_producer(false);
+    three_records();
+    rd_kafka_mock_push_request_errors(rd_kafka_handle_mock_cluster(pr.rk), END_TXN, 1, RD_KAFKA_RESP_ERR__TRANSPORT);
+    cr_assert_eq(pw_producer_commit(&pr, 20000, &err), 0, "%s", err.text);
+    cr_assert(pr.unanswered);
+    close_producer();
+    open_producer(false);
+    cr_assert_not(pr.unanswered, "a new one begins without doubt");
 }
 
 Test(producer, blames_no_record_for_what_brokers_have_of_their_own, .fini = close_producer)
