@@ -193,15 +193,6 @@ void check_all(struct cluster *k, bool with_dead)
     }
 }
 
-/* As a power cut would end it. */
-void cut_off(struct worker *w)
-{
-    proc_signal(&w->proc, SIGSTOP); /* or it would start them again */
-    for (int slot = 0; slot < 8; slot++)
-        worker_kill(w, slot);
-    proc_end(&w->proc);
-}
-
 /* Records until somebody has come to the fault point. */
 void flow_until_taken(struct cluster *k)
 {

@@ -26,8 +26,6 @@ void flow_until_taken(struct cluster *k);
 void stop_all(struct cluster *k);
 /* Everything is where it belongs, and after a clean stop nothing waits. */
 void check_all(struct cluster *k, bool with_dead);
-/* Ends it as a power cut would. */
-void cut_off(struct worker *w);
 bool status_says(struct worker *w, const char *text);
 
 #endif

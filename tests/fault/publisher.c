@@ -87,7 +87,7 @@ ParameterizedTest(struct successor *who, publisher, a_frozen_worker_with_an_open
     worker_thaw(a);
     wait_until(worker_says(a, "publisher.failed") || worker_says(a, "worker.fenced"));
     if (strcmp(who->as, "a") == 0) /* namesakes would fence each other for ever */
-        cut_off(a);
+        worker_cut_off(a);
     flow(k, 60);
     check_all(k, true);
     cluster_down(k);
@@ -167,7 +167,7 @@ Test(publisher, a_lost_group_offset_halts_a_partition_whose_rows_wait)
 
     flow(k, 40);
     wait_until(settled(k));
-    cut_off(a); /* published, but PostgreSQL does not know yet */
+    worker_cut_off(a); /* published, but PostgreSQL does not know yet */
     cr_assert_gt(sql_int(k, "SELECT outbox_seq - published_seq FROM pawl.offsets"), 0);
     wait_until(kafka_group_delete(k->group));
     (void)worker_start(k, "a");
@@ -320,7 +320,7 @@ Test(brokers, after_a_commit_they_do_not_answer_only_a_new_producer_goes_on)
     wait_until(worker_says(a, "publisher.recovered"));
     wait_until(worker_says(b, "begin transaction: "));
     cr_assert_not(worker_says(b, "publisher.recovered"));
-    cut_off(b);
+    worker_cut_off(b);
     (void)worker_start(k, "b");
     check_all(k, true);
     cluster_down(k);

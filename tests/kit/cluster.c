@@ -132,6 +132,11 @@ static void make_output(const struct cluster *k)
 {
     char name[80];
 
+    if (k->o.chain) {
+        (void)snprintf(name, sizeof(name), "%s.out2", k->topic);
+        kafka_topic_create(name, k->o.partitions, k->o.replicas);
+    }
+
     (void)snprintf(name, sizeof(name), "%s.out", k->topic);
     kafka_topic_create_bounded(name, k->o.partitions, k->o.replicas, k->o.out_max_bytes);
 }
@@ -182,10 +187,7 @@ void cluster_down(struct cluster *k)
     for (int i = 0; i < k->workers_n; i++) {
         struct worker *w = k->workers[i];
 
-        proc_signal(&w->proc, SIGSTOP); /* or it would start them again */
-        for (int slot = 0; slot < 8; slot++)
-            worker_kill(w, slot);
-        proc_end(&w->proc);
+        worker_cut_off(w);
         free(w);
     }
     kafka_producer_free(k->producer);
@@ -200,6 +202,27 @@ void cluster_down(struct cluster *k)
 }
 
 /* ---- workers ---- */
+
+static char *with_next(const struct cluster *k, char *text, int slots)
+{
+    char *both = NULL;
+
+    if (!k->o.chain)
+        return text;
+    if (asprintf(&both,
+                 "%s  next:\n"
+                 "    source: { topics: [%s.out], group: %s-next, start: earliest }\n"
+                 "    plugin: { path: emitter.so }\n"
+                 "    workers: %d\n"
+                 "    batch: { max_messages: %d }\n"
+                 "    handler_timeout: %dms\n"
+                 "    outputs: { out: %s.out2 }\n"
+                 "    dlq: { topic: %s.dlq }\n",
+                 text, k->topic, k->group, slots, k->o.batch, k->o.handler_timeout_ms, k->topic, k->topic) < 0)
+        abort();
+    free(text);
+    return both;
+}
 
 char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots)
 {
@@ -252,7 +275,7 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
     if (n < 0)
         abort();
-    return text;
+    return with_next(k, text, slots);
 }
 
 /* The topology for another group. */
@@ -338,12 +361,8 @@ pid_t worker_wait_pid(const struct worker *w, int slot, pid_t not_this)
 
 static void signal_slots(const struct worker *w, int sig)
 {
-    for (int slot = 0; slot < 8; slot++) {
-        pid_t pid = worker_pid(w, slot);
-
-        if (pid)
-            (void)kill(pid, sig);
-    }
+    if (w->proc.pid && !w->proc.reaped)
+        (void)proc_signal_children(w->proc.pid, sig);
 }
 
 void worker_freeze(struct worker *w)
@@ -356,6 +375,13 @@ void worker_thaw(struct worker *w)
 {
     signal_slots(w, SIGCONT);
     proc_signal(&w->proc, SIGCONT);
+}
+
+void worker_cut_off(struct worker *w)
+{
+    proc_signal(&w->proc, SIGSTOP); /* or it would start them again */
+    signal_slots(w, SIGKILL);
+    proc_end(&w->proc);
 }
 
 void worker_kill(struct worker *w, int slot)

@@ -42,6 +42,7 @@ struct cluster_opts {
     const char *plugin;             /* default "ledger"; "emitter": its output is TOPIC.out, and dlq is "there" */
     int         out_max_bytes;      /* max.message.bytes of TOPIC.out */
     bool        no_out;             /* TOPIC.out is not there */
+    bool        chain;              /* a second pipeline, "next", of group GROUP-next: from TOPIC.out to TOPIC.out2; plugin "emitter" */
     const char *dlq;                /* default "yes": named, but not there, so dead letters stay in PostgreSQL; "no": none;
                                        "there": the topic exists, and they are published */
     bool        alone;              /* it harms what other tests use, so none runs beside it */
@@ -102,6 +103,8 @@ pid_t          worker_wait_pid(const struct worker *w, int slot, pid_t not_this)
 void worker_freeze(struct worker *w);
 void worker_thaw(struct worker *w);
 void worker_kill(struct worker *w, int slot); /* SIGKILL of one worker process */
+/* The whole `pawl run` ends as by a power cut. */
+void worker_cut_off(struct worker *w);
 /* SIGTERM to the supervisor; true if all has ended within that time. */
 bool worker_stop(struct worker *w, int timeout_ms);
 bool worker_says(const struct worker *w, const char *text); /* anywhere in its log */

@@ -250,3 +250,20 @@ pid_t proc_child(pid_t parent, const char *option, const char *value)
         (void)closedir(d);
     return found;
 }
+
+int proc_signal_children(pid_t parent, int sig)
+{
+    DIR           *d = opendir("/proc");
+    struct dirent *e;
+    int            n = 0;
+
+    while (d && (e = readdir(d))) {
+        pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+
+        if (pid > 0 && parent_of(pid) == parent && proc_state(pid) != 'Z')
+            n += kill(pid, sig) == 0;
+    }
+    if (d)
+        (void)closedir(d);
+    return n;
+}

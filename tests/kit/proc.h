@@ -32,6 +32,8 @@ int proc_run(char *const argv[], int timeout_ms, char **ret_out);
 
 /* The child of `parent` whose command line has `option value` next to each other, 0 if there is none. */
 pid_t proc_child(pid_t parent, const char *option, const char *value);
+/* To every child of `parent`; how many there are. */
+int proc_signal_children(pid_t parent, int sig);
 /* State letter of /proc/PID/stat: R, S, D, T, Z; 0 if there is no such process. */
 char proc_state(pid_t pid);
 

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-pawl_rc emitter_emit(pawl_ctx *c, const pawl_msg *m, const struct order *o)
+static pawl_rc emit_coordinates(pawl_ctx *c, const pawl_msg *m, const struct order *o)
 {
     size_t      big  = strcmp(o->command, "big") == 0 && o->arg > 0 ? (size_t)o->arg : 0;
     size_t      room = m->topic.n + 64 + big;
@@ -21,4 +21,24 @@ pawl_rc emitter_emit(pawl_ctx *c, const pawl_msg *m, const struct order *o)
     }
     out.value = (pawl_bytes){ text, (size_t)n };
     return pawl_emit(c, &out);
+}
+
+/* "chain": an order for the next pipeline, about a key of its own. */
+static pawl_rc emit_order(pawl_ctx *c, const pawl_msg *m, const struct order *o)
+{
+    char    *key  = c->host->alloc(c, m->key.n + 5);
+    char    *text = c->host->alloc(c, 32);
+    pawl_out out  = { .size = sizeof(out), .key = { key, m->key.n + 5 } };
+
+    memcpy(key, "next.", 5);
+    memcpy(key + 5, m->key.p, m->key.n);
+    out.value = (pawl_bytes){ text, (size_t)snprintf(text, 32, "%lld ok", (long long)o->seq) };
+    return pawl_emit(c, &out);
+}
+
+pawl_rc emitter_emit(pawl_ctx *c, const pawl_msg *m, const struct order *o)
+{
+    if (strcmp(o->command, "chain") == 0)
+        return emit_order(c, m, o);
+    return emit_coordinates(c, m, o);
 }
