@@ -49,11 +49,13 @@ static bool is(const struct point *p, const char *name)
     return strcmp(p->name, name) == 0;
 }
 
-/* Now and then one that becomes a dead letter, so that there is something to publish. */
+/* Now and then one that becomes a dead letter, so that there is something to publish, and one that is sent twice. */
 static void some_events(struct cluster *k, int n)
 {
     for (int i = 0; i < n; i++) {
         event_queue(k, k->next_key, i % 10 == 9 ? "reject" : "ok", 0);
+        if (i % 10 == 4)
+            event_copy(k, k->next_key, -1);
         k->next_key = (k->next_key + 1) % k->o.keys;
     }
     events_flush(k);
@@ -63,11 +65,12 @@ ParameterizedTest(struct point *point, matrix, a_kill_at_any_step_loses_and_doub
 {
     bool            once  = is(point, "revoke") || is(point, "drain");
     bool            early = once || strncmp(point->name, "assign_", 7) == 0;
-    struct cluster *k     = cluster_up(.partitions = 4, .batch = 20, .keys = 12, .dlq = "there");
-    char            spec[80];
-    struct worker  *a;
-    long            rejected;
-    struct oracle   seen;
+    struct cluster *k =
+        cluster_up(.partitions = 4, .batch = 20, .keys = 12, .dlq = "there", .dedupe = "header: ce_id, window: 1m");
+    char           spec[80];
+    struct worker *a;
+    long           rejected;
+    struct oracle  seen;
 
     (void)snprintf(spec, sizeof(spec), "%s:%d=kill", point->name, early ? 1 : 3);
     a = worker_start(k, "a", .slots = 2, .failpoint = spec, .token = "once");
@@ -95,6 +98,7 @@ ParameterizedTest(struct point *point, matrix, a_kill_at_any_step_loses_and_doub
     rejected = sql_int(k, "SELECT sum(outbox_seq) FROM pawl.offsets");
     wait_until((seen = oracle_look(k)).dead >= rejected); /* a transaction's last markers come after its answer */
     cr_assert_eq(seen.dead, rejected, "%ld dead letters in their topic, %ld were written", seen.dead, rejected);
+    cr_assert_gt(seen.deduplicated, 0);
     cr_assert(oracle_exactly_once_in_order(k)); /* a killed worker is not a message's fault: no "ok" among the dead */
     cluster_down(k);
 }

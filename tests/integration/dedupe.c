@@ -49,6 +49,7 @@ Test(dedupe, an_event_that_is_sent_twice_is_applied_once)
     wait_until(status_number(a, "events_duplicate") == 1600);
     cr_assert_eq(status_number(a, "events_ok"), 1600);
     cr_assert_eq(status_number(a, "events_without_id"), 0);
+    cr_assert_eq(pawl_run(NULL, "audit", a->topology, NULL), 0, "every offset has one fate, a copy its own");
     cluster_down(k);
 }
 
@@ -181,6 +182,14 @@ static void assert_applied(struct cluster *k, const char *want)
     free(have);
 }
 
+/* Nothing waits any more, and so many were applied. */
+static void assert_applied_in_all(struct cluster *k, int64_t n)
+{
+    events_flush(k);
+    wait_until(oracle_all_accounted(k) && sql_int(k, "SELECT count(*) FROM pawl.parked") == 0);
+    cr_assert_eq(ledger_count(k), n);
+}
+
 static void queue(struct cluster *k, const char *command, int64_t arg, const char *id)
 {
     event_queue_id(k, 0, 0, command, arg, id);
@@ -275,6 +284,26 @@ Test(dedupe, a_batch_that_is_halved_recognises_copies_in_its_parts)
     (void)worker_start(k, "a");
     assert_applied(k, "1 3 5 7 9 11 13 15 17 19");
     cr_assert_eq(dead_count(k), 4);
+    cluster_down(k);
+}
+
+/* It has its id when it is done, not while it waits; and its copy waits behind it. */
+Test(dedupe, a_parked_message_and_its_copy_behind_it_are_applied_once)
+{
+    struct cluster *k = cluster_up(.partitions = 1, .keys = 2, .retry_mode = "park", .dedupe = BY_HEADER);
+    struct worker  *a = worker_start(k, "a");
+    char           *out;
+
+    queue(k, "retry", 2, "a");
+    queue(k, "ok", 0, "a");
+    event_queue_id(k, 0, 1, "ok", 0, "b"); /* another key: it does not wait */
+    queue(k, "ok", 0, "b");
+    assert_applied_in_all(k, 2);
+    cr_assert_eq(sql_int(k, "SELECT count(*) FROM test.ledger WHERE key = 'k00' AND body LIKE '1 retry%%'"), 1);
+    cr_assert_eq(sql_int(k, "SELECT count(*) FROM test.ledger WHERE key = 'k01'"), 1);
+    wait_until(status_number(a, "events_duplicate") == 2);
+    cr_assert_eq(pawl_run(&out, "audit", a->topology, NULL), 0, "%s", out);
+    free(out);
     cluster_down(k);
 }
 
