@@ -272,6 +272,7 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--kafka", "HOST:PORT", "A real Kafka; the demo makes its own topics there and deletes them. Without it: a mock broker." },
             { "--events", "N", "Events in all. Default: 10000." },
             { "--bad", "N", "Of them, so many that must be rejected. Default: 10." },
+            { "--duplicates", "N", "Good ones that are sent twice. Default: 100." },
             { "--seed", "N", "The same seed makes the same events. Default: 42." },
             { "--rate", "N", "Events a second; 0: as fast as the broker takes them. Default: 2000." },
             { "--kills", "N", "SIGKILL a worker so many times; needs --kafka. Default: 0." },

@@ -21,6 +21,7 @@
 #define KILLS_MAX      100
 #define EVENTS_MAX     10000000
 #define MOCK_LIMIT     60000 /* events; the mock drops what is older than 5 MiB in a partition */
+#define DUPLICATES     100
 #define STALL_MS       60000 /* nothing applied for so long is a failure */
 #define DRAIN_MS       20000
 #define WORKERS_SHOWN  64
@@ -70,17 +71,20 @@ static int64_t number(const struct pw_cli_args *args, const char *name, int64_t 
 
 static int take_options(struct options *o, const struct pw_cli_args *args)
 {
-    o->kafka    = pw_cli_opt(args, "--kafka");
-    o->keep     = pw_cli_opt(args, "--keep");
-    o->ev.count = number(args, "--events", 10000, 1, EVENTS_MAX);
-    o->ev.bad   = number(args, "--bad", 10, 0, EVENTS_MAX);
-    o->ev.seed  = number(args, "--seed", 42, 0, INT64_MAX);
-    o->ev.rate  = number(args, "--rate", 2000, 0, 1000000);
-    o->kills    = number(args, "--kills", 0, 0, KILLS_MAX);
-    if (o->ev.count < 0 || o->ev.bad < 0 || o->ev.seed < 0 || o->ev.rate < 0 || o->kills < 0)
+    o->kafka         = pw_cli_opt(args, "--kafka");
+    o->keep          = pw_cli_opt(args, "--keep");
+    o->ev.count      = number(args, "--events", 10000, 1, EVENTS_MAX);
+    o->ev.bad        = number(args, "--bad", 10, 0, EVENTS_MAX);
+    o->ev.duplicates = number(args, "--duplicates", o->ev.count - o->ev.bad < DUPLICATES ? 0 : DUPLICATES, 0, EVENTS_MAX);
+    o->ev.seed       = number(args, "--seed", 42, 0, INT64_MAX);
+    o->ev.rate       = number(args, "--rate", 2000, 0, 1000000);
+    o->kills         = number(args, "--kills", 0, 0, KILLS_MAX);
+    if (o->ev.count < 0 || o->ev.bad < 0 || o->ev.duplicates < 0 || o->ev.seed < 0 || o->ev.rate < 0 || o->kills < 0)
         return -1;
     if (o->ev.bad > o->ev.count)
         return pw_cli_fail(-1, "demo: --bad is more than --events");
+    if (o->ev.duplicates > o->ev.count - o->ev.bad)
+        return pw_cli_fail(-1, "demo: --duplicates is more than --events less --bad");
     if (!o->kafka && o->kills)
         return pw_cli_fail(-1,
                            "demo: --kills needs a real Kafka (--kafka); the mock broker does not keep a killed member's place");
@@ -323,9 +327,10 @@ static int prove(struct demo *d, struct pw_err *err)
 /* The oracle's words stand in its log then; they are printed when everything else is cleaned up. */
 static int audit(struct demo *d, const char *p95, int *ret_code, struct pw_err *err)
 {
-    char  files[5][320], script[320], tariff[340];
-    char *argv[] = { "python3", script,        "--events", files[0],   "--premium", files[1],   "--policy",  files[2], "--dead",
-                     files[3],  "--documents", files[4],   "--tariff", tariff,      "--p95-ms", (char *)p95, NULL };
+    char                     files[5][320], script[320], tariff[340];
+    char                    *argv[]  = { "python3",  script,   "--events", files[0],    "--premium",   files[1],
+                                         "--policy", files[2], "--dead",   files[3],    "--documents", files[4],
+                                         "--tariff", tariff,   "--p95-ms", (char *)p95, "--dedupe",    NULL };
     static const char *const names[] = { "events.tsv", "premium.csv", "policy.csv", "dead.csv", "document.csv" };
     struct pw_child          ch;
 
@@ -374,8 +379,9 @@ static int run(struct demo *d, int *ret_code, struct pw_err *err)
         (void)printf(
             "This runs on librdkafka's mock broker. It does not show: brokers that crash, workers that are killed,\n"
             "transactions hidden from readers until they commit, or more than 5 MiB a partition. ./dev demo uses a real one.\n");
-    (void)printf("sending %" PRId64 " events (%" PRId64 " of them bad, seed %" PRId64 ") to %d partitions\n", d->o.ev.count,
-                 d->o.ev.bad, d->o.ev.seed, PW_WORLD_PARTITIONS);
+    (void)printf("sending %" PRId64 " events (%" PRId64 " of them bad, %" PRId64 " others twice, seed %" PRId64
+                 ") to %d partitions\n",
+                 d->o.ev.count, d->o.ev.bad, d->o.ev.duplicates, d->o.ev.seed, PW_WORLD_PARTITIONS);
     (void)fflush(stdout);
     plan(d);
     d->began_us = pw_clock_us();

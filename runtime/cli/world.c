@@ -258,7 +258,7 @@ int pw_world_start(struct pw_world *w, const char *kafka, const char *plugin, st
 
 int pw_world_produce(struct pw_world *w, struct pw_child *ret_ch, const struct pw_world_events *ev, struct pw_err *err)
 {
-    char  program[320], count[24], seed[24], bad[24], rate[24];
+    char  program[320], count[24], seed[24], bad[24], twice[24], rate[24];
     char *argv[] = { program,
                      "produce",
                      "--bootstrap",
@@ -271,6 +271,8 @@ int pw_world_produce(struct pw_world *w, struct pw_child *ret_ch, const struct p
                      seed,
                      "--bad",
                      bad,
+                     "--duplicates",
+                     twice,
                      "--rate",
                      rate,
                      ev->header ? "--header" : NULL,
@@ -281,6 +283,7 @@ int pw_world_produce(struct pw_world *w, struct pw_child *ret_ch, const struct p
     (void)snprintf(count, sizeof(count), "%" PRId64, ev->count);
     (void)snprintf(seed, sizeof(seed), "%" PRId64, ev->seed);
     (void)snprintf(bad, sizeof(bad), "%" PRId64, ev->bad);
+    (void)snprintf(twice, sizeof(twice), "%" PRId64, ev->duplicates);
     (void)snprintf(rate, sizeof(rate), "%" PRId64, ev->rate);
     return pw_child_start(ret_ch, "producer", argv, err);
 }

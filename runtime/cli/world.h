@@ -26,8 +26,8 @@ struct pw_world {
 };
 
 struct pw_world_events {
-    int64_t     count, bad, seed, rate; /* rate 0: as fast as possible */
-    const char *header;                 /* name=value, in each of them; NULL: none */
+    int64_t     count, bad, duplicates, seed, rate; /* rate 0: as fast as possible */
+    const char *header;                             /* name=value, in each of them; NULL: none */
 };
 
 /* Finds the folders and makes the work folder: `keep`, which must not exist, or one under TMPDIR if it is NULL. */

@@ -48,8 +48,8 @@ wait_for_line() {
     done
 }
 
-"$pawl" demo --events 3000 --bad 7 --rate 0 --seed 7 >"$log" 2>&1 || fail "exit code $?"
-tail -n 1 "$log" | grep -qE '^audit sent=3000 applied=2993 rejected=7 lost=0 duplicated=0 disordered=0 .*p95_ms=[0-9.]+' ||
+"$pawl" demo --events 3000 --bad 7 --duplicates 50 --rate 0 --seed 7 >"$log" 2>&1 || fail "exit code $?"
+tail -n 1 "$log" | grep -qE '^audit sent=3050 applied=2993 rejected=7 lost=0 duplicated=0 disordered=0 dead=7 deduplicated=50 billed=2993 p95_ms=[0-9.]+' ||
     fail "the last line is no clean audit"
 nothing_left_within 0
 echo "ok: a clean audit, and nothing left"
