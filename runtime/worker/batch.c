@@ -108,7 +108,7 @@ static bool take_from(struct pw_batch *ba, struct pw_part *pt, const struct pw_b
     struct pw_range *ra = &ba->ranges[ba->ranges_n];
 
     if (pt->attempt > 0 && pt->n && pt->attempt_offset != pw_part_at(pt, 0)->offset)
-        pt->attempt = 0; /* of a record that has gone from the log */
+        pt->attempt = 0;              /* of a record that has gone from the log */
     if (pt->attempt > 0 && ba->n > 0) /* a message that is tried again stands alone */
         return true;
     *ra = (struct pw_range){ .pt = pt, .lo = pt->next_offset, .hi = pt->next_offset, .first = ba->n };
@@ -191,4 +191,13 @@ void pw_batch_narrow(const struct pw_batch *whole, size_t first, size_t n, struc
         out->n        = to - from;
         out->outbox_n = 0;
     }
+}
+
+struct pw_part *pw_batch_part(const struct pw_batch *ba, size_t item)
+{
+    size_t r = 0;
+
+    while (item >= ba->ranges[r].first + ba->ranges[r].n)
+        r++;
+    return ba->ranges[r].pt;
 }

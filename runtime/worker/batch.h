@@ -55,6 +55,8 @@ bool pw_batch_ready(const struct pw_part *parts, size_t parts_n, int64_t now_us)
 
 size_t pw_item_bytes(const struct pw_item *it); /* key, value and headers */
 
+struct pw_part *pw_batch_part(const struct pw_batch *ba, size_t item); /* that the item is of */
+
 /* Keeps items [first, first + n) only, as a batch of their own; used to halve a batch that failed. The batch must be the
  * one that was cut, and earlier items must be committed. */
 void pw_batch_narrow(const struct pw_batch *whole, size_t first, size_t n, struct pw_batch *ret_part);

@@ -143,9 +143,26 @@ bool pw_worker_unpark_due(const struct pw_worker *w, int64_t now_us, int64_t *un
 bool    pw_worker_unpark(struct pw_worker *w, const struct pw_batch_limits *li);
 int64_t pw_worker_backoff_us(const struct pw_worker *w, int32_t attempt); /* before the next attempt, with jitter */
 
-/* process.c */
-/* Deletes published rows of the outbox, outside of a batch. */
+/* failure.c */
+/* Where and why one message ended a batch early; the batch before it may still be committed. */
+enum pw_stop_kind { PW_STOP_NONE = 0, PW_STOP_RETRY, PW_STOP_FATAL, PW_STOP_NO_DLQ, PW_STOP_FULL, PW_STOP_SLOW };
+struct pw_stop {
+    enum pw_stop_kind kind;
+    size_t            at; /* index of the item */
+};
+struct pw_log_at pw_worker_at_item(const struct pw_item *it);
+/* The item at the front ended the batch. Returns true if the batch can be run again now. */
+bool pw_worker_stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum pw_stop_kind kind);
+/* A message that killed its worker too often is not given to the plugin again. false: the batch cannot be run. */
+bool pw_worker_reject_crashers(struct pw_worker *w, struct pw_batch *ba);
+/* The only place that decides what a failure means. Returns true if the first *ret_n items are to be run now; 0: all of them
+ * turned out to be committed. */
+bool pw_worker_after_failure(struct pw_worker *w, struct pw_batch *ba, size_t *ret_n, struct pw_err *err);
 void pw_worker_retry_later(struct pw_worker *w, const struct pw_err *err); /* nobody's fault: no batch for a while */
+
+/* process.c */
+void pw_worker_advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us); /* it is committed: memory follows */
+/* Deletes published rows of the outbox, outside of a batch. */
 int  pw_worker_sweep(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
 void pw_worker_process(struct pw_worker *w); /* one batch, committed or given up for now */
 

@@ -60,9 +60,9 @@ enum { C_TOPIC, C_PARTITION, C_START, C_N };
 
 const char *pw_tx_stmt_name(char buf[24], uint32_t s); /* of a statement of the plugin */
 /* u32 count, then for each header: u32 length of the name, the name, i32 length of the value or -1, the value; big-endian */
-pawl_bytes  pw_tx_encode_headers(struct pw_arena *ar, const pawl_header *headers, size_t n);
-int         pw_tx_queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, struct pw_err *err) PW_MUST_CHECK;
-int         pw_tx_queue_sweep(struct pw_tx *tx, const struct pw_batch *ba, bool *ret_any, struct pw_err *err) PW_MUST_CHECK;
+pawl_bytes pw_tx_encode_headers(struct pw_arena *ar, const pawl_header *headers, size_t n);
+int        pw_tx_queue_outbox(struct pw_tx *tx, struct pw_batch *ba, bool *ret_any, struct pw_err *err) PW_MUST_CHECK;
+int        pw_tx_queue_sweep(struct pw_tx *tx, const struct pw_batch *ba, bool *ret_any, struct pw_err *err) PW_MUST_CHECK;
 
 /* receipts (tx_receipt.c) */
 void pw_tx_init_receipts(struct pw_tx *tx);
