@@ -368,8 +368,8 @@ static void tell(const struct pw_dedupe *de, const struct pw_item *it)
 
 void pw_dedupe_note(const struct pw_dedupe *de, const struct pw_item *it, struct pw_blackbox *bb)
 {
+    if (it->event_id && it->duplicate && pw_log_enabled(PW_LOG_DEBUG))
+        tell(de, it);
     if (!it->event_id && !it->forced && !it->parked)
         pw_bb_add(&bb->events_without_id, 1);
-    else if (it->duplicate && pw_log_enabled(PW_LOG_DEBUG))
-        tell(de, it);
 }

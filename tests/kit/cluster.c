@@ -265,13 +265,11 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         "    crash_limit: %d\n"
         "    crash_storm: %s\n"
         "%s%s%s%s%s%s",
-        instance, k->dir, name, kit_plugins(),
-        k->kafka ? kafka_proxy_bootstrap(k->kafka) : kafka_bootstrap(), k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
-        k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch, k->o.retry_attempts,
-        k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode, k->o.park_max,
-        k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm, k->o.no_receipts ? "    receipts: false\n" : "", dedupe,
-        outputs,
-        k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
+        instance, k->dir, name, kit_plugins(), k->kafka ? kafka_proxy_bootstrap(k->kafka) : kafka_bootstrap(), k->o.session_ms,
+        CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn, k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch,
+        k->o.retry_attempts, k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode,
+        k->o.park_max, k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm, k->o.no_receipts ? "    receipts: false\n" : "",
+        dedupe, outputs, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
         k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
     if (n < 0)
         abort();

@@ -10,8 +10,8 @@ enum fate { APPLIED, DEAD, NOTHING };
 static enum fate fate_of(const char *value)
 {
     static const char *const dead[] = {
-        "reject", "divide",  "raise",     "check",     "segv", "abort",     "exit0",       "_exit0",           "loop",
-        "stack",  "sigkill", "plan_segv", "mustexist", "jump", "deaf_loop", "own_handler", "own_handler_segv", "thread_segv",
+        "reject", "divide",   "raise",     "check",     "segv", "abort",     "exit0",       "_exit0",           "loop",
+        "stack",  "sigkill",  "plan_segv", "mustexist", "jump", "deaf_loop", "own_handler", "own_handler_segv", "thread_segv",
         "smash",  "scribble", "never"
     };
     size_t      digits = strspn(value, "0123456789");

@@ -61,33 +61,34 @@ Test(topology, what_is_not_said_has_its_default)
 
 Test(topology, what_is_said_is_taken)
 {
-    static const char         text[] = "version: 1\n"
-                                       "instance: host-1\n"
-                                       "run_dir: /tmp/run\n"
-                                       "plugin_dir: /opt/plugins\n"
-                                       "drain_timeout: 1m\n"
-                                       "kafka:\n"
-                                       "  bootstrap.servers: a:9092,b:9093\n"
-                                       "  socket.keepalive.enable: true\n"
-                                       "  fetch.min.bytes: 1\n"
-                                       "postgres: { dsn: 'host=db user=x' }\n"
-                                       "http: { listen: '[::1]:0' }\n"
-                                       "pipelines:\n"
-                                       "  one:\n"
-                                       "    source: { topics: [b.in, a_in], group: G.1, start: latest }\n"
-                                       "    plugin: { path: /x/one.so, config: /etc/one.cfg }\n"
-                                       "    outputs: { premiums: p.out, acts_2: a.out }\n"
-                                       "    workers: 64\n"
-                                       "    batch: { max_messages: 1, max_bytes: 64KiB, linger: 5ms }\n"
-                                       "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h, mode: park, park_max_messages: 1, park_max_bytes: 64KiB }\n"
-                                       "    receipts: false\n"
-                                       "    dlq: { topic: dead }\n"
-                                       "    dedupe: { header: ce_id, window: 90d }\n"
-                                       "    handler_timeout: 45s\n"
-                                       "    crash_limit: 1\n"
-                                       "    crash_storm: { messages: 100, window: 24h, action: continue }\n"
-                                       "  two: { source: { topics: [c], group: two }, plugin: { path: two.so }, dedupe: { key: true, window: 1m } }\n";
-    struct parsed             pd     = parse_text(text, sizeof(text) - 1);
+    static const char text[] =
+        "version: 1\n"
+        "instance: host-1\n"
+        "run_dir: /tmp/run\n"
+        "plugin_dir: /opt/plugins\n"
+        "drain_timeout: 1m\n"
+        "kafka:\n"
+        "  bootstrap.servers: a:9092,b:9093\n"
+        "  socket.keepalive.enable: true\n"
+        "  fetch.min.bytes: 1\n"
+        "postgres: { dsn: 'host=db user=x' }\n"
+        "http: { listen: '[::1]:0' }\n"
+        "pipelines:\n"
+        "  one:\n"
+        "    source: { topics: [b.in, a_in], group: G.1, start: latest }\n"
+        "    plugin: { path: /x/one.so, config: /etc/one.cfg }\n"
+        "    outputs: { premiums: p.out, acts_2: a.out }\n"
+        "    workers: 64\n"
+        "    batch: { max_messages: 1, max_bytes: 64KiB, linger: 5ms }\n"
+        "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h, mode: park, park_max_messages: 1, park_max_bytes: 64KiB }\n"
+        "    receipts: false\n"
+        "    dlq: { topic: dead }\n"
+        "    dedupe: { header: ce_id, window: 90d }\n"
+        "    handler_timeout: 45s\n"
+        "    crash_limit: 1\n"
+        "    crash_storm: { messages: 100, window: 24h, action: continue }\n"
+        "  two: { source: { topics: [c], group: two }, plugin: { path: two.so }, dedupe: { key: true, window: 1m } }\n";
+    struct parsed             pd = parse_text(text, sizeof(text) - 1);
     const struct pw_pipeline *pl;
 
     assert_good(pd);
