@@ -39,6 +39,14 @@ nothing_left_within() {
     done
 }
 
+# In the background; its log is empty before, so that no line of the last one is taken for one of this. A signal that comes before
+# the shell has become the demo would be the shell's.
+start_demo() {
+    : >"$log"
+    "$pawl" demo --events 50000 --rate 1000 >"$log" 2>&1 &
+    demo=$!
+}
+
 wait_for_line() {
     local end=$((SECONDS + 90))
     until grep -q "$1" "$log"; do
@@ -55,8 +63,7 @@ nothing_left_within 0
 echo "ok: a clean audit, and nothing left"
 
 for signal in INT TERM; do
-    "$pawl" demo --events 50000 --rate 1000 >"$log" 2>&1 &
-    demo=$!
+    start_demo
     wait_for_line "^  *[0-9]*[1-9][.0-9]* s  *sent" $demo
     kill -$signal $demo
     rc=0
@@ -66,8 +73,7 @@ for signal in INT TERM; do
     echo "ok: nothing left after SIG$signal"
 done
 
-"$pawl" demo --events 50000 --rate 1000 >"$log" 2>&1 &
-demo=$!
+start_demo
 wait_for_line "^  *[0-9]*[1-9][.0-9]* s  *sent" $demo
 kill -KILL $demo
 wait $demo 2>/dev/null || true
