@@ -96,7 +96,8 @@ Test(requests, without_the_taint_rule_a_late_copy_of_a_commit_doubles_outputs)
     int         error;
     struct look l = late_copy(&late_end, "taint", &error);
 
-    cr_assert_eq(error, 0, "the broker was to take it for a commit of the transaction that is open now, and answered %d", error);
+    cr_assert_eq(error, 0, "the broker was to take it for a commit of the transaction that is open now, and answered %d",
+                 error);
     cr_assert_gt(l.duplicated, 0);
 }
 

@@ -42,16 +42,16 @@ struct cluster_opts {
     const char *plugin;             /* default "ledger"; "emitter": its output is TOPIC.out, and dlq is "there" */
     int         out_max_bytes;      /* max.message.bytes of TOPIC.out */
     bool        no_out;             /* TOPIC.out is not there */
-    bool        chain;              /* a second pipeline, "next", of group GROUP-next: from TOPIC.out to TOPIC.out2; plugin "emitter" */
-    const char *dlq;                /* default "yes": named, but not there, so dead letters stay in PostgreSQL; "no": none;
+    bool        chain; /* a second pipeline, "next", of group GROUP-next: from TOPIC.out to TOPIC.out2; plugin "emitter" */
+    const char *dlq;   /* default "yes": named, but not there, so dead letters stay in PostgreSQL; "no": none;
                                        "there": the topic exists, and they are published */
-    bool        alone;              /* it harms what other tests use, so none runs beside it */
-    bool        proxy;              /* workers reach PostgreSQL through k->proxy */
-    bool        no_receipts;        /* receipts: false; may be changed before a worker_start */
-    bool        kafka_proxy;        /* workers reach Kafka through k->kafka */
-    const char *start;              /* source.start, default "earliest" */
-    int         metadata_ms;        /* topic.metadata.refresh.interval.ms, default 30000 */
-    const char *dedupe;             /* what stands in dedupe: { }; events have a header ce_id then, "KEY-SEQ" */
+    bool        alone; /* it harms what other tests use, so none runs beside it */
+    bool        proxy; /* workers reach PostgreSQL through k->proxy */
+    bool        no_receipts; /* receipts: false; may be changed before a worker_start */
+    bool        kafka_proxy; /* workers reach Kafka through k->kafka */
+    const char *start;       /* source.start, default "earliest" */
+    int         metadata_ms; /* topic.metadata.refresh.interval.ms, default 30000 */
+    const char *dedupe;      /* what stands in dedupe: { }; events have a header ce_id then, "KEY-SEQ" */
 };
 
 struct cluster {

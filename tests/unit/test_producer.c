@@ -12,7 +12,13 @@ static struct pw_producer pr;
 
 #define NOT_YET RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS
 
-enum { PRODUCE = 0, INIT_PRODUCER_ID = 22, END_TXN = 26, MAX_BYTES = 20000, OVERHEAD = 36 /* at most, of a record without headers */ };
+enum {
+    PRODUCE          = 0,
+    INIT_PRODUCER_ID = 22,
+    END_TXN          = 26,
+    MAX_BYTES        = 20000,
+    OVERHEAD         = 36 /* at most, of a record without headers */
+};
 
 static void open_producer(bool apart)
 {
