@@ -49,6 +49,7 @@ struct pw_publisher {
     struct pw_producer producer;
     struct pw_outbox   outbox;
     int64_t            backoff_us, mirrored_us;
+    bool               opened; /* the last round read positions and no more: rows are next, without a pause */
 
     rd_kafka_consumer_group_metadata_t *member; /* under which the round's partitions are ours; NULL: not known */
 };
@@ -652,8 +653,10 @@ static int round_once(struct pw_publisher *pub, struct view *vi, bool hurry, str
         if (pw_producer_open(&pub->producer, &pub->se.producer, INIT_TIMEOUT_MS, err) < 0)
             return -1;
     }
-    if (any(vi, is_opening)) /* first of all: others may have come meanwhile, and do not start before they are open */
-        return open_parts(pub, vi, err);
+    if (any(vi, is_opening)) { /* first of all: others may have come meanwhile, and do not start before they are open */
+        pub->opened = open_parts(pub, vi, err) == 0;
+        return pub->opened ? 0 : -1;
+    }
     if (any(vi, is_at_border) && look_at_borders(pub, vi, err) < 0)
         return -1;
     if (any(vi, has_rows_open)) {
@@ -713,7 +716,7 @@ static bool wait_for_work(struct pw_publisher *pub, struct view *vi, bool *ret_h
     (void)pthread_mutex_lock(&pub->mutex);
     pub->busy = false;
     (void)pthread_cond_broadcast(&pub->idle);
-    while (!pub->stop && (pub->backoff_us || !has_work(pub)))
+    while (!pub->stop && ((pub->backoff_us && !pub->opened) || !has_work(pub)))
         if (pthread_cond_timedwait(&pub->work, &pub->mutex, &until) == ETIMEDOUT)
             break;
     stop          = pub->stop;
@@ -741,13 +744,14 @@ static void *run(void *arg)
         struct pw_err err;
 
         pw_outbox_room(&pub->outbox, vi.n);
+        pub->opened = false;
         if (!take_membership(pub, &vi)) {
             free(vi.parts);
             continue;
         }
         if (round_once(pub, &vi, hurry, &err) < 0) {
             start_over(pub, &err);
-        } else {
+        } else if (!pub->opened) { /* else it is not known yet whether rows go out again */
             if (pub->backoff_us)
                 pw_log(PW_LOG_INFO, "publisher.recovered", PW_LOG_AT_NONE, "publishing again");
             pub->backoff_us = 0;

@@ -7,7 +7,6 @@
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +130,8 @@ Test(publisher, an_output_topic_that_comes_late_gets_every_output_once)
     flow(k, 200);
     wait_until(oracle_all_accounted(k)); /* processing goes on */
     cr_assert(!holds_within_ms(5000, mirrored(k)), "the group's offset is ahead of what is published");
+    wait_until_s(60, worker_says(a, "publisher.failed"));
+    cr_assert(!holds_within_ms(2000, worker_says(a, "publisher.recovered")), "it is said to publish again before it does");
     kafka_topic_create(name, 2, k->o.replicas);
     flow(k, 100);
     cr_assert(proc_running(&a->proc));
@@ -269,59 +270,5 @@ Test(publisher, without_its_guard_rows_that_wait_are_deleted)
 
     wait_until(worker_says(k->workers[0], "is missing: somebody deleted it before it was published"));
     cr_assert_gt(look_at(k, TO_OUT).lost, 0);
-    cluster_down(k);
-}
-
-/* ---- taint: the answer to a commit does not come ---- */
-
-static void signal_brokers(int sig)
-{
-    for (int i = 1; i <= kit_brokers(); i++) {
-        char  path[300];
-        char *text;
-
-        (void)snprintf(path, sizeof(path), "%s/kafka/%d/pid", kit_dir(), i);
-        text = kit_read_file(path, NULL);
-        cr_assert_not_null(text, "broker %d does not run", i);
-        (void)kill((pid_t)strtol(text, NULL, 10), sig);
-        free(text);
-    }
-}
-
-static bool stands(const struct worker *w)
-{
-    pid_t pid = worker_pid(w, 0);
-
-    return pid && proc_state(pid) == 'T';
-}
-
-/* Both workers stand before their commit, and the brokers fall silent before they go on. The one throws its producer away and
- * goes on with another; the one without the guard begins a transaction where one is undecided, in vain for ever. */
-Test(brokers, after_a_commit_they_do_not_answer_only_a_new_producer_goes_on)
-{
-    struct cluster *k   = cluster_up(.partitions = 2, .batch = 10, .plugin = "emitter", .session_ms = 45000,
-                                     .handler_timeout_ms = 30000, .alone = true);
-    struct worker  *a   = worker_start(k, "a", .failpoint = "publisher_offsets:2=stop");
-    struct worker  *b   = worker_start(k, "b", .failpoint = "publisher_offsets:2=stop", .guards_off = "taint");
-    int64_t         end = kit_now_ms() + KIT_WAIT_S * 1000;
-
-    wait_until(worker_says(a, "\"1 partitions\"") && worker_says(b, "\"1 partitions\""));
-    do
-        flow(k, 20);
-    while (!holds_within_ms(500, stands(a) && stands(b)) && kit_now_ms() < end);
-    cr_assert(stands(a) && stands(b), "they do not come to the fault point");
-    signal_brokers(SIGSTOP);
-    worker_thaw(a);
-    worker_thaw(b);
-    (void)holds_within_ms(60000, worker_says(a, "publisher.failed") && worker_says(b, "publisher.failed"));
-    signal_brokers(SIGCONT); /* whatever came of it: others need them */
-    cr_assert(worker_says(a, "commit transaction: ") && worker_says(b, "commit transaction: "));
-    flow(k, 20);
-    wait_until(worker_says(a, "publisher.recovered"));
-    wait_until(worker_says(b, "begin transaction: "));
-    cr_assert_not(worker_says(b, "publisher.recovered"));
-    worker_cut_off(b);
-    (void)worker_start(k, "b");
-    check_all(k, true);
     cluster_down(k);
 }
