@@ -76,6 +76,7 @@ static void add_run(struct pw_audit_walk *wa, int64_t lo, int64_t hi, enum pw_fa
         return;
     }
     grow((void **)&wa->runs, wa->runs_n, &wa->runs_cap, sizeof(*wa->runs));
+    PW_ASSERT(wa->runs != NULL);
     wa->runs[wa->runs_n++] = (struct pw_audit_run){ lo, hi, fate };
 }
 

@@ -340,10 +340,10 @@ static int walk_page(struct audit *au, struct pw_audit_walk *wa, struct letters 
     const struct pw_audit_place *pl = wa->pl;
 
     for (int r = 0; r < PQntuples(res); r++) {
-        struct pw_receipt re;
-        unsigned char     seal[PW_RECEIPT_HASH];
-        bool              sealed, good = pw_audit_take(res, r, pl, &re, seal, &sealed);
-        size_t            n;
+        struct pw_receipt re                    = { 0 };
+        unsigned char     seal[PW_RECEIPT_HASH] = { 0 };
+        bool              sealed = false, good = pw_audit_take(res, r, pl, &re, seal, &sealed);
+        size_t            n = 0;
         int               code;
 
         *ret_above = re.n;

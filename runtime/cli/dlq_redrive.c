@@ -231,6 +231,7 @@ static void touch(struct redrive *re, const struct letter *first, int64_t seq)
 {
     struct touched *last = re->touched_n ? &re->touched[re->touched_n - 1] : NULL;
 
+    PW_ASSERT(re->touched != NULL);
     if (!last || last->topic != first->topic || last->partition != first->partition)
         last = &re->touched[re->touched_n++];
     *last = (struct touched){ first->topic, first->partition, seq };
@@ -241,7 +242,7 @@ static int redrive_part(struct redrive *re, const struct letter *first, size_t n
 {
     char            partition[16];
     const char     *place[] = { re->dl.op.pl->group, first->topic, partition };
-    const char     *seq     = NULL;
+    const char     *seq     = "";
     struct appended ap      = { 0 };
     struct pw_buf   seqs    = { 0 };
     int             code    = pw_ops_begin(&re->dl.op);

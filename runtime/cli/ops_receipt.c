@@ -124,7 +124,7 @@ int pw_ops_receipt(struct pw_ops *op, const char *topic, int32_t partition, int6
 {
     char                  number[16], n[24];
     const char           *values[] = { op->pl->group, topic, number, n };
-    struct pw_receipt_tip tip;
+    struct pw_receipt_tip tip      = { 0 };
     struct pw_receipt     gap,
         like    = { .group = op->pl->group, .topic = topic, .partition = partition, .at_us = pw_clock_wall_us() };
     int64_t seq = 0;

@@ -252,6 +252,7 @@ static int exchange(const char *run_dir, const char *request, struct pw_buf *rep
         return pw_err_sys(err, PW_D_FATAL, "make a socket");
     rc = ask(fd, &at, request, reply, err);
     (void)close(fd); /* all is read */
+    PW_ASSERT(rc < 0 || reply->p != NULL);
     if (rc == 0 && strncmp(reply->p, "error: ", 7) == 0)
         rc = pw_err_set(err, PW_D_REJECT, "%.*s", (int)reply->n - 8, reply->p + 7);
     return rc;
@@ -265,7 +266,7 @@ int pw_control_resume(const char *run_dir, const char *pipeline, bool *ret_start
 
     (void)snprintf(request, sizeof(request), "resume %s\n", pipeline);
     rc           = exchange(run_dir, request, &reply, err);
-    *ret_started = rc == 0 && strcmp(reply.p, "started\n") == 0;
+    *ret_started = rc == 0 && reply.p && strcmp(reply.p, "started\n") == 0;
     if (rc < 0 && (nobody_listens(err->sys) || err->disp == PW_D_REJECT))
         rc = 0;
     pw_buf_done(&reply);

@@ -383,7 +383,7 @@ static void *proxy_main(void *arg)
             pairs[2 * i + 1] = (struct pollfd){ dark ? -1 : c->broker, (short)(POLLIN | (c->up.out.n ? POLLOUT : 0)), 0 };
         }
         pthread_mutex_unlock(&px->lock);
-        (void)poll(fds, (nfds_t)(1 + px->n + 2 * CONNS), 5);
+        (void)poll(fds, (nfds_t)1 + (nfds_t)px->n + 2 * (nfds_t)CONNS, 5);
 
         pthread_mutex_lock(&px->lock);
         if (fds[0].revents)
