@@ -104,7 +104,7 @@ const char *pw_kit_pg_missing(void)
 /* ---- Processes ---- */
 
 /* In the child: becomes the server's user, output to the log, dies with the parent. */
-_Noreturn static void become(const struct pw_kit_pg *pg, pid_t parent, const char *prog, char *const *argv)
+_Noreturn static void become(const struct pw_kit_pg *pg, pid_t parent, const char *prog, char **argv)
 {
     char     path[512];
     int      fd = open(pg->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
@@ -124,11 +124,12 @@ _Noreturn static void become(const struct pw_kit_pg *pg, pid_t parent, const cha
     (void)setenv("LC_ALL", "C", 1);
     (void)unsetenv("PGDATA");
     (void)close_range(3, ~0U, 0);
+    argv[0] = path; /* PostgreSQL looks for its other programs beside it, and else in PATH */
     execv(path, argv);
     _exit(127);
 }
 
-static pid_t spawn(const struct pw_kit_pg *pg, const char *prog, char *const *argv)
+static pid_t spawn(const struct pw_kit_pg *pg, const char *prog, char **argv)
 {
     pid_t parent = getpid(), pid = fork();
 
