@@ -396,6 +396,19 @@ int pw_conn_synced(struct pw_conn *co, struct pw_err *err)
     return 0;
 }
 
+int pw_conn_prepare(struct pw_conn *co, const struct pw_statement *list, size_t n, struct pw_err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (pw_conn_queue_prepare(co, list[i].name, list[i].sql, 0, NULL, err) < 0)
+            return -1;
+    if (pw_conn_sync(co, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (pw_conn_done(co, NULL, err) < 0)
+            return pw_err_wrap(err, "prepare %s", list[i].name);
+    return pw_conn_synced(co, err);
+}
+
 void pw_conn_rollback(struct pw_conn *co)
 {
     struct pw_err err;

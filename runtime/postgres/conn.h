@@ -56,6 +56,12 @@ int pw_conn_done(struct pw_conn *co, int64_t *ret_affected, struct pw_err *err) 
 /* Reads up to and including the sync's answer; call it after the last result. */
 int pw_conn_synced(struct pw_conn *co, struct pw_err *err) PW_MUST_CHECK;
 
+/* Prepares all of them in one trip; types of parameters are PostgreSQL's choice. */
+struct pw_statement {
+    const char *name, *sql;
+};
+int pw_conn_prepare(struct pw_conn *co, const struct pw_statement *list, size_t n, struct pw_err *err) PW_MUST_CHECK;
+
 /* Ends an open transaction. A connection on which that fails is closed; then the server ends it. */
 void pw_conn_rollback(struct pw_conn *co);
 

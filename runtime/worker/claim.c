@@ -37,24 +37,15 @@ enum { R_I, R_NEXT, R_EPOCH, R_SEQ, R_BOOKMARK, R_HASH, R_CLUSTER, R_PUBLISHED, 
 
 int pw_tx_prepare_claim(struct pw_tx *tx, struct pw_err *err)
 {
-    static const char *const ours[][2] = {
+    static const struct pw_statement ours[] = {
         { "pawl_known", known_sql },
         { "pawl_topics", begin_sql },
         { "pawl_insert", insert_sql },
         { "pawl_claim_free", CLAIM_HEAD " SKIP LOCKED" CLAIM_TAIL },
         { "pawl_claim_wait", CLAIM_HEAD CLAIM_TAIL },
     };
-    const size_t n = sizeof(ours) / sizeof(ours[0]);
 
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_queue_prepare(tx->co, ours[i][0], ours[i][1], 0, NULL, err) < 0)
-            return -1;
-    if (pw_conn_sync(tx->co, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_done(tx->co, NULL, err) < 0)
-            return pw_err_wrap(err, "prepare %s", ours[i][0]);
-    return pw_conn_synced(tx->co, err);
+    return pw_conn_prepare(tx->co, ours, sizeof(ours) / sizeof(ours[0]), err);
 }
 
 int pw_tx_put_claim(struct pw_tx *tx, const struct pw_part *pt, struct pw_err *err)

@@ -23,11 +23,9 @@ static const char cover_sql[] =
 
 int pw_worker_cover_prepare(struct pw_worker *w, struct pw_err *err)
 {
-    if (pw_conn_queue_prepare(&w->conn, "pawl_cover", cover_sql, 0, NULL, err) < 0 || pw_conn_sync(&w->conn, err) < 0)
-        return -1;
-    if (pw_conn_done(&w->conn, NULL, err) < 0)
-        return pw_err_wrap(err, "prepare pawl_cover");
-    return pw_conn_synced(&w->conn, err);
+    static const struct pw_statement ours[] = { { "pawl_cover", cover_sql } };
+
+    return pw_conn_prepare(&w->conn, ours, 1, err);
 }
 
 /* Partitions that somebody has claimed once, by topic. */

@@ -67,20 +67,11 @@ static int ask_turn(struct pw_dedupe *de, struct pw_err *err)
 
 int pw_dedupe_prepare(struct pw_dedupe *de, struct pw_err *err)
 {
-    static const char *const ours[][2] = { { "pawl_ids_take", take_sql },
-                                           { "pawl_ids_free", free_sql },
-                                           { "pawl_ids_turn", turn_sql } };
-    const size_t             n         = sizeof(ours) / sizeof(ours[0]);
+    static const struct pw_statement ours[] = { { "pawl_ids_take", take_sql },
+                                                { "pawl_ids_free", free_sql },
+                                                { "pawl_ids_turn", turn_sql } };
 
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_queue_prepare(de->co, ours[i][0], ours[i][1], 0, NULL, err) < 0)
-            return -1;
-    if (pw_conn_sync(de->co, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_done(de->co, NULL, err) < 0)
-            return pw_err_wrap(err, "prepare %s", ours[i][0]);
-    if (pw_conn_synced(de->co, err) < 0)
+    if (pw_conn_prepare(de->co, ours, sizeof(ours) / sizeof(ours[0]), err) < 0)
         return -1;
     return ask_turn(de, err) < 0 ? pw_err_wrap(err, "open a table for event ids") : 0;
 }

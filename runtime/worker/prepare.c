@@ -131,9 +131,7 @@ static int prepare_ours(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *er
             pw_arena_printf(ar, FENCE_HEAD, "unrecorded_from = coalesce(o.unrecorded_from, v.lo)", ")", "i)");
     const char *fence = pw_arena_printf(ar, "%s%s%s%s", head, PW_GUARD(compare_and_set) ? " AND o.next_offset = v.lo" : "",
                                         PW_GUARD(owner_epoch) ? " AND o.owner_epoch = v.epoch" : "", FENCE_TAIL);
-    const struct {
-        const char *name, *sql;
-    } ours[] = {
+    const struct pw_statement ours[] = {
         { "pawl_begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE" },
         { "pawl_commit", "COMMIT" },
         { "pawl_fence", fence },
@@ -143,21 +141,12 @@ static int prepare_ours(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *er
         { "pawl_sweep", sweep_sql },
         { "pawl_look", look_sql },
     };
-    const size_t n = sizeof(ours) / sizeof(ours[0]);
 
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_queue_prepare(tx->co, ours[i].name, ours[i].sql, 0, NULL, err) < 0)
-            return -1;
-    if (pw_conn_sync(tx->co, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_done(tx->co, NULL, err) < 0) {
-            (void)pw_err_wrap(err, "prepare %s", ours[i].name);
-            return strcmp(err->sqlstate, "3F000") == 0 || strcmp(err->sqlstate, "42P01") == 0 ?
-                       pw_err_wrap(err, "the schema pawl is missing: run `pawl migrate`") :
-                       -1;
-        }
-    return pw_conn_synced(tx->co, err);
+    if (pw_conn_prepare(tx->co, ours, sizeof(ours) / sizeof(ours[0]), err) == 0)
+        return 0;
+    return strcmp(err->sqlstate, "3F000") == 0 || strcmp(err->sqlstate, "42P01") == 0 ?
+               pw_err_wrap(err, "the schema pawl is missing: run `pawl migrate`") :
+               -1;
 }
 
 /* The database's version of a schema, as `pawl migrate` recorded it. */

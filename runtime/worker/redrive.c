@@ -68,11 +68,9 @@ void pw_redrive_skip_foreign(struct pw_batch *ba, const char *group)
 
 int pw_redrive_prepare(struct pw_worker *w, struct pw_err *err)
 {
-    if (pw_conn_queue_prepare(&w->conn, "pawl_grown", grown_sql, 0, NULL, err) < 0 || pw_conn_sync(&w->conn, err) < 0)
-        return -1;
-    if (pw_conn_done(&w->conn, NULL, err) < 0)
-        return pw_err_wrap(err, "prepare pawl_grown");
-    return pw_conn_synced(&w->conn, err);
+    static const struct pw_statement statement[] = { { "pawl_grown", grown_sql } };
+
+    return pw_conn_prepare(&w->conn, statement, 1, err);
 }
 
 /* Its offset row is ours, and the publisher knows it. */

@@ -93,20 +93,11 @@ uint32_t pw_strikes_find(const struct pw_strikes *st, const char *topic, int32_t
 
 int pw_strikes_prepare(struct pw_tx *tx, struct pw_err *err)
 {
-    static const char *const ours[][2] = { { "pawl_strikes_store", store_sql },
-                                           { "pawl_strikes_load", load_sql },
-                                           { "pawl_strikes_forget", forget_sql } };
-    const size_t             n         = sizeof(ours) / sizeof(ours[0]);
+    static const struct pw_statement ours[] = { { "pawl_strikes_store", store_sql },
+                                                { "pawl_strikes_load", load_sql },
+                                                { "pawl_strikes_forget", forget_sql } };
 
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_queue_prepare(tx->co, ours[i][0], ours[i][1], 0, NULL, err) < 0)
-            return -1;
-    if (pw_conn_sync(tx->co, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_done(tx->co, NULL, err) < 0)
-            return pw_err_wrap(err, "prepare %s", ours[i][0]);
-    return pw_conn_synced(tx->co, err);
+    return pw_conn_prepare(tx->co, ours, sizeof(ours) / sizeof(ours[0]), err);
 }
 
 static bool ours(const struct pw_part *pt)

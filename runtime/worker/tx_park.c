@@ -76,22 +76,13 @@ static const int32_t add_types[A_N] = { PAWL_V_TEXT,  PAWL_V_I64,  PAWL_V_I64, P
 
 int pw_tx_prepare_park(struct pw_tx *tx, struct pw_err *err)
 {
-    static const char *const ours[][2] = {
+    static const struct pw_statement ours[] = {
         { "pawl_kept", kept_sql },      { "pawl_park_list", list_sql },    { "pawl_park_read", read_sql },
         { "pawl_park_look", look_sql }, { "pawl_park_add", add_sql },      { "pawl_park_again", again_sql },
         { "pawl_park_drop", drop_sql }, { "pawl_remember", remember_sql }, { "pawl_forget", forget_sql },
     };
-    const size_t n = sizeof(ours) / sizeof(ours[0]);
 
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_queue_prepare(tx->co, ours[i][0], ours[i][1], 0, NULL, err) < 0)
-            return -1;
-    if (pw_conn_sync(tx->co, err) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        if (pw_conn_done(tx->co, NULL, err) < 0)
-            return pw_err_wrap(err, "prepare %s", ours[i][0]);
-    return pw_conn_synced(tx->co, err);
+    return pw_conn_prepare(tx->co, ours, sizeof(ours) / sizeof(ours[0]), err);
 }
 
 /* ---- parameters ---- */

@@ -37,14 +37,9 @@ void pw_tx_init_receipts(struct pw_tx *tx)
 
 int pw_tx_prepare_receipts(struct pw_tx *tx, struct pw_err *err)
 {
-    if (!tx->receipts)
-        return 0;
-    if (pw_conn_queue_prepare(tx->co, "pawl_receipts", receipts_sql, 0, NULL, err) < 0 ||
-        pw_conn_queue_prepare(tx->co, "pawl_tips", tips_sql, 0, NULL, err) < 0 || pw_conn_sync(tx->co, err) < 0)
-        return -1;
-    if (pw_conn_done(tx->co, NULL, err) < 0 || pw_conn_done(tx->co, NULL, err) < 0)
-        return pw_err_wrap(err, "prepare the receipts");
-    return pw_conn_synced(tx->co, err);
+    static const struct pw_statement ours[] = { { "pawl_receipts", receipts_sql }, { "pawl_tips", tips_sql } };
+
+    return tx->receipts ? pw_conn_prepare(tx->co, ours, sizeof(ours) / sizeof(ours[0]), err) : 0;
 }
 
 /* ---- the chains' ends ---- */
