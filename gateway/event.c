@@ -1,19 +1,17 @@
 #include "event.h"
 
 #include "auto/events/v1/events.pb-c.h"
-#include "base/err.h"
+#include "cloud.h"
+#include "date.h"
 #include "pb.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#define TIME_FROM_US INT64_C(946684800000000)  /* 2000-01-01 */
-#define TIME_TO_US   INT64_C(7258118400000000) /* 2200-01-01 */
-#define DRIVERS_MAX  16
-#define REASON_MAX   200
-#define NAME_MAX_N   32
+#define DRIVERS_MAX 16
+#define REASON_MAX  200
+#define NAME_MAX_N  32
 
 struct checker {
     struct gw_violation *vi;
@@ -40,39 +38,15 @@ static void violate(struct checker *ch, const char *text, const char *fmt, ...)
 
 static bool is_id(const char *s)
 {
-    size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
-
-    return n >= 1 && n <= GW_EVENT_ID_MAX && s[n] == 0;
+    return cloud_id_valid((pawl_bytes){ s, strlen(s) }, GW_EVENT_ID_MAX);
 }
 
-static int days_in(int year, int month)
+static bool check_date(struct checker *ch, const char *s, const char *prefix, const char *field, date_days *ret)
 {
-    static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-
-    return days[month - 1] + (month == 2 && (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)));
-}
-
-/* yyyymmdd, 0: no date */
-static int date_of(const char *s)
-{
-    int y, m, d;
-
-    if (strlen(s) != 10 || strspn(s, "0123456789") != 4 || s[4] != '-' || strspn(s + 5, "0123456789") != 2 || s[7] != '-' ||
-        strspn(s + 8, "0123456789") != 2)
-        return 0;
-    y = (s[0] - '0') * 1000 + (s[1] - '0') * 100 + (s[2] - '0') * 10 + (s[3] - '0');
-    m = (s[5] - '0') * 10 + (s[6] - '0');
-    d = (s[8] - '0') * 10 + (s[9] - '0');
-    return y >= 1900 && y < 2200 && m >= 1 && m <= 12 && d >= 1 && d <= days_in(y, m) ? y * 10000 + m * 100 + d : 0;
-}
-
-static int check_date(struct checker *ch, const char *s, const char *prefix, const char *field)
-{
-    int date = date_of(s);
-
-    if (!date)
-        violate(ch, "must be a date such as 2026-03-01, from 1900 to 2199", "%s.%s", prefix, field);
-    return date;
+    if (date_parse(s, ret))
+        return true;
+    violate(ch, "must be a date such as 2026-03-01, from 1900 to 2199", "%s.%s", prefix, field);
+    return false;
 }
 
 static void check_name(struct checker *ch, const char *s, const char *prefix, const char *field)
@@ -85,19 +59,22 @@ static void check_name(struct checker *ch, const char *s, const char *prefix, co
 
 static void check_period(struct checker *ch, const Auto__Events__V1__Period *pe, const char *prefix)
 {
-    char at[64];
-    int  from, to;
+    char      at[64];
+    date_days from, to;
+    bool      begins, ends;
 
     (void)snprintf(at, sizeof(at), "%s.period", prefix);
     if (!pe) {
         violate(ch, "is required", "%s", at);
         return;
     }
-    from = check_date(ch, pe->starts_on, at, "starts_on");
-    to   = check_date(ch, pe->ends_on, at, "ends_on");
-    if (from && to && to < from)
+    begins = check_date(ch, pe->starts_on, at, "starts_on", &from);
+    ends   = check_date(ch, pe->ends_on, at, "ends_on", &to);
+    if (!begins || !ends)
+        return;
+    if (to < from)
         violate(ch, "must not be before starts_on", "%s.ends_on", at);
-    else if (from && to && to >= from + 10000) /* the same day a year later */
+    else if (to >= date_add_years(from, 1))
         violate(ch, "must be before the same day a year after starts_on", "%s.ends_on", at);
 }
 
@@ -109,11 +86,12 @@ static void check_drivers(struct checker *ch, const Auto__Events__V1__Risk *ri, 
         violate(ch, "must have 1 to 16 entries unless unlimited_drivers is set", "%s.drivers", at);
     else
         for (size_t i = 0; i < ri->n_drivers; i++) {
-            char one[100];
+            char      one[100];
+            date_days day;
 
             (void)snprintf(one, sizeof(one), "%s.drivers[%zu]", at, i);
-            (void)check_date(ch, ri->drivers[i]->birth_date, one, "birth_date");
-            (void)check_date(ch, ri->drivers[i]->licensed_on, one, "licensed_on");
+            (void)check_date(ch, ri->drivers[i]->birth_date, one, "birth_date", &day);
+            (void)check_date(ch, ri->drivers[i]->licensed_on, one, "licensed_on", &day);
         }
 }
 
@@ -147,6 +125,8 @@ static void check_class(struct checker *ch, const char *s)
 
 static const char *check_body(struct checker *ch, const Auto__Events__V1__PolicyEvent *ev)
 {
+    date_days day;
+
     switch (ev->body_case) {
     case AUTO__EVENTS__V1__POLICY_EVENT__BODY_ISSUED:
         check_period(ch, ev->issued->period, "event.issued");
@@ -160,7 +140,7 @@ static const char *check_body(struct checker *ch, const Auto__Events__V1__Policy
             violate(ch, "must be at most 100", "event.renewed.claims");
         return "auto.policy.renewed.v1";
     case AUTO__EVENTS__V1__POLICY_EVENT__BODY_CANCELLED:
-        (void)check_date(ch, ev->cancelled->cancelled_on, "event.cancelled", "cancelled_on");
+        (void)check_date(ch, ev->cancelled->cancelled_on, "event.cancelled", "cancelled_on", &day);
         if (strlen(ev->cancelled->reason) > REASON_MAX)
             violate(ch, "must be at most 200 bytes", "event.cancelled.reason");
         return "auto.policy.cancelled.v1";
@@ -169,22 +149,6 @@ static const char *check_body(struct checker *ch, const Auto__Events__V1__Policy
     }
     violate(ch, "must be one of issued, renewed and cancelled", "event.body");
     return NULL;
-}
-
-void gw_event_time(int64_t us, char ret[32])
-{
-    int64_t   seconds = us / 1000000, rest = us % 1000000;
-    time_t    t;
-    struct tm tm;
-    char      text[24];
-
-    if (rest < 0) {
-        seconds--;
-        rest += 1000000;
-    }
-    t = (time_t)seconds;
-    (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", gmtime_r(&t, &tm)); /* four digits of a year fit */
-    (void)snprintf(ret, 32, "%s.%06dZ", text, (int)rest);
 }
 
 /* ---- the request ---- */
@@ -203,13 +167,13 @@ static void check_event(struct checker *ch, const uint8_t *p, size_t n, struct g
         violate(ch, "is required: 1 to 64 of A-Z a-z 0-9 . _ -", "event.policy_id");
     if (ev->agent_id[0] && !is_id(ev->agent_id))
         violate(ch, "must be 1 to 64 of A-Z a-z 0-9 . _ - when it is there", "event.agent_id");
-    if (ev->occurred_at_us < TIME_FROM_US || ev->occurred_at_us >= TIME_TO_US)
+    if (ev->occurred_at_us < CLOUD_TIME_MIN_US || ev->occurred_at_us >= CLOUD_TIME_MAX_US)
         violate(ch, "must be microseconds since 1970, between 2000-01-01 and 2200-01-01", "event.occurred_at_us");
     ret->type = check_body(ch, ev);
     if (ch->n == 0) {
         (void)snprintf(ret->event_id, sizeof(ret->event_id), "%s", ev->event_id);
         (void)snprintf(ret->policy_id, sizeof(ret->policy_id), "%s", ev->policy_id);
-        gw_event_time(ev->occurred_at_us, ret->time);
+        cloud_time_text(ev->occurred_at_us, ret->time);
     }
     auto__events__v1__policy_event__free_unpacked(ev, NULL);
 }

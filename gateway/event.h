@@ -3,13 +3,14 @@
 #ifndef GW_EVENT_H
 #define GW_EVENT_H
 
+#include "cloud.h"
 #include "grpc.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define GW_EVENT_ID_MAX     64
+#define GW_EVENT_ID_MAX     CLOUD_ID_MAX
 #define GW_EVENT_SOURCE_MAX 256
 #define GW_VIOLATIONS_MAX   16 /* named in one answer */
 
@@ -20,7 +21,7 @@ struct gw_event {
     char           event_id[GW_EVENT_ID_MAX + 1], policy_id[GW_EVENT_ID_MAX + 1];
     char           source[GW_EVENT_SOURCE_MAX + 1]; /* "": the default */
     const char    *type;                            /* ce_type */
-    char           time[32];                        /* ce_time, RFC 3339 */
+    char           time[CLOUD_TIME_TEXT_MAX];       /* ce_time, RFC 3339 */
 };
 
 /* p, n: an auto.events.v1.PublishRequest. Returns the number of violations; at most GW_VIOLATIONS_MAX are in vi. 0: *ret is
@@ -29,7 +30,5 @@ size_t gw_event_read(const uint8_t *p, size_t n, struct gw_event *ret, struct gw
 
 /* A URI reference that can stand in a header and in a log line; "" is one. */
 bool gw_event_source_ok(const char *p, size_t n);
-/* The header's text of an instant: "2026-03-01T12:00:00.000001Z". */
-void gw_event_time(int64_t us, char ret[32]);
 
 #endif
