@@ -1,6 +1,7 @@
 #include "sink.h"
 
 #include "base/clock.h"
+#include "kafka/conf.h"
 #include "observe/log.h"
 
 #include <errno.h>
@@ -112,15 +113,6 @@ static void serve(void *arg, uint32_t events)
 
 /* ---- open and close ---- */
 
-static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct pw_err *err)
-{
-    char why[200] = "";
-
-    return rd_kafka_conf_set(conf, key, value, why, sizeof(why)) == RD_KAFKA_CONF_OK ?
-               0 :
-               pw_err_set(err, PW_D_FATAL, "kafka: %s: %s", key, why);
-}
-
 /* Any thread of the library's. */
 static void log_from_library(const rd_kafka_t *rk, int level, const char *fac, const char *text)
 {
@@ -139,13 +131,14 @@ static int configure(rd_kafka_conf_t *conf, const struct gw_sink_settings *se, s
     (void)snprintf(queue, sizeof(queue), "%u",
                    se->in_flight * 2 + 1); /* the library counts those whose report we are reading */
     for (size_t i = 0; i < se->kafka_n; i++)
-        if (set(conf, se->kafka[i].key, se->kafka[i].value, err) < 0)
+        if (pw_kafka_set(conf, se->kafka[i].key, se->kafka[i].value, err) < 0)
             return -1;
     /* linger 0: a client waits for this event; what comes meanwhile shares the next request anyway */
-    if (set(conf, "enable.idempotence", "true", err) < 0 || set(conf, "acks", "all", err) < 0 ||
-        set(conf, "linger.ms", "0", err) < 0 || set(conf, "message.timeout.ms", timeout, err) < 0 ||
-        set(conf, "partitioner", "murmur2_random", err) < 0 || set(conf, "allow.auto.create.topics", "false", err) < 0 ||
-        set(conf, "queue.buffering.max.messages", queue, err) < 0)
+    if (pw_kafka_set(conf, "enable.idempotence", "true", err) < 0 || pw_kafka_set(conf, "acks", "all", err) < 0 ||
+        pw_kafka_set(conf, "linger.ms", "0", err) < 0 || pw_kafka_set(conf, "message.timeout.ms", timeout, err) < 0 ||
+        pw_kafka_set(conf, "partitioner", "murmur2_random", err) < 0 ||
+        pw_kafka_set(conf, "allow.auto.create.topics", "false", err) < 0 ||
+        pw_kafka_set(conf, "queue.buffering.max.messages", queue, err) < 0)
         return -1;
     rd_kafka_conf_set_log_cb(conf, log_from_library);
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);

@@ -1,5 +1,7 @@
 #include "kafka/ask.h"
 
+#include "kafka/conf.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -9,9 +11,9 @@ int pw_ask_open(const char *const *keys, const char *const *values, size_t n, rd
     char             why[256];
 
     for (size_t i = 0; i < n; i++)
-        if (rd_kafka_conf_set(conf, keys[i], values[i], why, sizeof(why)) != RD_KAFKA_CONF_OK) {
+        if (pw_kafka_set(conf, keys[i], values[i], err) < 0) {
             rd_kafka_conf_destroy(conf);
-            return pw_err_set(err, PW_D_FATAL, "kafka property %s: %s", keys[i], why);
+            return -1;
         }
     rd_kafka_conf_set_log_cb(conf, NULL); /* an answer that does not come says enough */
     *ret_rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why));

@@ -1,6 +1,7 @@
 #include "kafka/consumer.h"
 
 #include "base/clock.h"
+#include "kafka/conf.h"
 #include "kafka/props.h"
 
 #include <fcntl.h>
@@ -98,15 +99,6 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topi
         note_error(co, code, "rebalance failed");
 }
 
-static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct pw_err *err)
-{
-    char why[256];
-
-    if (rd_kafka_conf_set(conf, key, value, why, sizeof(why)) == RD_KAFKA_CONF_OK)
-        return 0;
-    return pw_err_set(err, PW_D_FATAL, "kafka property %s: %s", key, why);
-}
-
 /* Properties that old libraries do not have, and do not need. */
 static void set_if_known(rd_kafka_conf_t *conf, const char *key, const char *value)
 {
@@ -120,21 +112,21 @@ static int configure(rd_kafka_conf_t *conf, const struct pw_consumer_settings *s
     char n[16];
 
     for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
-        if (set(conf, defaults[i][0], defaults[i][1], err) < 0)
+        if (pw_kafka_set(conf, defaults[i][0], defaults[i][1], err) < 0)
             return -1;
     (void)snprintf(n, sizeof(n), "%u", se->queue_messages);
-    if (set(conf, "queued.min.messages", n, err) < 0)
+    if (pw_kafka_set(conf, "queued.min.messages", n, err) < 0)
         return -1;
     (void)snprintf(n, sizeof(n), "%u", se->queue_kbytes);
-    if (set(conf, "queued.max.messages.kbytes", n, err) < 0)
+    if (pw_kafka_set(conf, "queued.max.messages.kbytes", n, err) < 0)
         return -1;
     for (size_t i = 0; i < se->properties_n; i++)
-        if (set(conf, se->keys[i], se->values[i], err) < 0)
+        if (pw_kafka_set(conf, se->keys[i], se->values[i], err) < 0)
             return -1;
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
-        if (set(conf, owned[i][0], owned[i][1], err) < 0)
+        if (pw_kafka_set(conf, owned[i][0], owned[i][1], err) < 0)
             return -1;
-    if (set(conf, "group.id", se->group, err) < 0 || set(conf, "group.instance.id", se->instance_id, err) < 0)
+    if (pw_kafka_set(conf, "group.id", se->group, err) < 0 || pw_kafka_set(conf, "group.instance.id", se->instance_id, err) < 0)
         return -1;
     set_if_known(conf, "enable.metrics.push", "false");
     set_if_known(conf, "fetch.queue.backoff.ms", "10");

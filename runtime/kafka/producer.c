@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "kafka/conf.h"
 
 #include <string.h>
 #include <syslog.h>
@@ -93,28 +94,19 @@ static int failed(rd_kafka_error_t *error, const char *doing, struct pw_err *err
     return -1;
 }
 
-static int set(rd_kafka_conf_t *conf, const char *key, const char *value, struct pw_err *err)
-{
-    char why[256];
-
-    if (rd_kafka_conf_set(conf, key, value, why, sizeof(why)) == RD_KAFKA_CONF_OK)
-        return 0;
-    return pw_err_set(err, PW_D_FATAL, "kafka property %s: %s", key, why);
-}
-
 static int configure(rd_kafka_conf_t *conf, const struct pw_producer_settings *se, struct pw_err *err)
 {
     for (size_t i = 0; i < se->properties_n; i++)
-        if (!for_consumers(se->keys[i]) && set(conf, se->keys[i], se->values[i], err) < 0)
+        if (!for_consumers(se->keys[i]) && pw_kafka_set(conf, se->keys[i], se->values[i], err) < 0)
             return -1;
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
-        if (set(conf, owned[i][0], owned[i][1], err) < 0)
+        if (pw_kafka_set(conf, owned[i][0], owned[i][1], err) < 0)
             return -1;
-    if (se->apart && set(conf, "batch.num.messages", "1", err) < 0)
+    if (se->apart && pw_kafka_set(conf, "batch.num.messages", "1", err) < 0)
         return -1;
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    return set(conf, "transactional.id", se->transactional_id, err);
+    return pw_kafka_set(conf, "transactional.id", se->transactional_id, err);
 }
 
 /* The first answer after a crash is "not yet", while the coordinator ends the predecessor's transaction, and the library asks
