@@ -20,6 +20,25 @@
 bool pw_audit_take(const PGresult *res, int row, const struct pw_audit_place *pl, struct pw_receipt *ret,
                    unsigned char ret_seal[PW_RECEIPT_HASH], bool *ret_sealed);
 
+/* One statement about one partition: $1 group, $2 topic, $3 partition, $4 the number it is to go on above. NULL: *ret_code is the exit
+ * code. */
+#define PW_AUDIT_OF_PARTITION "group_name = $1 AND topic = $2 AND \"partition\" = $3::int AND "
+PGresult *pw_audit_ask(struct pw_ops *op, const struct pw_audit_place *pl, const char *sql, int64_t above, int *ret_code);
+
+/* Its decisions, and what is redriven and parked, into *pl. 0 or an exit code. */
+int pw_audit_read_beside(struct pw_ops *op, struct pw_audit_place *pl);
+
+/* Dead letters of one partition, in pages. */
+struct pw_audit_letters {
+    struct pw_audit_dead *rows; /* read and not used yet */
+    size_t                first, n, cap;
+    int64_t               upto; /* seq that were read */
+    bool                  end;
+};
+/* Those up to seq are in rows[first..]; *ret_n of them. 0 or an exit code. */
+int pw_audit_letters_upto(struct pw_ops *op, const struct pw_audit_place *pl, struct pw_audit_letters *le, int64_t seq,
+                          size_t *ret_n);
+
 struct pw_audit_log {
     int64_t records, holes; /* compared */
     int64_t gone;           /* handled, but their record is not in the log any more: compaction */

@@ -32,168 +32,6 @@ struct audit {
     struct pw_buf          out;
 };
 
-/* ---- rows ---- */
-
-static int64_t cell(const PGresult *res, int row, int col)
-{
-    return strtoll(PQgetvalue(res, row, col), NULL, 10);
-}
-
-enum {
-    C_N,
-    C_KIND,
-    C_STANDS_FOR,
-    C_LO,
-    C_HI,
-    C_EPOCH,
-    C_COUNT, /* and six more */
-    C_FATES = C_COUNT + PW_FATE_PASSED + 1,
-    C_RESOLVED,
-    C_OUTBOX_FROM,
-    C_OUTBOX_TO,
-    C_DECISION,
-    C_AT,
-    C_PREV,
-    C_HASH,
-    C_SEAL
-};
-
-bool pw_audit_take(const PGresult *res, int row, const struct pw_audit_place *pl, struct pw_receipt *ret,
-                   unsigned char ret_seal[PW_RECEIPT_HASH], bool *ret_sealed)
-{
-    *ret = (struct pw_receipt){ .group       = pl->group,
-                                .topic       = pl->topic,
-                                .partition   = pl->partition,
-                                .n           = cell(res, row, C_N),
-                                .kind        = pw_receipt_kind_of(PQgetvalue(res, row, C_KIND)),
-                                .stands_for  = cell(res, row, C_STANDS_FOR),
-                                .lo          = cell(res, row, C_LO),
-                                .hi          = cell(res, row, C_HI),
-                                .epoch       = cell(res, row, C_EPOCH),
-                                .fates       = PQgetvalue(res, row, C_FATES),
-                                .resolved    = PQgetvalue(res, row, C_RESOLVED),
-                                .outbox_from = cell(res, row, C_OUTBOX_FROM),
-                                .outbox_to   = cell(res, row, C_OUTBOX_TO),
-                                .decision    = cell(res, row, C_DECISION),
-                                .at_us       = cell(res, row, C_AT) };
-    for (int i = 0; i <= PW_FATE_PASSED; i++)
-        ret->count[i] = cell(res, row, C_COUNT + i);
-    *ret_sealed = !PQgetisnull(res, row, C_SEAL);
-    return ret->kind < PW_RECEIPT_KINDS && pw_ops_unhex(PQgetvalue(res, row, C_PREV), ret->prev_hash) &&
-           pw_ops_unhex(PQgetvalue(res, row, C_HASH), ret->hash) &&
-           (!*ret_sealed || pw_ops_unhex(PQgetvalue(res, row, C_SEAL), ret_seal));
-}
-
-/* One statement about one partition: $1 group, $2 topic, $3 partition, $4 the number it is to go on above. */
-static PGresult *ask(struct audit *au, const struct pw_audit_place *pl, const char *sql, int64_t above, int *ret_code)
-{
-    char        partition[16], from[24];
-    const char *values[] = { pl->group, pl->topic, partition, from };
-
-    (void)snprintf(partition, sizeof(partition), "%d", pl->partition);
-    (void)snprintf(from, sizeof(from), "%" PRId64, above);
-    return pw_ops_exec(au->op, ret_code, sql, 4, values);
-}
-
-#define OF_PARTITION "group_name = $1 AND topic = $2 AND \"partition\" = $3::int AND "
-
-/* A column of numbers, ascending. */
-static int numbers(struct audit *au, const struct pw_audit_place *pl, const char *sql, const int64_t **ret, size_t *ret_n)
-{
-    int       code = 0;
-    PGresult *res  = ask(au, pl, sql, INT64_MIN, &code);
-    int64_t  *list;
-
-    if (!res)
-        return code;
-    *ret_n = (size_t)PQntuples(res);
-    *ret = list = pw_arena_array(au->op->ar, *ret_n, sizeof(*list));
-    for (int r = 0; r < PQntuples(res); r++)
-        list[r] = cell(res, r, 0);
-    PQclear(res);
-    return 0;
-}
-
-static int read_decisions(struct audit *au, struct pw_audit_place *pl)
-{
-    static const char sql[] =
-        "SELECT id, coalesce(from_offset, -1), coalesce(to_offset, -1), action FROM pawl.decisions WHERE " OF_PARTITION
-        "id > $4::bigint ORDER BY id";
-    int                       code = 0;
-    PGresult                 *res  = ask(au, pl, sql, INT64_MIN, &code);
-    struct pw_audit_decision *list;
-
-    if (!res)
-        return code;
-    pl->decisions_n = (size_t)PQntuples(res);
-    pl->decisions = list = pw_arena_array(au->op->ar, pl->decisions_n, sizeof(*list));
-    for (int r = 0; r < PQntuples(res); r++)
-        list[r] = (struct pw_audit_decision){ cell(res, r, 0), cell(res, r, 1), cell(res, r, 2),
-                                              pw_arena_strdup(au->op->ar, PQgetvalue(res, r, 3)) };
-    PQclear(res);
-    return 0;
-}
-
-static int read_beside(struct audit *au, struct pw_audit_place *pl)
-{
-    int code = read_decisions(au, pl);
-
-    if (!code)
-        code = numbers(au, pl,
-                       "SELECT resolved_seq FROM pawl.outbox WHERE " OF_PARTITION
-                       "resolved_seq > $4::bigint AND kind IN (2, 4) AND resolution IS NOT NULL ORDER BY 1",
-                       &pl->redriven, &pl->redriven_n);
-    if (!code)
-        code = numbers(au, pl,
-                       "SELECT source_offset FROM pawl.parked WHERE " OF_PARTITION "source_offset > $4::bigint ORDER BY 1",
-                       &pl->parked, &pl->parked_n);
-    return code;
-}
-
-/* ---- dead letters, in pages ---- */
-
-struct letters {
-    struct pw_audit_dead *rows; /* read and not used yet */
-    size_t                first, n, cap;
-    int64_t               upto; /* seq that were read */
-    bool                  end;
-};
-
-/* Those up to seq are in rows[first..]; *ret_n of them. */
-static int letters_upto(struct audit *au, const struct pw_audit_place *pl, struct letters *le, int64_t seq, size_t *ret_n)
-{
-    while (!le->end && le->upto < seq) {
-        int       code = 0;
-        PGresult *res  = ask(au, pl,
-                             "SELECT seq, source_offset FROM pawl.outbox WHERE " OF_PARTITION
-                             "seq > $4::bigint AND kind = 2 ORDER BY seq LIMIT 500",
-                             le->upto, &code);
-
-        if (!res)
-            return code;
-        if (le->first) {
-            memmove(le->rows, le->rows + le->first, (le->n - le->first) * sizeof(*le->rows));
-            le->n -= le->first;
-            le->first = 0;
-        }
-        if (le->n + PW_AUDIT_PAGE > le->cap) {
-            le->cap  = (le->n + PW_AUDIT_PAGE) * 2;
-            le->rows = realloc(le->rows, le->cap * sizeof(*le->rows));
-            PW_ASSERT(le->rows != NULL);
-        }
-        for (int r = 0; r < PQntuples(res); r++)
-            le->rows[le->n++] = (struct pw_audit_dead){ cell(res, r, 0), cell(res, r, 1) };
-        le->end = PQntuples(res) < PW_AUDIT_PAGE;
-        if (PQntuples(res))
-            le->upto = le->rows[le->n - 1].seq;
-        PQclear(res);
-    }
-    *ret_n = 0;
-    while (le->first + *ret_n < le->n && le->rows[le->first + *ret_n].seq <= seq)
-        ++*ret_n;
-    return 0;
-}
-
 /* ---- problems ---- */
 
 static void told(void *arg, const struct pw_audit_place *pl, int64_t offset, const char *text)
@@ -329,13 +167,14 @@ static int where_to_begin(struct audit *au, struct pw_audit_place *pl, int64_t *
         4, values);
     if (!res)
         return code;
-    *ret_above      = cell(res, 0, 0) - 1;
-    pl->from_middle = cell(res, 0, 0) > 0;
+    *ret_above      = pw_ops_number(res, 0, 0) - 1;
+    pl->from_middle = pw_ops_number(res, 0, 0) > 0;
     PQclear(res);
     return 0;
 }
 
-static int walk_page(struct audit *au, struct pw_audit_walk *wa, struct letters *le, const PGresult *res, int64_t *ret_above)
+static int walk_page(struct audit *au, struct pw_audit_walk *wa, struct pw_audit_letters *le, const PGresult *res,
+                     int64_t *ret_above)
 {
     const struct pw_audit_place *pl = wa->pl;
 
@@ -351,7 +190,7 @@ static int walk_page(struct audit *au, struct pw_audit_walk *wa, struct letters 
             problem(au, pl, re.lo, "receipt %" PRId64 " cannot be read: its kind or a hash is none", re.n);
             continue;
         }
-        code = letters_upto(au, pl, le, re.outbox_to, &n);
+        code = pw_audit_letters_upto(au->op, pl, le, re.outbox_to, &n);
         if (code)
             return code;
         pw_audit_walk_receipt(wa, &re, sealed ? seal : NULL, le->rows + le->first, n);
@@ -363,16 +202,17 @@ static int walk_page(struct audit *au, struct pw_audit_walk *wa, struct letters 
 
 static int walk(struct audit *au, struct pw_audit_place *pl)
 {
-    struct pw_audit_walk wa    = { .pl = pl, .totals = &au->totals, .problem = told, .arg = au, .keep_runs = au->log };
-    struct letters       le    = { 0 };
-    int64_t              above = 0;
-    int                  code = where_to_begin(au, pl, &above), rows = PW_AUDIT_PAGE;
-    size_t               n = 0;
+    struct pw_audit_walk    wa    = { .pl = pl, .totals = &au->totals, .problem = told, .arg = au, .keep_runs = au->log };
+    struct pw_audit_letters le    = { 0 };
+    int64_t                 above = 0;
+    int                     code = where_to_begin(au, pl, &above), rows = PW_AUDIT_PAGE;
+    size_t                  n = 0;
 
     while (!code && rows == PW_AUDIT_PAGE) {
-        PGresult *res = ask(
-            au, pl, "SELECT " PW_AUDIT_COLUMNS " FROM pawl.receipts WHERE " OF_PARTITION "n > $4::bigint ORDER BY n LIMIT 500",
-            above, &code);
+        PGresult *res = pw_audit_ask(au->op, pl,
+                                     "SELECT " PW_AUDIT_COLUMNS " FROM pawl.receipts WHERE " PW_AUDIT_OF_PARTITION
+                                     "n > $4::bigint ORDER BY n LIMIT 500",
+                                     above, &code);
 
         if (!res)
             break;
@@ -381,7 +221,7 @@ static int walk(struct audit *au, struct pw_audit_place *pl)
         PQclear(res);
     }
     if (!code)
-        code = letters_upto(au, pl, &le, INT64_MAX, &n);
+        code = pw_audit_letters_upto(au->op, pl, &le, INT64_MAX, &n);
     if (!code) {
         pw_audit_walk_end(&wa, le.rows + le.first, n);
         missing_kept(au, pl, wa.n);
@@ -413,12 +253,12 @@ static int read_places(struct audit *au, struct pw_audit_place **ret, size_t *re
     for (int r = 0; r < PQntuples(res); r++)
         (*ret)[r] = (struct pw_audit_place){ .group           = au->op->pl->group,
                                              .topic           = pw_arena_strdup(au->op->ar, PQgetvalue(res, r, 0)),
-                                             .partition       = (int32_t)cell(res, r, 1),
-                                             .start_offset    = cell(res, r, 2),
-                                             .next_offset     = cell(res, r, 3),
-                                             .outbox_seq      = cell(res, r, 4),
-                                             .receipt_n       = cell(res, r, 5),
-                                             .unrecorded_from = cell(res, r, 6) };
+                                             .partition       = (int32_t)pw_ops_number(res, r, 1),
+                                             .start_offset    = pw_ops_number(res, r, 2),
+                                             .next_offset     = pw_ops_number(res, r, 3),
+                                             .outbox_seq      = pw_ops_number(res, r, 4),
+                                             .receipt_n       = pw_ops_number(res, r, 5),
+                                             .unrecorded_from = pw_ops_number(res, r, 6) };
     PQclear(res);
     return 0;
 }
@@ -488,7 +328,7 @@ static int audit_places(struct audit *au)
     int                    code   = read_places(au, &places, &n);
 
     for (size_t i = 0; i < n && !code; i++) {
-        code = read_beside(au, &places[i]);
+        code = pw_audit_read_beside(au->op, &places[i]);
         if (!code)
             code = walk(au, &places[i]);
     }

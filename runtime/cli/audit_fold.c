@@ -203,7 +203,7 @@ int pw_audit_fold(struct pw_ops *op, const struct pw_audit_place *pl, const char
             break;
         rows = PQntuples(res);
         if (rows)
-            above = strtoll(PQgetvalue(res, rows - 1, 0), NULL, 10);
+            above = pw_ops_number(res, rows - 1, 0);
         code = fold_page(&fo, res);
         PQclear(res);
     }

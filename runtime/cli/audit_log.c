@@ -64,26 +64,6 @@ static void one_record(struct reader *rd, int64_t offset)
     rd->at = offset + 1;
 }
 
-static rd_kafka_t *reader_open(struct pw_ops *op)
-{
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_t      *rk;
-    char             why[256] = "";
-    bool             good     = true;
-
-    for (size_t i = 0; i < op->tp->kafka_n && good; i++)
-        good = rd_kafka_conf_set(conf, op->tp->kafka[i].key, op->tp->kafka[i].value, why, sizeof(why)) == RD_KAFKA_CONF_OK;
-    good = good && rd_kafka_conf_set(conf, "isolation.level", "read_committed", why, sizeof(why)) == RD_KAFKA_CONF_OK &&
-           rd_kafka_conf_set(conf, "enable.partition.eof", "true", why, sizeof(why)) == RD_KAFKA_CONF_OK;
-    rd_kafka_conf_set_log_cb(conf, NULL); /* silence says enough */
-    rk = good ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof(why)) : NULL;
-    if (!rk) {
-        rd_kafka_conf_destroy(conf);
-        (void)pw_cli_fail(0, "audit: Kafka client: %s", why);
-    }
-    return rk;
-}
-
 /* Returns true when there is no more to read; *ret_failed: an error ended it. */
 static bool take(struct reader *rd, const rd_kafka_message_t *m, rd_kafka_resp_err_t *ret_failed)
 {
@@ -149,7 +129,7 @@ int pw_audit_read_log(struct pw_ops *op, struct pw_audit_walk *wa, struct pw_aud
     struct pw_err                err;
     int                          code = 0;
 
-    if (!op->rk && !(op->rk = reader_open(op)))
+    if (!op->rk && pw_ops_kafka_reader(op))
         return PW_CLI_EXIT_FAILED;
     if (pw_ask_bounds(op->rk, pl->topic, pl->partition, ASK_MS, &low, &end, &err) < 0)
         return pw_cli_fail(err.disp == PW_D_RETRY ? PW_CLI_EXIT_RETRY : PW_CLI_EXIT_FAILED, "audit: %s", err.text);

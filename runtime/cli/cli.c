@@ -81,3 +81,13 @@ bool pw_cli_print(const struct pw_buf *b)
     (void)pw_cli_fail(0, "cannot write to standard output");
     return false;
 }
+
+void pw_cli_json_text(struct pw_buf *out, const char *key, const char *value)
+{
+    pw_buf_printf(out, "\"%s\":", key);
+    if (value)
+        pw_buf_json(out, value, strlen(value));
+    else
+        pw_buf_puts(out, "null");
+    pw_buf_puts(out, ",");
+}

@@ -26,5 +26,7 @@ int pw_cli_log(const char *who, const char *level, const char *format);
 
 /* Writes b to stdout; false if it cannot be written (the reason is printed). */
 bool pw_cli_print(const struct pw_buf *b);
+/* "key":"value", or null; and a comma. */
+void pw_cli_json_text(struct pw_buf *out, const char *key, const char *value);
 
 #endif

@@ -61,15 +61,20 @@ const char *pw_dlq_name(struct pw_dlq *dl, const char *topic, const char *partit
 
 /* ---- counts ---- */
 
-int pw_dlq_print_counts(struct pw_dlq *dl, struct pw_buf *out, int64_t *ret_n)
+PGresult *pw_dlq_counts(struct pw_dlq *dl, int *ret_code)
 {
     static const char sql[] =
-        "SELECT coalesce(b.resolution, 'open'), coalesce(b.code, ''), coalesce(b.plugin, ''), count(*), " PW_DLQ_TIME(
-            "min(b.created_at)") ", " PW_DLQ_TIME("max(b.created_at)") " FROM pawl.outbox AS b WHERE " PW_DLQ_PLACE
-                                                                       " AND " PW_DLQ_HIT
-                                                                       " GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2, 3";
+        "SELECT coalesce(b.resolution, 'open'), b.code, b.plugin, count(*), " PW_DLQ_TIME("min(b.created_at)") ", " PW_DLQ_TIME(
+            "max(b.created_at)") " FROM pawl.outbox AS b WHERE " PW_DLQ_PLACE " AND " PW_DLQ_HIT
+                                 " GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2 NULLS FIRST, 3 NULLS FIRST";
+
+    return pw_ops_exec(&dl->op, ret_code, sql, PW_DLQ_PARAMS, dl->values);
+}
+
+int pw_dlq_print_counts(struct pw_dlq *dl, struct pw_buf *out, int64_t *ret_n)
+{
     int       code = 0;
-    PGresult *res  = pw_ops_exec(&dl->op, &code, sql, PW_DLQ_PARAMS, dl->values);
+    PGresult *res  = pw_dlq_counts(dl, &code);
 
     *ret_n = 0;
     if (!res)
@@ -77,7 +82,7 @@ int pw_dlq_print_counts(struct pw_dlq *dl, struct pw_buf *out, int64_t *ret_n)
     if (PQntuples(res))
         pw_buf_printf(out, "  %9s  %-8s  %-20s  %-20s  %-24s  %s\n", "COUNT", "STATE", "FIRST", "LAST", "CODE", "PLUGIN");
     for (int r = 0; r < PQntuples(res); r++) {
-        *ret_n += strtoll(PQgetvalue(res, r, 3), NULL, 10);
+        *ret_n += pw_ops_number(res, r, 3);
         pw_buf_printf(out, "  %9s  %-8s  %-20s  %-20s  ", PQgetvalue(res, r, 3), PQgetvalue(res, r, 0), PQgetvalue(res, r, 4),
                       PQgetvalue(res, r, 5));
         pw_text_show(out, PQgetvalue(res, r, 1), (size_t)PQgetlength(res, r, 1));
@@ -129,8 +134,8 @@ int pw_dlq_published(struct pw_dlq *dl, const char *topic, int32_t partition, in
                       3, values);
     if (!res)
         return code;
-    *ret_seq = PQntuples(res) ? strtoll(PQgetvalue(res, 0, 0), NULL, 10) : 0;
-    all      = !PQntuples(res) || *ret_seq == strtoll(PQgetvalue(res, 0, 1), NULL, 10);
+    *ret_seq = PQntuples(res) ? pw_ops_number(res, 0, 0) : 0;
+    all      = !PQntuples(res) || *ret_seq == pw_ops_number(res, 0, 1);
     PQclear(res);
     return all ? 0 : ask_group(dl, topic, partition, ret_seq);
 }
@@ -169,16 +174,6 @@ void pw_dlq_show_bytes(struct pw_buf *out, const unsigned char *p, size_t n, siz
 }
 
 /* ---- JSON ---- */
-
-void pw_dlq_json(struct pw_buf *out, const char *key, const char *value)
-{
-    pw_buf_printf(out, "\"%s\":", key);
-    if (value)
-        pw_buf_json(out, value, strlen(value));
-    else
-        pw_buf_puts(out, "null");
-    pw_buf_puts(out, ",");
-}
 
 void pw_dlq_json_number(struct pw_buf *out, const char *key, const PGresult *res, int row, int col)
 {

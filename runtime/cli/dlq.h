@@ -36,6 +36,8 @@ void pw_dlq_values(struct pw_dlq *dl, const struct pw_pipeline *pl);
 /* "topic[partition]@offset" */
 const char *pw_dlq_name(struct pw_dlq *dl, const char *topic, const char *partition, const char *offset);
 
+/* What the filter hits by state, code and plugin: those, their number, the first time and the last. NULL: *ret_code is the exit code. */
+PGresult *pw_dlq_counts(struct pw_dlq *dl, int *ret_code);
 /* How many the filter finds, by state, code and plugin, as text. *ret_n: all of them. */
 int pw_dlq_print_counts(struct pw_dlq *dl, struct pw_buf *out, int64_t *ret_n);
 
@@ -48,7 +50,6 @@ const unsigned char *pw_dlq_bytes(struct pw_dlq *dl, const PGresult *res, int ro
 /* Bytes for a person: text as it is, else in hexadecimal, at most so many of them; all that could harm a terminal is replaced. */
 void pw_dlq_show_bytes(struct pw_buf *out, const unsigned char *p, size_t n, size_t most);
 
-void pw_dlq_json(struct pw_buf *out, const char *key, const char *value); /* "key":"value", or null; and a comma */
 void pw_dlq_json_number(struct pw_buf *out, const char *key, const PGresult *res, int row, int col);
 
 #endif

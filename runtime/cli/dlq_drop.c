@@ -47,9 +47,9 @@ static int drop_part(struct drop *dr, const char *topic, int32_t partition, cons
         code = pw_ops_run(&dr->dl.op, lock_sql, 3, values, NULL);
     res = code ? NULL : pw_ops_exec(&dr->dl.op, &code, drop_sql, PW_DLQ_PARAMS + 3, values);
     if (res) {
-        *ret_n         = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-        de.from_offset = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
-        de.to_offset   = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
+        *ret_n         = pw_ops_number(res, 0, 0);
+        de.from_offset = pw_ops_number(res, 0, 1);
+        de.to_offset   = pw_ops_number(res, 0, 2);
         de.reason = pw_arena_printf(dr->dl.op.ar, "%" PRId64 " dead letter%s: %s", *ret_n, *ret_n == 1 ? "" : "s", dr->reason);
         PQclear(res);
     }
@@ -88,7 +88,7 @@ static int drop_all(struct drop *dr)
 
     for (int r = 0; res && !code && r < PQntuples(res); r++)
         code = drop_partition(dr, PQgetvalue(res, r, 0), (int32_t)strtol(PQgetvalue(res, r, 1), NULL, 10),
-                              strtoll(PQgetvalue(res, r, 2), NULL, 10), strtoll(PQgetvalue(res, r, 3), NULL, 10));
+                              pw_ops_number(res, r, 2), pw_ops_number(res, r, 3));
     PQclear(res);
     return code;
 }

@@ -99,24 +99,24 @@ static void json_letter(struct pw_dlq *dl, const PGresult *res, int r, struct pw
     const unsigned char *headers = pw_dlq_bytes(dl, res, r, L_HEADERS, &headers_n);
 
     pw_buf_puts(out, r ? ",{" : "{");
-    pw_dlq_json(out, "topic", text(res, r, L_TOPIC));
+    pw_cli_json_text(out, "topic", text(res, r, L_TOPIC));
     pw_dlq_json_number(out, "partition", res, r, L_PARTITION);
     pw_dlq_json_number(out, "offset", res, r, L_OFFSET);
     pw_dlq_json_number(out, "seq", res, r, L_SEQ);
-    pw_dlq_json(out, "at", text(res, r, L_AT));
-    pw_dlq_json(out, "state", text(res, r, L_STATE));
-    pw_dlq_json(out, "code", text(res, r, L_CODE));
-    pw_dlq_json(out, "reason", text(res, r, L_REASON));
-    pw_dlq_json(out, "plugin", text(res, r, L_PLUGIN));
+    pw_cli_json_text(out, "at", text(res, r, L_AT));
+    pw_cli_json_text(out, "state", text(res, r, L_STATE));
+    pw_cli_json_text(out, "code", text(res, r, L_CODE));
+    pw_cli_json_text(out, "reason", text(res, r, L_REASON));
+    pw_cli_json_text(out, "plugin", text(res, r, L_PLUGIN));
     pw_dlq_json_number(out, "attempts", res, r, L_ATTEMPT);
     pw_dlq_json_number(out, "value_bytes", res, r, L_BYTES);
     json_bytes(out, "key", key, key_n);
-    pw_dlq_json(out, "target", text(res, r, L_TARGET));
+    pw_cli_json_text(out, "target", text(res, r, L_TARGET));
     pw_buf_printf(out, "\"redriven\":%" PRId64 ",", pw_outbox_redriven(headers, headers_n));
-    pw_dlq_json(out, "resolved_at", text(res, r, L_RESOLVED_AT));
-    pw_dlq_json(out, "resolved_by", text(res, r, L_RESOLVED_BY));
+    pw_cli_json_text(out, "resolved_at", text(res, r, L_RESOLVED_AT));
+    pw_cli_json_text(out, "resolved_by", text(res, r, L_RESOLVED_BY));
     pw_dlq_json_number(out, "resolved_seq", res, r, L_RESOLVED_SEQ);
-    pw_dlq_json(out, "resolved_note", text(res, r, L_NOTE));
+    pw_cli_json_text(out, "resolved_note", text(res, r, L_NOTE));
     out->p[--out->n] = 0; /* the last comma */
     pw_buf_puts(out, "}");
 }
@@ -143,23 +143,19 @@ static int letters(struct pw_dlq *dl, const char *limit, bool json, struct pw_bu
 
 static int json_counts(struct pw_dlq *dl, struct pw_buf *out)
 {
-    static const char sql[] = "SELECT coalesce(b.resolution, 'open'), b.code, b.plugin, count(*), " PW_DLQ_TIME(
-        "min(b.created_at)") ", " PW_DLQ_TIME("max(b.created_at)") " FROM pawl.outbox AS b WHERE " PW_DLQ_PLACE
-                                                                   " AND " PW_DLQ_HIT
-                                                                   " GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2, 3";
     int       code = 0;
-    PGresult *res  = pw_ops_exec(&dl->op, &code, sql, PW_DLQ_PARAMS, dl->values);
+    PGresult *res  = pw_dlq_counts(dl, &code);
 
     if (!res)
         return code;
     for (int r = 0; r < PQntuples(res); r++) {
         pw_buf_puts(out, r ? ",{" : "{");
-        pw_dlq_json(out, "state", text(res, r, 0));
-        pw_dlq_json(out, "code", text(res, r, 1));
-        pw_dlq_json(out, "plugin", text(res, r, 2));
+        pw_cli_json_text(out, "state", text(res, r, 0));
+        pw_cli_json_text(out, "code", text(res, r, 1));
+        pw_cli_json_text(out, "plugin", text(res, r, 2));
         pw_dlq_json_number(out, "count", res, r, 3);
-        pw_dlq_json(out, "first", text(res, r, 4));
-        pw_dlq_json(out, "last", text(res, r, 5));
+        pw_cli_json_text(out, "first", text(res, r, 4));
+        pw_cli_json_text(out, "last", text(res, r, 5));
         out->p[--out->n] = 0;
         pw_buf_puts(out, "}");
     }
@@ -175,8 +171,8 @@ static int pipeline(struct pw_dlq *dl, const struct pw_pipeline *pl, const char 
     pw_dlq_values(dl, pl);
     if (json) {
         pw_buf_puts(out, "{");
-        pw_dlq_json(out, "name", pl->name);
-        pw_dlq_json(out, "group", pl->group);
+        pw_cli_json_text(out, "name", pl->name);
+        pw_cli_json_text(out, "group", pl->group);
         pw_buf_puts(out, "\"counts\":[");
         code = json_counts(dl, out);
         pw_buf_puts(out, "],\"letters\":[");

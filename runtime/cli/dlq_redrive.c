@@ -103,8 +103,8 @@ static void take(struct redrive *re, const PGresult *res, int r)
         topic = pw_arena_strdup(re->dl.op.ar, PQgetvalue(res, r, N_TOPIC));
     re->letters[re->n++] = (struct letter){ .topic     = topic,
                                             .partition = (int32_t)strtol(PQgetvalue(res, r, N_PARTITION), NULL, 10),
-                                            .seq       = strtoll(PQgetvalue(res, r, N_SEQ), NULL, 10),
-                                            .bytes     = strtoll(PQgetvalue(res, r, N_BYTES), NULL, 10) };
+                                            .seq       = pw_ops_number(res, r, N_SEQ),
+                                            .bytes     = pw_ops_number(res, r, N_BYTES) };
 }
 
 static int plan(struct redrive *re, int64_t limit, struct pw_buf *out)
@@ -208,8 +208,7 @@ static int append(struct redrive *re, const char *const *place, const char *seqs
 
     if (!res)
         return code;
-    *ret = (struct appended){ strtoll(PQgetvalue(res, 0, 0), NULL, 10), strtoll(PQgetvalue(res, 0, 2), NULL, 10),
-                              strtoll(PQgetvalue(res, 0, 3), NULL, 10) };
+    *ret = (struct appended){ pw_ops_number(res, 0, 0), pw_ops_number(res, 0, 2), pw_ops_number(res, 0, 3) };
     if (strcmp(PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1)) != 0)
         code = pw_cli_fail(PW_CLI_EXIT_FAILED,
                            "%s: somebody else changes dead letters of %s[%s]; nothing was changed, try again",

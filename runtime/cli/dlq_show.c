@@ -181,10 +181,8 @@ static void decision(const PGresult *res, int r, struct pw_buf *out)
     pw_buf_puts(out, "\n");
     if (!PQgetisnull(res, r, S_RESOLVED_SEQ))
         pw_buf_printf(out, "  sent again as outbox row %s%s\n", PQgetvalue(res, r, S_RESOLVED_SEQ),
-                      strtoll(PQgetvalue(res, r, S_RESOLVED_SEQ), NULL, 10) <=
-                              strtoll(PQgetvalue(res, r, S_PUBLISHED), NULL, 10) ?
-                          ", which is published" :
-                          "");
+                      pw_ops_number(res, r, S_RESOLVED_SEQ) <= pw_ops_number(res, r, S_PUBLISHED) ? ", which is published" :
+                                                                                                    "");
 }
 
 static int letter(struct pw_dlq *dl, const PGresult *res, int r, struct pw_buf *out)

@@ -85,16 +85,6 @@ static void text_pipeline(const struct pw_pipeline *pl, const struct pw_ops_stat
         text_place(&places[i], out);
 }
 
-static void json_text(struct pw_buf *out, const char *key, const char *value)
-{
-    pw_buf_printf(out, "\"%s\":", key);
-    if (value)
-        pw_buf_json(out, value, strlen(value));
-    else
-        pw_buf_puts(out, "null");
-    pw_buf_puts(out, ",");
-}
-
 static void json_number(struct pw_buf *out, const char *key, int64_t value) /* -1: null */
 {
     if (value < 0)
@@ -108,7 +98,7 @@ static void json_place(const struct pw_place *p, struct pw_buf *out)
     struct pw_gap gap = p->end < 0 ? (struct pw_gap){ 0 } : pw_gap_of(p->next_offset, p->low, p->end);
 
     pw_buf_puts(out, "{");
-    json_text(out, "topic", p->topic);
+    pw_cli_json_text(out, "topic", p->topic);
     json_number(out, "partition", p->partition);
     json_number(out, "next_offset", p->next_offset);
     json_number(out, "first_offset", p->low);
@@ -120,8 +110,8 @@ static void json_place(const struct pw_place *p, struct pw_buf *out)
     json_number(out, "outputs_waiting", p->outputs_waiting);
     json_number(out, "dead_letters", p->dead_letters);
     json_number(out, "owner_epoch", p->owner_epoch);
-    json_text(out, "owner", p->owner);
-    json_text(out, "claimed_at", p->claimed_at);
+    pw_cli_json_text(out, "owner", p->owner);
+    pw_cli_json_text(out, "claimed_at", p->claimed_at);
     pw_buf_printf(out, "\"owner_connected\":%s,\"gap\":", p->live ? "true" : "false");
     if (gap.kind == PW_GAP_NONE)
         pw_buf_puts(out, "null}");
@@ -133,12 +123,12 @@ static void json_pipeline(const struct pw_pipeline *pl, const struct pw_ops_stat
                           struct pw_buf *out)
 {
     pw_buf_puts(out, "{");
-    json_text(out, "name", pl->name);
-    json_text(out, "group", pl->group);
-    json_text(out, "state", st->state);
-    json_text(out, "reason", *st->reason ? st->reason : NULL);
-    json_text(out, "by", *st->by ? st->by : NULL);
-    json_text(out, "at", *st->at ? st->at : NULL);
+    pw_cli_json_text(out, "name", pl->name);
+    pw_cli_json_text(out, "group", pl->group);
+    pw_cli_json_text(out, "state", st->state);
+    pw_cli_json_text(out, "reason", *st->reason ? st->reason : NULL);
+    pw_cli_json_text(out, "by", *st->by ? st->by : NULL);
+    pw_cli_json_text(out, "at", *st->at ? st->at : NULL);
     pw_buf_puts(out, "\"partitions\":[");
     for (size_t i = 0; i < n; i++) {
         pw_buf_puts(out, i ? "," : "");

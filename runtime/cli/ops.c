@@ -99,32 +99,42 @@ void pw_ops_close(struct pw_ops *op)
     *op = (struct pw_ops){ 0 };
 }
 
-static int open_kafka(struct pw_ops *op, const char *group)
+/* With the topology's properties and these. */
+static int open_kafka(struct pw_ops *op, const char *const (*more)[2], size_t more_n)
 {
-    const char  **keys   = pw_arena_array(op->ar, op->tp->kafka_n + 1, sizeof(*keys));
-    const char  **values = pw_arena_array(op->ar, op->tp->kafka_n + 1, sizeof(*values));
-    size_t        n      = op->tp->kafka_n;
+    const char  **keys   = pw_arena_array(op->ar, op->tp->kafka_n + more_n, sizeof(*keys));
+    const char  **values = pw_arena_array(op->ar, op->tp->kafka_n + more_n, sizeof(*values));
+    size_t        n      = 0;
     struct pw_err err;
 
-    for (size_t i = 0; i < n; i++) {
-        keys[i]   = op->tp->kafka[i].key;
-        values[i] = op->tp->kafka[i].value;
+    for (size_t i = 0; i < op->tp->kafka_n; i++, n++) {
+        keys[n]   = op->tp->kafka[i].key;
+        values[n] = op->tp->kafka[i].value;
     }
-    if (group) {
-        keys[n]     = "group.id";
-        values[n++] = group;
+    for (size_t i = 0; i < more_n; i++, n++) {
+        keys[n]   = more[i][0];
+        values[n] = more[i][1];
     }
     return pw_ask_open(keys, values, n, &op->rk, &err) < 0 ? pw_cli_fail(PW_EXIT_CONFIG, "%s", err.text) : 0;
 }
 
 int pw_ops_kafka(struct pw_ops *op)
 {
-    return open_kafka(op, NULL);
+    return open_kafka(op, NULL, 0);
 }
 
 int pw_ops_kafka_group(struct pw_ops *op)
 {
-    return open_kafka(op, op->pl->group);
+    const char *const more[][2] = { { "group.id", op->pl->group } };
+
+    return open_kafka(op, more, 1);
+}
+
+int pw_ops_kafka_reader(struct pw_ops *op)
+{
+    static const char *const more[][2] = { { "isolation.level", "read_committed" }, { "enable.partition.eof", "true" } };
+
+    return open_kafka(op, more, 2);
 }
 
 /* ---- SQL ---- */
@@ -145,6 +155,11 @@ PGresult *pw_ops_exec(struct pw_ops *op, int *ret_code, const char *sql, int n, 
                             state && strcmp(state, "42501") == 0 ? ": this role may not do that, see docs/database.md" : "");
     PQclear(res);
     return NULL;
+}
+
+int64_t pw_ops_number(const PGresult *res, int row, int col)
+{
+    return strtoll(PQgetvalue(res, row, col), NULL, 10);
 }
 
 int pw_ops_run(struct pw_ops *op, const char *sql, int n, const char *const *values, long *ret_affected)
@@ -217,7 +232,7 @@ int pw_ops_record_id(struct pw_ops *op, const struct pw_decision *de, int64_t *r
         " from_seq, to_seq) VALUES ($1, $2, $3, $4, $5::int, $6::bigint, $7::bigint, $8, $9::bigint, $10::bigint) RETURNING id",
         10, values);
     if (res)
-        *ret_id = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+        *ret_id = pw_ops_number(res, 0, 0);
     PQclear(res);
     return code;
 }

@@ -25,9 +25,12 @@ void pw_ops_close(struct pw_ops *op);
 int pw_ops_kafka(struct pw_ops *op);
 /* One that may also ask for the offsets of op->pl's group. It joins nothing. */
 int pw_ops_kafka_group(struct pw_ops *op);
+/* One that reads topics without a group: committed records, and it says when a log has ended. */
+int pw_ops_kafka_reader(struct pw_ops *op);
 
 /* Runs one statement with text parameters. NULL when it failed: *ret_code is the exit code. */
 PGresult *pw_ops_exec(struct pw_ops *op, int *ret_code, const char *sql, int n, const char *const *values);
+int64_t   pw_ops_number(const PGresult *res, int row, int col); /* of a cell with a whole number; NULL is 0 */
 /* The same where the rows do not matter; ret_affected may be NULL. 0 or an exit code. */
 int pw_ops_run(struct pw_ops *op, const char *sql, int n, const char *const *values, long *ret_affected);
 

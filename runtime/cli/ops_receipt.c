@@ -76,7 +76,7 @@ static int read_tip(struct pw_ops *op, const char *topic, const char *partition,
         PQclear(res);
         return pw_cli_fail(PW_CLI_EXIT_FAILED, "%s: the row of %s[%s] is gone", op->command, topic, partition);
     }
-#define CELL(col) strtoll(PQgetvalue(res, 0, (col)), NULL, 10)
+#define CELL(col) pw_ops_number(res, 0, (col))
     *tip       = (struct pw_receipt_tip){ .n               = CELL(T_N),
                                           .hi              = CELL(T_HI),
                                           .outbox_to       = CELL(T_OUTBOX),

@@ -17,11 +17,6 @@ static const char places_sql[] =
 
 enum { P_TOPIC, P_PARTITION, P_NEXT, P_START, P_EPOCH, P_SEQ, P_WAITING, P_DEAD, P_BOOKMARK, P_OWNER, P_CLAIMED, P_LIVE };
 
-static int64_t cell(const PGresult *res, int row, int col)
-{
-    return strtoll(PQgetvalue(res, row, col), NULL, 10);
-}
-
 static const char *text(struct pw_ops *op, const PGresult *res, int row, int col)
 {
     return PQgetisnull(res, row, col) ? NULL : pw_arena_strdup(op->ar, PQgetvalue(res, row, col));
@@ -32,14 +27,14 @@ static void take_place(struct pw_ops *op, const PGresult *res, int r, struct pw_
     *ret = (struct pw_place){ .topic           = text(op, res, r, P_TOPIC),
                               .owner           = text(op, res, r, P_OWNER),
                               .claimed_at      = text(op, res, r, P_CLAIMED),
-                              .partition       = (int32_t)cell(res, r, P_PARTITION),
-                              .next_offset     = cell(res, r, P_NEXT),
-                              .start_offset    = cell(res, r, P_START),
-                              .owner_epoch     = cell(res, r, P_EPOCH),
-                              .outbox_seq      = cell(res, r, P_SEQ),
-                              .outputs_waiting = cell(res, r, P_WAITING),
-                              .dead_letters    = cell(res, r, P_DEAD),
-                              .bookmark_offset = cell(res, r, P_BOOKMARK),
+                              .partition       = (int32_t)pw_ops_number(res, r, P_PARTITION),
+                              .next_offset     = pw_ops_number(res, r, P_NEXT),
+                              .start_offset    = pw_ops_number(res, r, P_START),
+                              .owner_epoch     = pw_ops_number(res, r, P_EPOCH),
+                              .outbox_seq      = pw_ops_number(res, r, P_SEQ),
+                              .outputs_waiting = pw_ops_number(res, r, P_WAITING),
+                              .dead_letters    = pw_ops_number(res, r, P_DEAD),
+                              .bookmark_offset = pw_ops_number(res, r, P_BOOKMARK),
                               .stored          = true,
                               .live            = PQgetvalue(res, r, P_LIVE)[0] == 't',
                               .low             = -1,
@@ -82,7 +77,7 @@ int pw_place_lock(struct pw_ops *op, struct pw_place *p)
         return code;
     p->stored = PQntuples(res) == 1;
     if (p->stored) {
-        p->next_offset = cell(res, 0, 0);
+        p->next_offset = pw_ops_number(res, 0, 0);
         p->owner       = text(op, res, 0, 1);
         p->live        = PQgetvalue(res, 0, 2)[0] == 't';
     }

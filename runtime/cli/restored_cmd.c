@@ -27,7 +27,7 @@ struct stand {
 
 static int64_t cell(const PGresult *res, int col)
 {
-    return PQgetisnull(res, 0, col) ? -1 : strtoll(PQgetvalue(res, 0, col), NULL, 10);
+    return PQgetisnull(res, 0, col) ? -1 : pw_ops_number(res, 0, col);
 }
 
 static int ask_group(struct pw_ops *op, const struct pw_place *p, struct stand *st)
