@@ -55,7 +55,7 @@ struct gw_conn {
     int64_t          ping_us, ping_budget_us; /* last ping of the client; the time it has saved up */
     int64_t          resets_since_us;
     uint32_t         resets;
-    bool             pinged, ending, dead, woken, drained; /* drained: so is one of its calls */
+    bool             pinged, ending, dead, woken, drained, leaving; /* drained: so is one of its calls; leaving: too old */
     char             identity[256], peer[64];
 };
 

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "tls.h"
 #include "topology/binder.h"
 
 #include <string.h>
@@ -131,10 +132,27 @@ static void check(struct pw_report *rp, const struct pw_node *root, const struct
         pw_report_add(rp, ids->key_at, "'tls.identities' needs 'tls.client_ca': without a certificate nobody has an identity");
 }
 
+/* Can the certificates be used? */
+static void check_files(struct pw_report *rp, const struct pw_node *root, const struct gw_config *cf)
+{
+    const struct gw_tls_settings se  = { cf->certificate, cf->key, cf->client_ca };
+    const struct pw_item        *tls = pw_yaml_get(root, "tls");
+    const char                  *key;
+    SSL_CTX                     *ctx;
+    struct pw_err                err;
+
+    if (!tls)
+        return;
+    if (gw_tls_load(&se, &ctx, &key, &err) == 0)
+        SSL_CTX_free(ctx);
+    else
+        pw_report_add(rp, pw_yaml_get(tls->value, key)->at, "'tls.%s': %s", key, err.text);
+}
+
 /* ---- the file ---- */
 
-int gw_config_parse(struct pw_arena *ar, const char *file, const char *text, size_t n, struct gw_config **ret,
-                    struct pw_buf *report, struct pw_err *err)
+static int parse(struct pw_arena *ar, const char *file, const char *text, size_t n, bool files, struct gw_config **ret,
+                 struct pw_buf *report, struct pw_err *err)
 {
     struct pw_arena  *scratch = pw_arena_new(65536);
     struct gw_config *cf      = pw_arena_alloc(ar, sizeof(*cf));
@@ -159,6 +177,8 @@ int gw_config_parse(struct pw_arena *ar, const char *file, const char *text, siz
     if (root && root->kind == PW_NODE_MAP) {
         pw_binder_map(&bd, "", root, at);
         check(&rp, root, cf);
+        if (files && rp.errors_n == 0)
+            check_files(&rp, root, cf);
     } else if (root && root->kind != PW_NODE_BROKEN) {
         pw_report_add_bare(&rp, at, "the file must be a mapping that begins with 'version: 1'");
     }
@@ -166,6 +186,12 @@ int gw_config_parse(struct pw_arena *ar, const char *file, const char *text, siz
     *ret = rc == 0 ? cf : NULL;
     (void)pw_arena_free(scratch);
     return rc;
+}
+
+int gw_config_parse(struct pw_arena *ar, const char *file, const char *text, size_t n, struct gw_config **ret,
+                    struct pw_buf *report, struct pw_err *err)
+{
+    return parse(ar, file, text, n, false, ret, report, err);
 }
 
 int gw_config_load(struct pw_arena *ar, const char *file, struct gw_config **ret, struct pw_buf *report, struct pw_err *err)
@@ -177,7 +203,7 @@ int gw_config_load(struct pw_arena *ar, const char *file, struct gw_config **ret
     if (rc < 0)
         pw_buf_printf(report, "%s\n", err->text);
     else
-        rc = gw_config_parse(ar, file, text.p ? text.p : "", text.n, ret, report, err);
+        rc = parse(ar, file, text.p ? text.p : "", text.n, true, ret, report, err);
     pw_buf_done(&text);
     return rc;
 }

@@ -23,9 +23,11 @@ struct gw_config {
     uint32_t drain_delay_ms, drain_timeout_ms;
 };
 
-/* Reads and checks; all errors of the file are appended to *report, as pw_topology_load does it. */
+/* Reads and checks, also the certificates that it names; all errors of the file are appended to *report, as pw_topology_load does
+ * it. */
 int gw_config_load(struct pw_arena *ar, const char *file, struct gw_config **ret, struct pw_buf *report,
                    struct pw_err *err) PW_MUST_CHECK;
+/* The same of a text, without a look at the files that it names. */
 int gw_config_parse(struct pw_arena *ar, const char *file, const char *text, size_t n, struct gw_config **ret,
                     struct pw_buf *report, struct pw_err *err) PW_MUST_CHECK;
 /* The reference as Markdown, from the key table. */

@@ -192,6 +192,16 @@ static void police_ping(struct gw_conn *cn)
     calm_down(cn, "too_many_pings");
 }
 
+/* A connection that is too old: by the answer to this ping all calls have come that the client began before it read the notice. */
+static const uint8_t farewell[8] = "farewell";
+
+static void say_goodbye(struct gw_conn *cn)
+{
+    (void)nghttp2_submit_goaway(cn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(cn->session),
+                                NGHTTP2_NO_ERROR, (const uint8_t *)"max_age", 7);
+    cn->leaving = false;
+}
+
 static void police_reset(struct gw_conn *cn)
 {
     int64_t now = pw_clock_us();
@@ -213,6 +223,8 @@ static int on_frame_recv(nghttp2_session *se, const nghttp2_frame *frame, void *
     (void)se;
     if (frame->hd.type == NGHTTP2_PING && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
         police_ping(cn);
+    else if (frame->hd.type == NGHTTP2_PING && cn->leaving && memcmp(frame->ping.opaque_data, farewell, sizeof(farewell)) == 0)
+        say_goodbye(cn);
     if (frame->hd.type == NGHTTP2_RST_STREAM)
         police_reset(cn);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
@@ -260,6 +272,8 @@ static int on_frame_send(nghttp2_session *se, const nghttp2_frame *frame, void *
 
     if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)
         cn->ping_budget_us = cn->h2->li.ping_least_us * PINGS_IN_HAND; /* clients measure the bandwidth by a ping per answer */
+    if (frame->hd.type == NGHTTP2_GOAWAY && cn->leaving) /* queued together with the notice it would overtake it */
+        (void)nghttp2_submit_ping(se, NGHTTP2_FLAG_NONE, farewell);
     if (frame->hd.type != NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;
     ca = call_of(cn, frame->hd.stream_id);
@@ -346,9 +360,8 @@ static void too_old(void *arg)
 {
     struct gw_conn *cn = arg;
 
+    cn->leaving = true;
     (void)nghttp2_submit_shutdown_notice(cn->session);
-    (void)nghttp2_submit_goaway(cn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(cn->session),
-                                NGHTTP2_NO_ERROR, (const uint8_t *)"max_age", 7);
     gw_conn_wake(cn);
     cn->age.fn = grace_over;
     gw_timer_set(cn->h2->loop, &cn->age, pw_clock_us() + cn->h2->li.grace_us);

@@ -22,6 +22,7 @@
 #define ACCEPT_PAUSE  INT64_C(100000)   /* when there are no descriptors left */
 #define EXIT_KAFKA    75
 #define EXIT_FAILED   70
+#define EXIT_CONFIG   78
 
 enum phase { SERVING = 0, LEAVING, CLOSING, OVER };
 
@@ -140,12 +141,13 @@ static void reload_tls(struct server *sv)
 {
     const struct gw_tls_settings se = { sv->cf->certificate, sv->cf->key, sv->cf->client_ca };
     SSL_CTX                     *fresh;
+    const char                  *key;
     struct pw_err                err;
 
     if (!sv->tls)
         return;
-    if (gw_tls_load(&se, &fresh, &err) < 0) {
-        pw_log(PW_LOG_ERROR, "gateway.certificate", PW_LOG_AT_NONE, "%s; the old one stays in use", err.text);
+    if (gw_tls_load(&se, &fresh, &key, &err) < 0) {
+        pw_log(PW_LOG_ERROR, "gateway.certificate", PW_LOG_AT_NONE, "tls.%s: %s; the old one stays in use", key, err.text);
         return;
     }
     SSL_CTX_free(sv->tls); /* connections hold it as long as they need it */
@@ -233,7 +235,12 @@ static int open_tls(struct server *sv, struct pw_err *err)
 {
     const struct gw_tls_settings se = { sv->cf->certificate, sv->cf->key, sv->cf->client_ca };
 
-    return se.certificate ? gw_tls_load(&se, &sv->tls, err) : 0;
+    const char *key;
+
+    if (!se.certificate || gw_tls_load(&se, &sv->tls, &key, err) == 0)
+        return 0;
+    sv->exit_code = EXIT_CONFIG; /* it was right when the configuration was read */
+    return pw_err_wrap(err, "tls.%s", key);
 }
 
 static int open_sink(struct server *sv, struct pw_err *err)

@@ -13,7 +13,7 @@ struct gw_services {
 };
 
 /* Serves until SIGTERM or SIGINT. Returns the exit code: 0 after a clean drain, 75 if Kafka's producer is beyond help or the
- * topic is not there in time, 70 for anything else; *err says why. */
+ * topic is not there in time, 78 if a certificate cannot be used, 70 for anything else; *err says why. */
 int gw_server_run(const struct gw_config *cf, struct pw_err *err);
 
 #endif

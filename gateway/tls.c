@@ -1,15 +1,40 @@
 #include "tls.h"
 
+#include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+/* Why OpenSSL could not use a file; of files that cannot be read it only says "system lib". */
 static int fail(struct pw_err *err, const char *what, const char *file)
 {
-    const char *why = ERR_reason_error_string(ERR_peek_last_error());
+    unsigned long code = ERR_peek_last_error();
+    const char   *why  = ERR_reason_error_string(code);
+    struct stat   st;
 
-    return pw_err_set(err, PW_D_FATAL, "tls: %s %s: %s", what, file, why ? why : "it cannot be used");
+    if (stat(file, &st) < 0 || access(file, R_OK) < 0)
+        return pw_err_set(err, PW_D_FATAL, "cannot read %s: %s", file, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return pw_err_set(err, PW_D_FATAL, "%s is not a file", file);
+    if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE)
+        why = "nothing of the kind in it";
+    return pw_err_set(err, PW_D_FATAL, "%s holds no %s in PEM format that can be used: %s", file, what,
+                      why ? why : "OpenSSL does not say why");
+}
+
+/* Nobody sits before a service who could be asked for a password. */
+static int no_password(char *buf, int cap, int writing, void *arg)
+{
+    (void)buf;
+    (void)cap;
+    (void)writing;
+    (void)arg;
+    return -1;
 }
 
 static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in, unsigned in_n,
@@ -26,32 +51,43 @@ static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *out_n, 
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static int fill(SSL_CTX *ctx, const struct gw_tls_settings *se, struct pw_err *err)
+/* A good key, but of another certificate: the check after it says so, too, also when it is of another kind. */
+static bool is_other_key(void)
 {
+    unsigned long code = ERR_peek_last_error();
+
+    return ERR_GET_LIB(code) == ERR_LIB_X509 && ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH;
+}
+
+static int fill(SSL_CTX *ctx, const struct gw_tls_settings *se, const char **ret_key, struct pw_err *err)
+{
+    *ret_key = "certificate";
     if (SSL_CTX_use_certificate_chain_file(ctx, se->certificate) != 1)
         return fail(err, "certificate", se->certificate);
-    if (SSL_CTX_use_PrivateKey_file(ctx, se->key, SSL_FILETYPE_PEM) != 1)
-        return fail(err, "key", se->key);
+    *ret_key = "key";
+    if (SSL_CTX_use_PrivateKey_file(ctx, se->key, SSL_FILETYPE_PEM) != 1 && !is_other_key())
+        return fail(err, "private key without a password", se->key);
     if (SSL_CTX_check_private_key(ctx) != 1)
-        return fail(err, "the key does not belong to the certificate:", se->key);
+        return pw_err_set(err, PW_D_FATAL, "%s is not the key of the certificate %s", se->key, se->certificate);
+    *ret_key = "client_ca";
     if (!se->client_ca)
         return 0;
     if (SSL_CTX_load_verify_locations(ctx, se->client_ca, NULL) != 1)
-        return fail(err, "client_ca", se->client_ca);
+        return fail(err, "certificate", se->client_ca);
     SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(se->client_ca));
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return 0;
 }
 
-int gw_tls_load(const struct gw_tls_settings *se, SSL_CTX **ret, struct pw_err *err)
+int gw_tls_load(const struct gw_tls_settings *se, SSL_CTX **ret, const char **ret_key, struct pw_err *err)
 {
     static const unsigned char session_id[] = "pawl-gateway";
     SSL_CTX                   *ctx;
 
     ERR_clear_error();
     ctx = SSL_CTX_new(TLS_server_method());
-    if (!ctx)
-        return pw_err_set(err, PW_D_FATAL, "tls: no memory");
+    PW_ASSERT(ctx != NULL);
+    SSL_CTX_set_default_passwd_cb(ctx, no_password);
     (void)SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -59,7 +95,7 @@ int gw_tls_load(const struct gw_tls_settings *se, SSL_CTX **ret, struct pw_err *
     (void)SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
     (void)SSL_CTX_set_session_id_context(ctx, session_id, sizeof(session_id) - 1);
     SSL_CTX_set_alpn_select_cb(ctx, choose_h2, NULL);
-    if (fill(ctx, se, err) < 0) {
+    if (fill(ctx, se, ret_key, err) < 0) {
         SSL_CTX_free(ctx);
         return -1;
     }
