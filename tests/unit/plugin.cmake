@@ -6,3 +6,8 @@ pawl_test(test_load SOURCES test_load.c LINK pw_plugin)
 pawl_test(test_options SOURCES test_options.c LINK pw_plugin)
 pawl_test_uses_plugins(test_elf)
 pawl_test_uses_plugins(test_load)
+
+# docs/plugins/reference.md is made from the headers.
+add_test(NAME plugin_reference COMMAND ${CMAKE_COMMAND} -E compare_files ${CMAKE_BINARY_DIR}/plugin-sdk/reference.md
+    ${CMAKE_SOURCE_DIR}/docs/plugins/reference.md)
+set_tests_properties(plugin_reference PROPERTIES LABELS unit TIMEOUT 30)

@@ -1,0 +1,2 @@
+-- "quotes", back\slashes and lines survive
+CREATE SCHEMA steps;
