@@ -14,7 +14,7 @@
 #define PW_CLI_OPTS        16 /* of one command */
 #define PW_CLI_NEEDS       6  /* of them that must be given */
 
-/* Every command: its function pw_cmd_NAME(args) returns the exit code, its row is in commands.c. A command of two words,
+/* Every command: its function pw_cmd_NAME(args) returns the exit code, its row is in command_table.c. A command of two words,
  * "offsets show", is a row of its own: offsets_show. */
 #define PW_COMMANDS(X)    \
     X(run)                \
