@@ -144,6 +144,7 @@ static const char *check_body(struct checker *ch, const Auto__Events__V1__Policy
         if (strlen(ev->cancelled->reason) > REASON_MAX)
             violate(ch, "must be at most 200 bytes", "event.cancelled.reason");
         return "auto.policy.cancelled.v1";
+    case AUTO__EVENTS__V1__POLICY_EVENT__BODY_CORRECTED: /* not before underwriting applies it */
     case AUTO__EVENTS__V1__POLICY_EVENT__BODY__NOT_SET:
     case _AUTO__EVENTS__V1__POLICY_EVENT__BODY__CASE_IS_INT_SIZE: break;
     }
