@@ -1,4 +1,5 @@
 /* auto-events: makes seeded policy events, and reads a topic of them back. For demos, tests and benchmarks. */
+#include "auto_grpc.h"
 #include "auto_kafka.h"
 #include "auto_mix.h"
 #include "auto_row.h"
@@ -11,7 +12,9 @@
 
 static const char usage[] =
     "usage: auto-events produce --bootstrap B --topic T --count N --seed S [--bad N] [--duplicates N] [--policies N] [--rate R]\n"
-    "                           [--create-topic PARTITIONS] [--replication N] [--header name=value]... [-X name=value]...\n"
+    "                           [--source URI] [--create-topic PARTITIONS] [--replication N] [--header name=value]... [-X name=value]...\n"
+    "       auto-events produce --gateway HOST:PORT --count N --seed S [--bad N] [--duplicates N] [--policies N] [--rate R]\n"
+    "                           [--source URI] [--acks FILE]\n"
     "       auto-events read    --bootstrap B --topic T [--read-committed] [-X name=value]...\n"
     "       auto-events print   --count N --seed S [--bad N] [--duplicates N] [--policies N]\n"
     "\n"
@@ -23,14 +26,20 @@ static const char usage[] =
     "  --rate R             events a second (default 0: as fast as the broker takes them)\n"
     "  --create-topic N     create the topic with N partitions, unless it is there\n"
     "  --replication N      of a created topic (default: the broker's)\n"
+    "  --gateway HOST:PORT  send them there by gRPC (PublishStream, without TLS) and not to Kafka\n"
+    "  --acks FILE          write what was acknowledged: event_id, partition, offset\n"
+    "  --source URI         where the events come from (default: /auto/generator, or what the gateway says)\n"
     "  --header name=value  a further header of each event\n"
     "  --read-committed     leave out what was aborted\n"
     "  -X name=value        a further librdkafka property\n"
     "\n"
-    "produce exits 0 when every event was acknowledged by all in-sync replicas. read and print write tab-separated values.\n";
+    "produce exits 0 when every event was acknowledged by all in-sync replicas; through a gateway, when those are refused that it must refuse,\n"
+    "and all others acknowledged. read and print write tab-separated values.\n";
 
 struct args {
     struct auto_kafka      kafka;
+    struct auto_grpc       grpc;
+    const char            *acks;
     struct auto_mix_params mix;
     bool                   has_count, has_seed, read_committed;
     double                 rate;
@@ -76,7 +85,10 @@ enum {
     O_CREATE,
     O_REPLICATION,
     O_COMMITTED,
-    O_HEADER
+    O_HEADER,
+    O_GATEWAY,
+    O_ACKS,
+    O_SOURCE
 };
 
 static bool take(struct args *a, int opt, const char *v)
@@ -87,6 +99,9 @@ static bool take(struct args *a, int opt, const char *v)
     switch (opt) {
     case O_BOOTSTRAP: a->kafka.bootstrap = v; return true;
     case O_TOPIC: a->kafka.topic = v; return true;
+    case O_GATEWAY: a->grpc.gateway = v; return true;
+    case O_ACKS: a->acks = v; return true;
+    case O_SOURCE: a->kafka.source = a->grpc.source = v; return *v && strlen(v) <= 256;
     case O_COMMITTED: a->read_committed = true; return true;
     case O_HEADER:
         if (a->kafka.n_headers == AUTO_KAFKA_HEADERS_MAX || !strchr(v, '='))
@@ -142,6 +157,22 @@ static int print_mix(const struct auto_mix_params *params)
     return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
 }
 
+static int publish(struct args *a)
+{
+    bool ok;
+
+    if (a->acks && !(a->grpc.acks = fopen(a->acks, "we"))) {
+        (void)fprintf(stderr, "auto-events: %s: %s\n", a->acks, strerror(errno));
+        return 1;
+    }
+    ok = auto_grpc_produce(&a->grpc, &a->mix, a->rate);
+    if (a->grpc.acks && (ferror(a->grpc.acks) | fclose(a->grpc.acks)) != 0) {
+        (void)fprintf(stderr, "auto-events: write %s: %s\n", a->acks, strerror(errno));
+        ok = false;
+    }
+    return ok ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -156,6 +187,9 @@ int main(int argc, char **argv)
         { "create-topic", required_argument, NULL, O_CREATE },
         { "replication", required_argument, NULL, O_REPLICATION },
         { "header", required_argument, NULL, O_HEADER },
+        { "gateway", required_argument, NULL, O_GATEWAY },
+        { "acks", required_argument, NULL, O_ACKS },
+        { "source", required_argument, NULL, O_SOURCE },
         { "read-committed", no_argument, NULL, O_COMMITTED },
         { NULL, 0, NULL, 0 },
     };
@@ -173,7 +207,12 @@ int main(int argc, char **argv)
             return wrong("wrong option or value", optarg);
     if (optind < argc - 1)
         return wrong("too many arguments", argv[optind + 1]);
-    if (!print && (!a.kafka.bootstrap || !a.kafka.topic))
+    if (a.grpc.gateway &&
+        (!produce || a.kafka.bootstrap || a.kafka.topic || a.kafka.n_headers || a.kafka.n_properties || a.partitions))
+        return wrong("--gateway is for produce, without options of Kafka", NULL);
+    if (a.acks && !a.grpc.gateway)
+        return wrong("--acks needs --gateway", NULL);
+    if (!print && !a.grpc.gateway && (!a.kafka.bootstrap || !a.kafka.topic))
         return wrong("--bootstrap and --topic are needed", NULL);
     if (!read && (!a.has_count || !a.has_seed))
         return wrong("--count and --seed are needed", NULL);
@@ -183,6 +222,8 @@ int main(int argc, char **argv)
         return wrong("--duplicates is more than --count less --bad", NULL);
     if (print)
         return print_mix(&a.mix);
+    if (a.grpc.gateway)
+        return publish(&a);
     if (produce)
         return auto_kafka_produce(&a.kafka, &a.mix, a.rate, a.partitions, a.replication) ? 0 : 1;
     return auto_kafka_read(&a.kafka, a.read_committed, stdout) ? 0 : 1;

@@ -128,7 +128,7 @@ static rd_kafka_headers_t *headers_of(const struct auto_kafka *ka, const struct 
 {
     rd_kafka_headers_t *h          = rd_kafka_headers_new(6);
     const char *const   pairs[][2] = { { "ce_specversion", "1.0" }, { "ce_id", ev->ce_id },
-                                       { "ce_type", ev->ce_type },  { "ce_source", "/auto/generator" },
+                                       { "ce_type", ev->ce_type },  { "ce_source", ka->source ? ka->source : "/auto/generator" },
                                        { "ce_time", ev->ce_time },  { "content-type", "application/protobuf" } };
 
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
@@ -306,6 +306,17 @@ static struct auto_row_bytes header(const rd_kafka_message_t *m, const char *nam
     return b;
 }
 
+/* What the event asks of the demo's bad release. */
+static struct auto_row_bytes bug(const rd_kafka_message_t *m)
+{
+    static const char     before[] = AUTO_KAFKA_BUG_SOURCE;
+    struct auto_row_bytes b        = header(m, "ce_source");
+
+    if (!b.p || b.n <= strlen(before) || memcmp(b.p, before, strlen(before)) != 0)
+        return (struct auto_row_bytes){ NULL, 0 };
+    return (struct auto_row_bytes){ (const char *)b.p + strlen(before), b.n - strlen(before) };
+}
+
 static void done(struct reading *rd, int32_t p)
 {
     if (!rd->parts[p].done)
@@ -332,7 +343,7 @@ static bool take(struct reading *rd, const rd_kafka_message_t *m)
                                  header(m, "ce_id"),
                                  header(m, "ce_type"),
                                  { m->payload, m->len },
-                                 header(m, "demo-bug"),
+                                 bug(m),
                                  header(m, "pawl-redriven") };
         rd->each(rd->arg, &row);
     }

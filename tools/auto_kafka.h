@@ -10,11 +10,13 @@
 
 #define AUTO_KAFKA_PROPERTIES_MAX 32
 #define AUTO_KAFKA_HEADERS_MAX    8
+#define AUTO_KAFKA_BUG_SOURCE     "/demo-bug/" /* ce_source of an event that the demo's bad release dies of, and then how */
 
 struct auto_kafka {
     const char *bootstrap, *topic;
     const char *properties[AUTO_KAFKA_PROPERTIES_MAX]; /* further librdkafka properties, "name=value" */
     size_t      n_properties;
+    const char *source;                          /* header ce_source of each event produced; NULL: /auto/generator */
     const char *headers[AUTO_KAFKA_HEADERS_MAX]; /* further headers of each event produced, "name=value" */
     size_t      n_headers;
 };

@@ -16,7 +16,7 @@ struct auto_row {
     int32_t               partition;
     int64_t               offset, timestamp_ms;
     struct auto_row_bytes key, ce_id, ce_type, value;
-    struct auto_row_bytes bug, redriven; /* headers demo-bug and pawl-redriven */
+    struct auto_row_bytes bug, redriven; /* what ce_source says after /demo-bug/; header pawl-redriven */
 };
 
 /* One value: printable ASCII as it is, the rest, the backslash and what `also` names as \xHH; absent: \N. */

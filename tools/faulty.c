@@ -1,5 +1,5 @@
 /* faulty: what makes a bad release of the underwriting plugin, for the demo. It stands before the decoder of events, and dies of
- * an event that asks for it by the header demo-bug: `segfault` reads where nothing is, `hang` never returns. All else is as it was. */
+ * an event that asks for it by its source: /demo-bug/segfault reads where nothing is, /demo-bug/hang never returns. All else is as it was. */
 #include "event.h"
 
 #include <stdint.h>
@@ -13,7 +13,7 @@ static bool asks_for(const pawl_msg *m, const char *what)
     for (uint32_t i = 0; i < m->n_headers; i++) {
         const pawl_header *h = &m->headers[i];
 
-        if (h->name.n == strlen("demo-bug") && memcmp(h->name.p, "demo-bug", h->name.n) == 0 && h->value.n == strlen(what) &&
+        if (h->name.n == strlen("ce_source") && memcmp(h->name.p, "ce_source", h->name.n) == 0 && h->value.n == strlen(what) &&
             memcmp(h->value.p, what, h->value.n) == 0)
             return true;
     }
@@ -24,9 +24,9 @@ bool faulty_event_decode(pawl_ctx *c, const pawl_msg *m, struct event *e, struct
 {
     volatile uintptr_t nowhere = 8;
 
-    if (asks_for(m, "segfault"))
+    if (asks_for(m, "/demo-bug/segfault"))
         return *(volatile const bool *)nowhere;
-    while (asks_for(m, "hang"))
+    while (asks_for(m, "/demo-bug/hang"))
         nowhere++;
     return event_decode(c, m, e, fault);
 }

@@ -31,8 +31,8 @@ static int check_producer(struct pw_repair *re, struct pw_err *err)
 
 int pw_repair_send(struct pw_repair *re, struct pw_world *w, int64_t seed, int64_t since_us, struct pw_err *err)
 {
-    char                   header[40];
-    struct pw_world_events ev = { .count = 1, .seed = seed + 1 + re->begun, .header = header };
+    char                   source[40];
+    struct pw_world_events ev = { .count = 1, .seed = seed + 1 + re->begun, .source = source };
 
     if (!re->on)
         return 0;
@@ -40,7 +40,7 @@ int pw_repair_send(struct pw_repair *re, struct pw_world *w, int64_t seed, int64
         return -1;
     if (re->producer.pid || re->begun == PW_REPAIR_EVENTS || since_us < re->at_us[re->begun])
         return 0;
-    (void)snprintf(header, sizeof(header), "demo-bug=%s", bugs[re->begun++]);
+    (void)snprintf(source, sizeof(source), "/demo-bug/%s", bugs[re->begun++]);
     return pw_world_produce(w, &re->producer, &ev, err);
 }
 

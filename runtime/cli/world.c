@@ -275,8 +275,8 @@ int pw_world_produce(struct pw_world *w, struct pw_child *ret_ch, const struct p
                      twice,
                      "--rate",
                      rate,
-                     ev->header ? "--header" : NULL,
-                     (char *)ev->header,
+                     ev->source ? "--source" : NULL,
+                     (char *)ev->source,
                      NULL };
 
     (void)snprintf(program, sizeof(program), "%s/auto-events", w->bin);

@@ -27,7 +27,7 @@ struct pw_world {
 
 struct pw_world_events {
     int64_t     count, bad, duplicates, seed, rate; /* rate 0: as fast as possible */
-    const char *header;                             /* name=value, in each of them; NULL: none */
+    const char *source;                             /* of each of them; NULL: the usual one */
 };
 
 /* Finds the folders and makes the work folder: `keep`, which must not exist, or one under TMPDIR if it is NULL. */
