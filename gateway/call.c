@@ -69,8 +69,11 @@ static ssize_t read_body(nghttp2_session *se, int32_t stream_id, uint8_t *to, si
         ca->out_at  = 0;
         ca->drained = ca->conn->drained = true;
         if (ca->finished) {
-            *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-            submit_trailers(ca);
+            *flags |= NGHTTP2_DATA_FLAG_EOF;
+            if (!ca->plain) {
+                *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+                submit_trailers(ca);
+            }
         }
     }
     return (ssize_t)n;
@@ -167,13 +170,15 @@ static void deadline_passed(void *arg)
 
 /* ---- the request ---- */
 
-static void refuse_http(struct gw_call *ca, const char *status)
+/* For somebody with a browser or curl. */
+static void refuse_http(struct gw_call *ca)
 {
-    const nghttp2_nv nv[] = { NVS(":status", status) };
+    const nghttp2_nv      nv[]   = { NVS(":status", ca->post ? "415" : "405"), NVS("content-type", "text/plain") };
+    nghttp2_data_provider source = { .source.ptr = ca, .read_callback = read_body };
 
     ca->finished = ca->headers_sent = true;
-    ca->status                      = GW_UNKNOWN;
-    (void)nghttp2_submit_response(ca->conn->session, ca->stream_id, nv, 1, NULL);
+    pw_buf_puts(&ca->out, "This is a gRPC server: it takes POST with the content type application/grpc.\n");
+    (void)nghttp2_submit_response(ca->conn->session, ca->stream_id, nv, sizeof(nv) / sizeof(nv[0]), &source);
 }
 
 /* Returns NULL if the call can begin. */
@@ -206,12 +211,8 @@ void gw_call_dispatch(struct gw_call *ca)
     const char    *why;
 
     h2->co.calls++;
-    if (!ca->post) {
-        refuse_http(ca, "405");
-        return;
-    }
-    if (!ca->grpc) {
-        refuse_http(ca, "415");
+    if (!ca->post || !ca->grpc) {
+        ca->plain = true;
         return;
     }
     for (size_t i = 0; ca->path && i < h2->methods_n; i++)
@@ -335,7 +336,9 @@ void gw_call_drained(struct gw_call *ca)
 void gw_call_client_ended(struct gw_call *ca)
 {
     ca->client_ended = true;
-    if (ca->opened && !ca->finished)
+    if (ca->plain && !ca->finished)
+        refuse_http(ca);
+    else if (ca->opened && !ca->finished)
         feed(ca);
 }
 

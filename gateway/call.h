@@ -17,6 +17,7 @@ struct gw_call {
     size_t  header_bytes;
     char   *path;
     bool    post, grpc, te, bad_timeout, bad_encoding;
+    bool    plain;      /* no gRPC: its answer is HTTP's, when the request has ended */
     int64_t timeout_us; /* -1: none */
     char    traceparent[56], *tracestate;
 
@@ -55,7 +56,9 @@ struct gw_conn {
     int64_t          ping_us, ping_budget_us; /* last ping of the client; the time it has saved up */
     int64_t          resets_since_us;
     uint32_t         resets;
-    bool             pinged, ending, dead, woken, drained, leaving; /* drained: so is one of its calls; leaving: too old */
+    int32_t          last_id, gap_from, gap_end;           /* of its calls; the last gap in their numbers */
+    bool             pinged, ending, dead, woken, drained; /* drained: so is one of its calls */
+    bool             leaving, broken, lingering;           /* too old; the socket failed; all is said, and its end is awaited */
     char             identity[256], peer[64];
 };
 

@@ -16,8 +16,10 @@
 #define CONN_WINDOW   (1 << 20) /* credit of a connection; that of a stream is one message and a bit, at least 64 KiB */
 #define RESETS_US     10000000
 #define PINGS_IN_HAND 2
+#define LINGER_US     1000000
 
 static void conn_close(struct gw_conn *cn);
+static void conn_linger(struct gw_conn *cn);
 
 /* ---- writing ---- */
 
@@ -45,7 +47,8 @@ static bool write_out(struct gw_conn *cn)
         n = gw_link_write(&cn->link, cn->chunk, cn->chunk_n);
         if (n == GW_LINK_AGAIN)
             return true;
-        if (n <= 0)
+        cn->broken = n <= 0;
+        if (cn->broken)
             return false;
         cn->h2->co.bytes_out += (uint64_t)n;
         cn->chunk += n;
@@ -66,12 +69,12 @@ static void tell_drained(struct gw_conn *cn)
 static void flush(struct gw_conn *cn)
 {
     if (!write_out(cn)) {
-        conn_close(cn);
+        conn_linger(cn);
         return;
     }
     if (cn->drained)
         tell_drained(cn); /* what it sends is written at the end of the turn */
-    want(cn, EPOLLIN | (cn->chunk_n || cn->link.want == EPOLLOUT ? EPOLLOUT : 0));
+    want(cn, (cn->ending ? 0 : EPOLLIN) | (cn->chunk_n || cn->link.want == EPOLLOUT ? EPOLLOUT : 0));
 }
 
 static void flush_later(void *arg)
@@ -108,6 +111,11 @@ static int on_begin_headers(nghttp2_session *se, const nghttp2_frame *frame, voi
     ca = calloc(1, sizeof(*ca));
     if (!ca)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* this stream only */
+    if (frame->hd.stream_id > cn->last_id + 2) {
+        cn->gap_from = cn->last_id + 1;
+        cn->gap_end  = frame->hd.stream_id;
+    }
+    cn->last_id     = frame->hd.stream_id;
     ca->conn        = cn;
     ca->stream_id   = frame->hd.stream_id;
     ca->timeout_us  = -1;
@@ -121,6 +129,16 @@ static int on_begin_headers(nghttp2_session *se, const nghttp2_frame *frame, voi
     cn->h2->co.open_calls++;
     gw_deframer_init(&ca->df, cn->h2->li.message_bytes, false);
     (void)nghttp2_session_set_stream_user_data(se, ca->stream_id, ca);
+    return 0;
+}
+
+/* nghttp2 takes the beginning of a call with a number that was passed over for a late frame of one that is closed. */
+static int on_begin_frame(nghttp2_session *se, const nghttp2_frame_hd *hd, void *user)
+{
+    const struct gw_conn *cn = user;
+
+    if (hd->type == NGHTTP2_HEADERS && hd->stream_id >= cn->gap_from && hd->stream_id < cn->gap_end)
+        (void)nghttp2_session_terminate_session(se, NGHTTP2_PROTOCOL_ERROR);
     return 0;
 }
 
@@ -168,12 +186,26 @@ static int on_header(nghttp2_session *se, const nghttp2_frame *frame, const uint
     return 0;
 }
 
-/* The last word of this connection: it closes when that is written. */
+static void linger_over(void *arg)
+{
+    conn_close(arg);
+}
+
+/* Nothing more is read. It closes when what was said is written, or soon if the client does not read. */
+static void end_now(struct gw_conn *cn)
+{
+    cn->ending  = true;
+    cn->age.fn  = linger_over;
+    cn->age.arg = cn;
+    gw_timer_set(cn->h2->loop, &cn->age, pw_clock_us() + LINGER_US);
+}
+
+/* The last word of this connection. */
 static void calm_down(struct gw_conn *cn, const char *why)
 {
     (void)nghttp2_submit_goaway(cn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(cn->session),
                                 NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)why, strlen(why));
-    cn->ending = true;
+    end_now(cn);
 }
 
 /* A client that pings more often than it may, and gets no answers between, spends what it has saved up; when that is gone, so is
@@ -289,6 +321,7 @@ static nghttp2_session *session_new(struct gw_conn *cn)
     nghttp2_session           *se  = NULL;
 
     if (nghttp2_session_callbacks_new(&cb) == 0 && nghttp2_option_new(&opt) == 0) {
+        nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
         nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
         nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
         nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame_recv);
@@ -311,18 +344,23 @@ static void conn_free(void *arg)
     free(arg);
 }
 
-/* At once; who names it in events of this turn still finds the memory. */
-static void conn_close(struct gw_conn *cn)
+static void drop_session(struct gw_conn *cn)
 {
-    if (cn->dead)
-        return;
-    cn->dead = true;
     while (cn->calls)
         gw_call_closed(cn->calls, NGHTTP2_NO_ERROR);
     gw_timer_drop(cn->h2->loop, &cn->timer);
     gw_timer_drop(cn->h2->loop, &cn->age);
     nghttp2_session_del(cn->session);
     cn->session = NULL;
+}
+
+/* At once; who names it in events of this turn still finds the memory. */
+static void conn_close(struct gw_conn *cn)
+{
+    if (cn->dead)
+        return;
+    cn->dead = true;
+    drop_session(cn);
     gw_watch_drop(cn->h2->loop, &cn->watch);
     gw_link_close(&cn->link);
     *cn->prev = cn->next;
@@ -349,6 +387,21 @@ static void keepalive(void *arg)
         gw_conn_wake(cn);
     }
     gw_timer_set(cn->h2->loop, &cn->timer, cn->pinged ? now + li->keepalive_timeout_us : cn->heard_us + li->keepalive_us);
+}
+
+/* All is said. The client is given a moment to read it and to close. */
+static void conn_linger(struct gw_conn *cn)
+{
+    if (cn->broken) {
+        conn_close(cn);
+        return;
+    }
+    drop_session(cn);
+    gw_link_end(&cn->link);
+    cn->lingering = true;
+    cn->timer.fn  = linger_over;
+    gw_timer_set(cn->h2->loop, &cn->timer, pw_clock_us() + LINGER_US);
+    want(cn, EPOLLIN);
 }
 
 static void grace_over(void *arg)
@@ -407,8 +460,8 @@ static bool read_in(struct gw_conn *cn)
         cn->heard_us = pw_clock_us();
         cn->pinged   = false;
         if (nghttp2_session_mem_recv(cn->session, bytes, (size_t)n) < 0) {
-            (void)write_out(cn); /* the GOAWAY that says why, if it still can */
-            return false;
+            end_now(cn); /* with the GOAWAY that says why, if there is one */
+            return true;
         }
         if (cn->timer.fn != keepalive)
             established(cn);
@@ -455,9 +508,14 @@ static void on_event(void *arg, uint32_t events)
 
     if (cn->dead)
         return;
+    if (cn->lingering) {
+        if (!gw_link_discard(&cn->link))
+            conn_close(cn);
+        return;
+    }
     if (!cn->session && !shake_hands(cn))
         return;
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR) || gw_link_pending(&cn->link) || cn->link.ssl) && !read_in(cn)) {
+    if (!cn->ending && (events & (EPOLLIN | EPOLLHUP | EPOLLERR) || cn->link.ssl) && !read_in(cn)) {
         conn_close(cn);
         return;
     }

@@ -27,6 +27,29 @@ int gw_link_open(struct gw_link *li, int fd, SSL_CTX *ctx, struct pw_err *err)
     return 0;
 }
 
+void gw_link_end(struct gw_link *li)
+{
+    if (li->ssl && li->ready) {
+        ERR_clear_error();
+        (void)SSL_shutdown(li->ssl); /* one way: who has gone does not answer */
+    }
+    li->ready = false;
+    (void)shutdown(li->fd, SHUT_WR); /* fails if the client has gone */
+}
+
+bool gw_link_discard(struct gw_link *li)
+{
+    char    bytes[4096];
+    ssize_t n;
+
+    for (int i = 0; i < 64; i++) { /* others have a turn, too */
+        n = recv(li->fd, bytes, sizeof(bytes), MSG_TRUNC);
+        if (n <= 0)
+            return n < 0 && (errno == EAGAIN || errno == EINTR);
+    }
+    return true;
+}
+
 void gw_link_close(struct gw_link *li)
 {
     if (li->ssl && li->ready) {

@@ -23,6 +23,10 @@ struct gw_link {
 /* ctx NULL: plain. Owns fd from now on, also when it fails. */
 int  gw_link_open(struct gw_link *li, int fd, SSL_CTX *ctx, struct pw_err *err) PW_MUST_CHECK;
 void gw_link_close(struct gw_link *li); /* says good-bye if that does not block */
+/* Says good-bye and writes no more. A socket that is closed while bytes of the client wait is reset, and what was written may never
+ * be read; so read on, with gw_link_discard, until the client has closed, too. */
+void gw_link_end(struct gw_link *li);
+bool gw_link_discard(struct gw_link *li); /* false: it has, or it failed */
 /* 0: ready, GW_LINK_AGAIN, or GW_LINK_FAILED with *err filled: no TLS, no certificate, no ALPN "h2". */
 int gw_link_handshake(struct gw_link *li, struct pw_err *err);
 /* Bytes, 0 at the end, GW_LINK_AGAIN or GW_LINK_FAILED. */

@@ -202,6 +202,41 @@ def records(topic):
     return sorted(rows, key=lambda row: (int(row["partition"]), int(row["offset"])))
 
 
+class Certificates:
+    """Authorities and what they signed, in a folder."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(dir=Cluster.folder)
+
+    def openssl(self, *args):
+        subprocess.run(["openssl", *args], cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def authority(self, name):
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                     "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+
+    def certificate(self, name, ca, names):
+        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
+                     "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        with open(os.path.join(self.folder, "ext"), "w", encoding="utf-8") as out:
+            out.write(f"subjectAltName={names}\n")
+        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", "2",
+                     "-extfile", "ext", "-out", f"{name}.pem")
+
+    def read(self, name):
+        with open(os.path.join(self.folder, name), "rb") as file:
+            return file.read()
+
+    def credentials(self, client=None, ca="ca"):
+        if client:
+            return grpc.ssl_channel_credentials(self.read(f"{ca}.pem"), self.read(f"{client}.key"), self.read(f"{client}.pem"))
+        return grpc.ssl_channel_credentials(self.read(f"{ca}.pem"))
+
+    def tls(self, more=""):
+        """The gateway's configuration."""
+        return f"tls: {{ certificate: {self.folder}/server.pem, key: {self.folder}/server.key{more} }}\n"
+
+
 class Case(unittest.TestCase):
     maxDiff = None
 

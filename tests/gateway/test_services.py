@@ -2,12 +2,10 @@
 import os
 import shutil
 import signal
-import subprocess
-import tempfile
 
 import grpc
 
-from kit import WAIT, Case, Client, Cluster, event, method, records
+from kit import WAIT, Case, Certificates, Client, event, method, records
 from auto.events.v1 import events_pb2, gateway_pb2
 from google.protobuf import descriptor_pb2
 from grpc.health.v1 import health_pb2
@@ -56,53 +54,23 @@ class Services(Case):
             self.assertEqual(answers[2].error_response.error_code, grpc.StatusCode.NOT_FOUND.value[0])
 
 
-class Certificates(Case):
+class Access(Case):
     @classmethod
     def setUpClass(cls):
-        cls.keys = tempfile.mkdtemp(dir=Cluster.folder)
-        cls.authority("ca")
-        cls.authority("other-ca")
-        cls.certificate("server", "ca", "DNS:localhost,IP:127.0.0.1")
-        cls.certificate("portal", "ca", "URI:spiffe://acme/portal,DNS:portal.example.org")
-        cls.certificate("agents", "ca", "DNS:agents.example.org")
-        cls.certificate("stranger", "ca", "DNS:stranger.example.org")
-        cls.certificate("forged", "other-ca", "DNS:agents.example.org")
-
-    @classmethod
-    def openssl(cls, *args):
-        subprocess.run(["openssl", *args], cwd=cls.keys, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    @classmethod
-    def authority(cls, name):
-        cls.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                    "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
-
-    @classmethod
-    def certificate(cls, name, ca, names):
-        cls.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
-                    "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        with open(os.path.join(cls.keys, "ext"), "w", encoding="utf-8") as out:
-            out.write(f"subjectAltName={names}\n")
-        cls.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", "2",
-                    "-extfile", "ext", "-out", f"{name}.pem")
-
-    def read(self, name):
-        with open(os.path.join(self.keys, name), "rb") as file:
-            return file.read()
-
-    def credentials(self, client=None, ca="ca"):
-        if client:
-            return grpc.ssl_channel_credentials(self.read(f"{ca}.pem"), self.read(f"{client}.key"), self.read(f"{client}.pem"))
-        return grpc.ssl_channel_credentials(self.read(f"{ca}.pem"))
-
-    def tls(self, more=""):
-        return f"tls: {{ certificate: {self.keys}/server.pem, key: {self.keys}/server.key{more} }}\n"
+        cls.keys = Certificates()
+        cls.keys.authority("ca")
+        cls.keys.authority("other-ca")
+        cls.keys.certificate("server", "ca", "DNS:localhost,IP:127.0.0.1")
+        cls.keys.certificate("portal", "ca", "URI:spiffe://acme/portal,DNS:portal.example.org")
+        cls.keys.certificate("agents", "ca", "DNS:agents.example.org")
+        cls.keys.certificate("stranger", "ca", "DNS:stranger.example.org")
+        cls.keys.certificate("forged", "other-ca", "DNS:agents.example.org")
 
     def test_clients_that_trust_the_certificate_get_in_and_others_do_not(self):
-        gateway = self.gateway(self.tls())
-        Client(gateway.channel(self.credentials())).publish(event("e-1"), timeout=WAIT)
+        gateway = self.gateway(self.keys.tls())
+        Client(gateway.channel(self.keys.credentials())).publish(event("e-1"), timeout=WAIT)
         with self.assertRaises(grpc.RpcError) as caught:
-            Client(gateway.channel(self.credentials(ca="other-ca"))).publish(event("e-2"), timeout=WAIT)
+            Client(gateway.channel(self.keys.credentials(ca="other-ca"))).publish(event("e-2"), timeout=WAIT)
         self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
         with self.assertRaises(grpc.RpcError):
             Client(gateway.channel()).publish(event("e-3"), timeout=WAIT)
@@ -110,41 +78,41 @@ class Certificates(Case):
 
     def test_a_certificate_decides_which_sources_a_client_may_use(self):
         gateway = self.gateway(
-            self.tls(f", client_ca: {self.keys}/ca.pem, identities: {{ "
+            self.keys.tls(f", client_ca: {self.keys.folder}/ca.pem, identities: {{ "
                      "\"spiffe://acme/portal\": [/portal, /portal/test], agents.example.org: [/agents] }")
         )
-        portal = Client(gateway.channel(self.credentials("portal")))
-        agents = Client(gateway.channel(self.credentials("agents")))
+        portal = Client(gateway.channel(self.keys.credentials("portal")))
+        agents = Client(gateway.channel(self.keys.credentials("agents")))
         portal.publish(event("e-1"), timeout=WAIT)
         portal.publish(event("e-2", source="/portal/test"), timeout=WAIT)
         agents.publish(event("e-3", source="/agents"), timeout=WAIT)
         self.refused(grpc.StatusCode.PERMISSION_DENIED, agents.publish, event("e-4", source="/portal"), timeout=WAIT)
-        stranger = Client(gateway.channel(self.credentials("stranger")))
+        stranger = Client(gateway.channel(self.keys.credentials("stranger")))
         self.refused(grpc.StatusCode.PERMISSION_DENIED, stranger.publish, event("e-5"), timeout=WAIT)
         answers = list(agents.stream(iter((event("e-6"), event("e-7", source="/x"), event("e-8"))), timeout=WAIT))
         self.assertEqual([answer.WhichOneof("outcome") for answer in answers], ["published", "refused", "published"])
         for name in ("forged", None):
             with self.assertRaises(grpc.RpcError) as caught:
-                Client(gateway.channel(self.credentials(name))).publish(event("e-9"), timeout=WAIT)
+                Client(gateway.channel(self.keys.credentials(name))).publish(event("e-9"), timeout=WAIT)
             self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
         self.assertEqual(sorted(row["ce_id"] for row in records(self.topic)), ["e-1", "e-2", "e-3", "e-6", "e-8"])
 
     def test_a_new_certificate_is_taken_without_a_restart_and_a_broken_one_is_not(self):
         for end in ("key", "pem"):
-            shutil.copy(f"{self.keys}/server.{end}", f"{self.keys}/live.{end}")
-        gateway = self.gateway(f"tls: {{ certificate: {self.keys}/live.pem, key: {self.keys}/live.key }}\n")
-        old = Client(gateway.channel(self.credentials()))
+            shutil.copy(f"{self.keys.folder}/server.{end}", f"{self.keys.folder}/live.{end}")
+        gateway = self.gateway(f"tls: {{ certificate: {self.keys.folder}/live.pem, key: {self.keys.folder}/live.key }}\n")
+        old = Client(gateway.channel(self.keys.credentials()))
         old.publish(event("e-1"), timeout=WAIT)
-        with open(f"{self.keys}/live.pem", "w", encoding="utf-8") as out:
+        with open(f"{self.keys.folder}/live.pem", "w", encoding="utf-8") as out:
             out.write("nonsense\n")
         gateway.process.send_signal(signal.SIGHUP)
         self.assertIn("the old one stays in use", gateway.await_log("gateway.certificate"))
-        Client(gateway.channel(self.credentials(), grpc__use_local_subchannel_pool=1)).publish(event("e-2"), timeout=WAIT)
-        self.certificate("renewed", "other-ca", "DNS:localhost,IP:127.0.0.1")
+        Client(gateway.channel(self.keys.credentials(), grpc__use_local_subchannel_pool=1)).publish(event("e-2"), timeout=WAIT)
+        self.keys.certificate("renewed", "other-ca", "DNS:localhost,IP:127.0.0.1")
         for end in ("key", "pem"):
-            shutil.copy(f"{self.keys}/renewed.{end}", f"{self.keys}/live.{end}")
+            shutil.copy(f"{self.keys.folder}/renewed.{end}", f"{self.keys.folder}/live.{end}")
         gateway.process.send_signal(signal.SIGHUP)
         gateway.await_log("gateway.certificate", 2)
-        Client(gateway.channel(self.credentials(ca="other-ca"))).publish(event("e-3"), timeout=WAIT)
+        Client(gateway.channel(self.keys.credentials(ca="other-ca"))).publish(event("e-3"), timeout=WAIT)
         old.publish(event("e-4"), timeout=WAIT)
         self.assertEqual(len(records(self.topic)), 4)

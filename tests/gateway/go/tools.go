@@ -1,0 +1,10 @@
+//go:build tools
+
+// Programs of others that are built with the versions in go.mod.
+package interop
+
+import (
+	_ "github.com/summerwind/h2spec/cmd/h2spec"
+	_ "google.golang.org/grpc/cmd/protoc-gen-go-grpc"
+	_ "google.golang.org/protobuf/cmd/protoc-gen-go"
+)
