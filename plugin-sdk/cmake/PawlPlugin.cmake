@@ -1,10 +1,12 @@
 # pawl_add_plugin(NAME SOURCES a.c ... [SQL dir/*.sql ...] [LINK lib ...] [DEFINITIONS x ...])
 # A module NAME.so without prefix: hidden visibility, no undefined symbols, nothing of static libraries exported.
 # Each SQL file x.sql becomes `static const char sql_x[]` in the generated header "NAME_sql.h".
+# The test NAME.lint runs `pawl plugin lint` on it.
 #
 # What a project may set for all of its plugins:
 #   PAWL_PLUGIN_OUTPUT_DIRECTORY   where NAME.so goes (default: where CMake puts it)
 #   PAWL_PLUGIN_LIBRARIES          targets that all of them link
+#   PAWL_PLUGIN_TEST_LABELS        labels of their tests (default: plugin)
 set(PAWL_EMBED_SQL_SCRIPT "${CMAKE_CURRENT_LIST_DIR}/embed-sql.cmake")
 
 function(pawl_add_plugin name)
@@ -31,6 +33,16 @@ function(pawl_add_plugin name)
         target_sources(${name} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/${name}_sql.h")
         target_include_directories(${name} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}")
     endif()
+    pawl_plugin_test(${name}.lint plugin lint $<TARGET_FILE:${name}>)
+endfunction()
+
+# A test that runs pawl with these arguments.
+function(pawl_plugin_test name)
+    if(NOT PAWL_PLUGIN_TEST_LABELS)
+        set(PAWL_PLUGIN_TEST_LABELS plugin)
+    endif()
+    add_test(NAME ${name} COMMAND $<TARGET_FILE:pawl::pawl> ${ARGN})
+    set_tests_properties(${name} PROPERTIES LABELS "${PAWL_PLUGIN_TEST_LABELS}" TIMEOUT 120)
 endfunction()
 
 # Writes a header with one string constant per SQL file.

@@ -244,6 +244,31 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--dry-run", NULL, "For --compact: only print what would be folded." },
         },
     },
+    [PW_CMD_plugin_inspect] = {
+        .name = "plugin inspect", .arg = "FILE.so", .flags = PW_CLI_REQUIRED,
+        .summary = "Show what a plugin is and what it may do.",
+        .text = "What the file says of itself is read without running it; its descriptor is read in a process of its own, which may crash. Options,\n"
+                "statements with the relations that they name, outputs, migrations, and what `pawl plugin lint` finds. The JSON is described in\n"
+                "docs/plugins/inspect.md.",
+        .exits = "0  shown\n1  no plugin, or one that does not load; the findings say why\n64  wrong usage",
+        .opts = {
+            { "--json", NULL, "Print JSON." },
+        },
+    },
+    [PW_CMD_plugin_lint] = {
+        .name = "plugin lint", .arg = "FILE.so", .flags = PW_CLI_REQUIRED,
+        .summary = "Check a plugin for what will be refused or will go wrong later.",
+        .text = "Errors are what the runtime refuses. Warnings are symbols that leak, tables without a schema, columns that are counted and not\n"
+                "named, options without a text. Notes are only to be known.",
+        .exits = "0  no error and no warning\n1  some\n64  wrong usage",
+    },
+    [PW_CMD_plugin_diff] = {
+        .name = "plugin diff", .arg = "OLD.so", .arg2 = "NEW.so", .flags = PW_CLI_REQUIRED,
+        .summary = "Show what a new version of a plugin may do that the old one could not.",
+        .text = "New and changed statements with the relations that they name, outputs, migrations and libraries; what is gone; what the new version\n"
+                "needs: options, topics, a schema version.",
+        .exits = "0  the same rights\n1  other rights\n64  wrong usage\n78  one of them is no plugin that loads",
+    },
     [PW_CMD_demo] = {
         .name = "demo",
         .summary = "Show it: events through Kafka into PostgreSQL, then an audit.",

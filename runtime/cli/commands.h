@@ -34,6 +34,9 @@
     X(resume)             \
     X(drain)              \
     X(audit)              \
+    X(plugin_inspect)     \
+    X(plugin_lint)        \
+    X(plugin_diff)        \
     X(demo)               \
     X(worker)             \
     PW_COMMANDS_TEST(X)

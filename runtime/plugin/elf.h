@@ -9,4 +9,7 @@
 /* As pw_plugin_meta; trusts nothing in p[0..n). */
 int pw_elf_meta(const void *p, size_t n, struct pw_plugin_meta *ret, struct pw_err *err) PW_MUST_CHECK;
 
+/* The bytes of a regular file, to be freed; the error names the file. */
+int pw_elf_read(const char *path, unsigned char **ret, size_t *ret_n, struct pw_err *err) PW_MUST_CHECK;
+
 #endif

@@ -288,6 +288,24 @@ static int check_meta(struct load *ld, const pawl_plugin *d, const struct pw_plu
                       meta->version, meta->abi_major, meta->abi_minor);
 }
 
+void pw_load_tables(struct pw_plugin *pl)
+{
+    const pawl_plugin *d = pl->desc;
+
+    pl->inputs       = d->inputs.items;
+    pl->outputs      = d->outputs.items;
+    pl->options      = d->options.items;
+    pl->stmts        = d->statements.items;
+    pl->migrations   = d->migrations.items;
+    pl->metrics      = d->metrics.items;
+    pl->n_inputs     = d->inputs.count;
+    pl->n_outputs    = d->outputs.count;
+    pl->n_options    = d->options.count;
+    pl->n_stmts      = d->statements.count;
+    pl->n_migrations = d->migrations.count;
+    pl->n_metrics    = d->metrics.count;
+}
+
 int pw_load_descriptor(struct pw_arena *ar, const pawl_plugin *theirs, const struct pw_plugin_meta *meta,
                        struct pw_plugin **ret_pl, struct pw_err *err)
 {
@@ -304,21 +322,10 @@ int pw_load_descriptor(struct pw_arena *ar, const pawl_plugin *theirs, const str
         take_statements(&ld, &d->statements) < 0 || take_migrations(&ld, &d->migrations) < 0 ||
         take_metrics(&ld, &d->metrics) < 0)
         return -1;
-    pl->desc         = d;
-    pl->meta         = *meta;
-    pl->inputs       = d->inputs.items;
-    pl->outputs      = d->outputs.items;
-    pl->options      = d->options.items;
-    pl->stmts        = d->statements.items;
-    pl->migrations   = d->migrations.items;
-    pl->metrics      = d->metrics.items;
-    pl->n_inputs     = d->inputs.count;
-    pl->n_outputs    = d->outputs.count;
-    pl->n_options    = d->options.count;
-    pl->n_stmts      = d->statements.count;
-    pl->n_migrations = d->migrations.count;
-    pl->n_metrics    = d->metrics.count;
-    pl->name         = pw_arena_printf(ar, "%s/%s", meta->id, meta->version);
+    pl->desc = d;
+    pl->meta = *meta;
+    pw_load_tables(pl);
+    pl->name = pw_arena_printf(ar, "%s/%s", meta->id, meta->version);
     if (pw_check_plugin(ar, pl, err) < 0)
         return -1;
     *ret_pl = pl;

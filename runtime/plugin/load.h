@@ -31,6 +31,9 @@ int pw_load_copy_in(void *to, size_t to_size, const void *from, size_t from_size
 int pw_load_descriptor(struct pw_arena *ar, const pawl_plugin *theirs, const struct pw_plugin_meta *meta,
                        struct pw_plugin **ret_pl, struct pw_err *err) PW_MUST_CHECK;
 
+/* The tables of pl->desc, which are dense, as pl has them. */
+void pw_load_tables(struct pw_plugin *pl);
+
 /* check.c: what the dense copies say. */
 int pw_check_plugin(struct pw_arena *ar, const struct pw_plugin *pl, struct pw_err *err) PW_MUST_CHECK;
 
