@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define TEXT_OF(x) #x
@@ -100,14 +101,39 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topi
 }
 
 /* Properties that old libraries do not have, and do not need. */
-static void set_if_known(rd_kafka_conf_t *conf, const char *key, const char *value)
+static bool set_if_known(rd_kafka_conf_t *conf, const char *key, const char *value)
 {
     char why[256];
 
-    (void)rd_kafka_conf_set(conf, key, value, why, sizeof(why));
+    return rd_kafka_conf_set(conf, key, value, why, sizeof(why)) == RD_KAFKA_CONF_OK;
 }
 
-static int configure(rd_kafka_conf_t *conf, const struct pw_consumer_settings *se, struct pw_err *err)
+/* Setting the credentials wakes the threads of all brokers; these change nothing: they are the ones in use, or none are. */
+static void prepare_to_hurry(struct pw_consumer *co, const struct pw_consumer_settings *se)
+{
+    const char *protocol = "plaintext";
+
+    for (size_t i = 0; i < se->properties_n; i++) {
+        if (strcmp(se->keys[i], "sasl.username") == 0)
+            co->wake_name = se->values[i];
+        else if (strcmp(se->keys[i], "sasl.password") == 0)
+            co->wake_secret = se->values[i];
+        else if (strcmp(se->keys[i], "security.protocol") == 0)
+            protocol = se->values[i];
+    }
+    if (strncasecmp(protocol, "sasl", 4) != 0)
+        co->wake_name = co->wake_secret = "-";
+    else if (!co->wake_name || !co->wake_secret) /* of a kind that has no password */
+        co->wake_name = co->wake_secret = NULL;
+}
+
+void pw_consumer_hurry(struct pw_consumer *co)
+{
+    if (co->wake_name)
+        rd_kafka_error_destroy(rd_kafka_sasl_set_credentials(co->rk, co->wake_name, co->wake_secret));
+}
+
+static int configure(struct pw_consumer *co, rd_kafka_conf_t *conf, const struct pw_consumer_settings *se, struct pw_err *err)
 {
     char n[16];
 
@@ -128,8 +154,9 @@ static int configure(rd_kafka_conf_t *conf, const struct pw_consumer_settings *s
             return -1;
     if (pw_kafka_set(conf, "group.id", se->group, err) < 0 || pw_kafka_set(conf, "group.instance.id", se->instance_id, err) < 0)
         return -1;
-    set_if_known(conf, "enable.metrics.push", "false");
-    set_if_known(conf, "fetch.queue.backoff.ms", "10");
+    (void)set_if_known(conf, "enable.metrics.push", "false");
+    if (!set_if_known(conf, "fetch.queue.backoff.ms", "10"))
+        prepare_to_hurry(co, se);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
@@ -154,7 +181,7 @@ int pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *
     char             why[256];
 
     rd_kafka_conf_set_opaque(conf, co);
-    if (configure(conf, se, err) < 0) {
+    if (configure(co, conf, se, err) < 0) {
         rd_kafka_conf_destroy(conf);
         return -1;
     }

@@ -34,9 +34,10 @@ struct pw_consumer {
     bool                             fenced; /* another process uses our instance id */
     bool                             fatal;
     uint64_t                         rebalances, errors;
-    bool                             brokers_down; /* the last of them has gone; whoever acts on it clears it */
-    int64_t                          trouble_us;   /* monotonic time of the last broker error, 0 after a good sign */
-    char                             text[256];    /* last error */
+    bool                             brokers_down;            /* the last of them has gone; whoever acts on it clears it */
+    int64_t                          trouble_us;              /* monotonic time of the last broker error, 0 after a good sign */
+    const char                      *wake_name, *wake_secret; /* see pw_consumer_hurry(); NULL: it does nothing */
+    char                             text[256];               /* last error */
     void (*log)(int level, const char *facility, const char *text); /* any thread; syslog levels */
 };
 
@@ -54,6 +55,10 @@ int pw_consumer_rejoin(struct pw_consumer *co, struct pw_err *err) PW_MUST_CHECK
 
 /* The partition's own queue; before it is assigned. Destroy it with rd_kafka_queue_destroy. */
 rd_kafka_queue_t *pw_consumer_queue(struct pw_consumer *co, const char *topic, int32_t partition);
+
+/* A queue that was long has become short: fetch now. librdkafka before 2.2 looks at its queues once a second while they are all
+ * full, and a fast consumer then waits for the rest of that second. Cheap to call. */
+void pw_consumer_hurry(struct pw_consumer *co);
 
 /* Asks the broker; blocks up to timeout_ms, so only where a partition cannot start without it. */
 int pw_consumer_watermarks(struct pw_consumer *co, const char *topic, int32_t partition, int timeout_ms, int64_t *ret_low,

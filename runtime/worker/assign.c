@@ -18,9 +18,10 @@
 #define ENDS_EVERY_US     500000
 #define REVOKE_SETTLE_US  1000000
 #define REVOKE_FORGET_MS  1000
-/* Per partition. librdkafka 2.0 sleeps up to 1 s when all its queues are full, so they must last longer than that. */
+/* Per partition. */
 #define QUEUE_MESSAGES 12000
 #define QUEUE_KBYTES   8192
+#define QUEUE_LONG     256 /* from here on it is worth saying that it has become short */
 
 static struct pw_log_at at_part(const struct pw_part *pt, int64_t offset)
 {
@@ -464,7 +465,8 @@ static void receive_from(struct pw_worker *w, struct pw_part *pt)
     /* asked once: it takes a lock, and a look at an empty queue costs more */
     size_t there = pt->state == PW_PART_RUNNING ? rd_kafka_queue_length(pt->queue) : 0;
 
-    while (pt->state == PW_PART_RUNNING && there-- > 0 && pw_part_has_room(pt, w->batch_cap, w->pipe->batch_max_bytes)) {
+    pt->peak = there > pt->peak ? there : pt->peak;
+    for (; pt->state == PW_PART_RUNNING && there > 0 && pw_part_has_room(pt, w->batch_cap, w->pipe->batch_max_bytes); there--) {
         rd_kafka_message_t *m = rd_kafka_consume_queue(pt->queue, 0);
 
         if (!m)
@@ -481,6 +483,10 @@ static void receive_from(struct pw_worker *w, struct pw_part *pt)
             continue;
         }
         pw_part_push(pt, m);
+    }
+    if (pt->peak >= QUEUE_LONG && there < pt->peak / 2) {
+        pw_consumer_hurry(&w->consumer);
+        pt->peak = there;
     }
 }
 

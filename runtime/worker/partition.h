@@ -48,6 +48,7 @@ struct pw_part {
     bool                check_bookmark; /* the first record fetched is the last one applied */
     int64_t             eof_offset;     /* end of the log as reached by fetching, -1: not there */
     int64_t             end_offset;     /* as last seen, -1: unknown */
+    size_t              peak;           /* most records that waited in the queue since it was last found low */
 
     /* fetched, not committed; a ring, its size a power of two */
     rd_kafka_message_t **ring;

@@ -8,6 +8,7 @@ pawl_test(test_publisher SOURCES test_publisher.c LINK pw_worker)
 pawl_test(test_position SOURCES test_position.c LINK pw_worker)
 pawl_test(test_ask SOURCES test_ask.c LINK pw_kafka)
 pawl_test(test_producer SOURCES test_producer.c LINK pw_kafka)
+pawl_test(test_consumer SOURCES test_consumer.c LINK pw_kafka)
 pawl_test(test_crash SOURCES test_crash.c LINK pw_worker)
 
 pawl_test(test_receipt SOURCES test_receipt.c LINK pw_cli_audit)
