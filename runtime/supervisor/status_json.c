@@ -1,0 +1,273 @@
+/* The answer to "status json". */
+#include "base/clock.h"
+#include "observe/text.h"
+#include "supervisor/status.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static void json_key(struct pw_buf *out, const char *key)
+{
+    char last = out->n ? out->p[out->n - 1] : '{';
+
+    pw_buf_printf(out, "%s\"%s\":", last == '{' || last == '[' ? "" : ",", key);
+}
+
+static void json_str(struct pw_buf *out, const char *key, const char *value)
+{
+    json_key(out, key);
+    if (value)
+        pw_buf_json(out, value, strlen(value));
+    else
+        pw_buf_puts(out, "null");
+}
+
+static void json_int(struct pw_buf *out, const char *key, int64_t value)
+{
+    json_key(out, key);
+    pw_buf_printf(out, "%" PRId64, value);
+}
+
+static void json_known(struct pw_buf *out, const char *key, int64_t value) /* null when it is not known */
+{
+    json_key(out, key);
+    if (value < 0)
+        pw_buf_puts(out, "null");
+    else
+        pw_buf_printf(out, "%" PRId64, value);
+}
+
+static int64_t json_count(uint64_t n) /* a page may hold any number */
+{
+    return n > INT64_MAX ? INT64_MAX : (int64_t)n;
+}
+
+static void json_time(struct pw_buf *out, const char *key, int64_t wall_us)
+{
+    time_t    s  = (time_t)(wall_us / 1000000);
+    struct tm tm = { 0 };
+    char      text[40];
+
+    (void)gmtime_r(&s, &tm); /* cannot fail for a time of this era */
+    (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    json_str(out, key, wall_us > 0 ? text : NULL);
+}
+
+static void json_message(struct pw_buf *out, const char *topic, int32_t partition, int64_t offset)
+{
+    json_str(out, "topic", topic);
+    json_int(out, "partition", partition);
+    json_int(out, "offset", offset);
+}
+
+static void json_crash(const struct pw_crash *cr, struct pw_buf *out)
+{
+    json_key(out, "last_crash");
+    if (!cr->at_us) {
+        pw_buf_puts(out, "null");
+        return;
+    }
+    pw_buf_puts(out, "{");
+    json_time(out, "at", cr->at_us);
+    json_str(out, "reason", pw_restart_name(cr->reason));
+    json_str(out, "how", cr->how);
+    if (cr->in_hand) {
+        json_message(out, cr->topic, cr->partition, cr->offset);
+        json_int(out, "strikes", cr->strikes);
+    }
+    json_str(out, "signal", cr->signal[0] ? cr->signal : NULL);
+    json_str(out, "backtrace", cr->trace[0] ? cr->trace : NULL);
+    json_str(out, "last_words", cr->words[0] ? cr->words : NULL);
+    pw_buf_puts(out, "}");
+}
+
+static void json_in_hand(const struct pw_slot *sl, struct pw_buf *out)
+{
+    static const char *const phases[] = { "idle", "create", "plan", "handle" };
+    struct pw_bb_mark_view   v;
+    int64_t                  age_ns;
+
+    json_key(out, "in_hand");
+    if (sl->pid <= 0 || !pw_bb_mark_read(sl->bb, &v)) {
+        pw_buf_puts(out, "null");
+        return;
+    }
+    age_ns = pw_clock_coarse_ns() - v.since_ns;
+    pw_buf_puts(out, "{");
+    json_str(out, "phase", phases[v.phase]);
+    if (v.phase != PW_BB_CREATE) {
+        json_message(out, v.topic, v.partition, v.offset);
+        json_int(out, "attempt", v.attempt);
+    }
+    json_known(out, "for_ms", v.since_ns > 0 && age_ns >= 0 ? age_ns / 1000000 : -1);
+    pw_buf_puts(out, "}");
+}
+
+static void json_worker(const struct pw_slot *sl, struct pw_buf *out)
+{
+    int64_t now = pw_clock_us();
+    char    text[sizeof(sl->bb->text)];
+
+    pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
+    json_int(out, "slot", sl->slot);
+    json_known(out, "pid", sl->pid > 0 ? sl->pid : -1);
+    json_str(out, "state", pw_status_state(sl));
+    json_known(out, "uptime_ms", sl->pid > 0 ? (now - sl->started_us) / 1000 : -1);
+    json_time(out, "started", sl->pid > 0 ? sl->started_wall_us : 0);
+    json_known(out, "starts_in_ms", sl->pid > 0 ? -1 : sl->start_at_us > now ? (sl->start_at_us - now) / 1000 : 0);
+    json_known(out, "memory_bytes", pw_status_rss_bytes(sl->pid));
+    pw_bb_text_read(sl->bb, text);
+    json_str(out, "text", text[0] ? text : NULL);
+    json_int(out, "restarts", (int64_t)pw_status_restarts(sl));
+    json_key(out, "restarts_by_reason");
+    pw_buf_puts(out, "{");
+    for (int r = 0; r < PW_RESTART_N; r++)
+        json_int(out, pw_restart_name((enum pw_restart)r), (int64_t)sl->restarts[r]);
+    pw_buf_puts(out, "}");
+    json_known(out, "outbox_waiting", sl->pid > 0 ? json_count(pw_status_waiting(sl)) : -1);
+    json_in_hand(sl, out);
+    json_crash(&sl->crash, out);
+    json_key(out, "counters");
+    pw_buf_puts(out, "{");
+    for (size_t i = 0; i < PW_STATUS_COUNTERS; i++) {
+        json_key(out, pw_status_counters[i].name);
+        pw_buf_printf(out, "%" PRIu64, pw_status_counter(sl, i));
+    }
+    pw_buf_puts(out, "}}");
+}
+
+static void json_partition(const struct pw_partition_row *row, struct pw_buf *out)
+{
+    const struct pw_bb_partition_view *v = &row->view;
+
+    pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
+    json_str(out, "topic", v->topic);
+    json_int(out, "partition", v->partition);
+    json_known(out, "worker", row->current ? (int64_t)row->page->slot : -1);
+    json_str(out, "state", pw_partition_state_name(v->state));
+    json_known(out, "next_offset", v->next_offset);
+    json_known(out, "end_offset", v->end_offset);
+    json_known(out, "lag", pw_partition_lag(v));
+    json_str(out, "reason", v->reason[0] ? v->reason : NULL);
+    json_known(out, "parked", v->parked);
+    json_time(out, "oldest_parked", v->parked_since_us);
+    json_key(out, "missing");
+    if (v->state == PW_BB_P_HALTED && v->halt_from <= v->halt_to) {
+        pw_buf_puts(out, "{");
+        json_int(out, "from", v->halt_from);
+        json_int(out, "to", v->halt_to);
+        pw_buf_puts(out, "}");
+    } else {
+        pw_buf_puts(out, "null");
+    }
+    pw_buf_puts(out, "}");
+}
+
+static void json_plugin(const struct pw_pipe *pi, struct pw_buf *out)
+{
+    json_key(out, "plugin");
+    pw_buf_puts(out, "{");
+    json_str(out, "id", pi->meta.id);
+    json_str(out, "version", pi->meta.version);
+    json_str(out, "build_id", pi->meta.build_id[0] ? pi->meta.build_id : NULL);
+    json_str(out, "file", pi->plugin_file);
+    json_str(out, "config", pi->config_file[0] ? pi->config_file : NULL);
+    pw_buf_puts(out, "}");
+}
+
+static void json_trip(const struct pw_pipe *pi, struct pw_buf *out)
+{
+    json_key(out, "tripped");
+    if (!pi->trip.is) {
+        pw_buf_puts(out, "null");
+        return;
+    }
+    pw_buf_puts(out, "{");
+    json_time(out, "at", pi->trip.at_us);
+    json_str(out, "text", pi->trip.text);
+    pw_buf_puts(out, "}");
+}
+
+static void json_pipeline(const struct pw_pipe *pi, const struct pw_partition_row *rows, size_t n, struct pw_buf *out)
+{
+    pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
+    json_str(out, "name", pi->conf->name);
+    json_str(out, "group", pi->conf->group);
+    json_key(out, "topics");
+    pw_buf_puts(out, "[");
+    for (size_t i = 0; i < pi->conf->topics_n; i++) {
+        pw_buf_puts(out, i ? "," : "");
+        pw_buf_json(out, pi->conf->topics[i], strlen(pi->conf->topics[i]));
+    }
+    pw_buf_puts(out, "]");
+    json_plugin(pi, out);
+    json_trip(pi, out);
+    json_int(out, "halts", (int64_t)pi->halts);
+    json_int(out, "outbox_waiting", json_count(pw_status_waiting_sum(pi)));
+    json_int(out, "dead_letters_open", json_count(pw_status_dead_open_sum(pi)));
+    json_key(out, "workers");
+    pw_buf_puts(out, "[");
+    for (size_t i = 0; i < pi->slots_n; i++)
+        json_worker(&pi->slots[i], out);
+    pw_buf_puts(out, "]");
+    json_key(out, "partitions");
+    pw_buf_puts(out, "[");
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(rows[i].page->pipeline, pi->conf->name) == 0)
+            json_partition(&rows[i], out);
+    pw_buf_puts(out, "]");
+    json_key(out, "counters");
+    pw_buf_puts(out, "{");
+    for (size_t i = 0; i < PW_STATUS_COUNTERS; i++) {
+        json_key(out, pw_status_counters[i].name);
+        pw_buf_printf(out, "%" PRIu64, pw_status_counter_sum(pi, i));
+    }
+    pw_buf_puts(out, "}}");
+}
+
+static void json_reasons(const struct pw_buf *why, struct pw_buf *out)
+{
+    json_key(out, "reasons");
+    pw_buf_puts(out, "[");
+    for (size_t i = 0; i < why->n;) {
+        size_t n = strcspn(why->p + i, "\n");
+
+        pw_buf_puts(out, i ? "," : "");
+        pw_buf_json(out, why->p + i, n);
+        i += n + 1;
+    }
+    pw_buf_puts(out, "]");
+}
+
+void pw_status_json(struct pw_supervisor *sup, struct pw_buf *out)
+{
+    struct pw_partition_row *rows  = NULL;
+    size_t                   n     = pw_partitions_collect(sup->pages, sup->slots_n, &rows);
+    struct pw_buf            why   = { 0 };
+    bool                     ready = pw_status_ready_with(sup, rows, n, &why);
+
+    pw_buf_puts(out, "{");
+    json_str(out, "version", PW_VERSION);
+    json_int(out, "pid", getpid());
+    json_time(out, "started", sup->started_wall_us);
+    json_int(out, "uptime_ms", (pw_clock_us() - sup->started_us) / 1000);
+    json_str(out, "topology", sup->tp->file);
+    json_str(out, "run_dir", sup->tp->run_dir);
+    json_str(out, "instance", sup->tp->instance);
+    json_str(out, "http", sup->http ? pw_http_address(sup->http) : NULL);
+    json_key(out, "draining");
+    pw_buf_puts(out, sup->draining ? "true" : "false");
+    json_key(out, "ready");
+    pw_buf_puts(out, ready ? "true" : "false");
+    json_reasons(&why, out);
+    json_key(out, "pipelines");
+    pw_buf_puts(out, "[");
+    for (size_t i = 0; i < sup->pipes_n; i++)
+        json_pipeline(&sup->pipes[i], rows, n, out);
+    pw_buf_puts(out, "]}\n");
+    pw_buf_done(&why);
+    free(rows);
+}
