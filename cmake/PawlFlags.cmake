@@ -4,6 +4,8 @@ target_compile_definitions(pawl_flags INTERFACE _GNU_SOURCE $<$<BOOL:${PAWL_FAUL
 target_compile_options(pawl_flags INTERFACE
     -Wall -Wextra -Werror -Wshadow -Wconversion -Wvla -Wswitch-enum -Wformat=2 -Wstrict-prototypes
     -Wmissing-prototypes -Wundef -Wpointer-arith -fno-common -fno-strict-aliasing -fvisibility=hidden -g
+    # clang asks for an attribute also of static functions that pass a va_list on
+    $<$<C_COMPILER_ID:Clang>:-Wno-format-nonliteral>
     $<$<CONFIG:Release>:-fstack-protector-strong -D_FORTIFY_SOURCE=2>
     $<$<AND:$<CONFIG:Release>,$<C_COMPILER_ID:GNU>>:-fstack-clash-protection -fcf-protection>)
 target_link_options(pawl_flags INTERFACE

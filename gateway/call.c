@@ -13,7 +13,9 @@
     }
 #define NVS(n, v) NV(n, v, strlen(v))
 
-#define UNSENT_BYTES 262144 /* of answers that the client does not read: above, nothing of its call is read either */
+/* Of answers that the client does not read: above, nothing of its call, or of all its calls, is read either. */
+#define UNSENT_BYTES      262144
+#define CONN_UNSENT_BYTES (4 * UNSENT_BYTES)
 
 /* ---- the answer ---- */
 
@@ -64,10 +66,14 @@ static ssize_t read_body(nghttp2_session *se, int32_t stream_id, uint8_t *to, si
     if (n)
         memcpy(to, ca->out.p + ca->out_at, n);
     ca->out_at += n;
+    ca->conn->unsent -= n;
+    if (ca->conn->stalled && ca->conn->unsent < CONN_UNSENT_BYTES / 2)
+        ca->conn->drained = true;
     if (ca->out_at == ca->out.n) {
         pw_buf_reset(&ca->out);
-        ca->out_at  = 0;
-        ca->drained = ca->conn->drained = true;
+        ca->out_at = 0;
+        if (!ca->finished)
+            ca->drained = ca->conn->drained = true;
         if (ca->finished) {
             *flags |= NGHTTP2_DATA_FLAG_EOF;
             if (!ca->plain) {
@@ -115,6 +121,7 @@ void gw_call_send(struct gw_call *ca, const void *p, size_t n)
 {
     PW_ASSERT(!ca->finished);
     gw_frame(&ca->out, p, n);
+    ca->conn->unsent += GW_PREFIX_BYTES + n;
     ca->conn->h2->co.messages_out++;
     if (!ca->headers_sent)
         submit_headers(ca);
@@ -178,6 +185,7 @@ static void refuse_http(struct gw_call *ca)
 
     ca->finished = ca->headers_sent = true;
     pw_buf_puts(&ca->out, "This is a gRPC server: it takes POST with the content type application/grpc.\n");
+    ca->conn->unsent += ca->out.n;
     (void)nghttp2_submit_response(ca->conn->session, ca->stream_id, nv, sizeof(nv) / sizeof(nv[0]), &source);
 }
 
@@ -290,6 +298,13 @@ static void ended(struct gw_call *ca)
     }
 }
 
+static bool may_go_on(const struct gw_call *ca)
+{
+    if (ca->conn->unsent >= CONN_UNSENT_BYTES)
+        ca->conn->stalled = true;
+    return !ca->conn->stalled && ca->out.n - ca->out_at < UNSENT_BYTES;
+}
+
 /* What waits, as far as the method takes it. A method may hold the call, let it go on again or finish it from in here. */
 static void feed(struct gw_call *ca)
 {
@@ -298,7 +313,7 @@ static void feed(struct gw_call *ca)
     if (ca->in_feed)
         return;
     ca->in_feed = true;
-    while (at < ca->waiting.n && !ca->held && !ca->finished && ca->out.n - ca->out_at < UNSENT_BYTES)
+    while (at < ca->waiting.n && !ca->held && !ca->finished && may_go_on(ca))
         at += feed_some(ca, (const uint8_t *)ca->waiting.p + at, ca->waiting.n - at);
     if (ca->finished)
         at = ca->waiting.n;
@@ -365,6 +380,11 @@ void gw_call_closed(struct gw_call *ca, uint32_t error_code)
     if (ca->next)
         ca->next->prev = ca->prev;
     h2->co.open_calls--;
+    ca->conn->unsent -= ca->out.n - ca->out_at;
+    if (ca->conn->stalled) { /* perhaps there is room now */
+        ca->conn->drained = true;
+        gw_conn_wake(ca->conn);
+    }
     gw_deframer_done(&ca->df);
     pw_buf_done(&ca->waiting);
     pw_buf_done(&ca->one);

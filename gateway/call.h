@@ -54,9 +54,13 @@ struct gw_conn {
     struct gw_timer  age;
     int64_t          heard_us;                /* last byte from the client */
     int64_t          ping_us, ping_budget_us; /* last ping of the client; the time it has saved up */
-    int64_t          resets_since_us;
-    uint32_t         resets;
-    int32_t          last_id, gap_from, gap_end;           /* of its calls; the last gap in their numbers */
+    int64_t          waste_since_us;
+    uint32_t         waste;                      /* resets and the like */
+    struct gw_timer  head;                       /* set while a call's head is not complete */
+    size_t           unsent;                     /* bytes of answers that wait, of all calls */
+    bool             stalled;                    /* a call of it is not read on their account */
+    int32_t          last_id, gap_from, gap_end; /* of its calls; the last gap in their numbers */
+    bool             head_open;
     bool             pinged, ending, dead, woken, drained; /* drained: so is one of its calls */
     bool             leaving, broken, lingering;           /* too old; the socket failed; all is said, and its end is awaited */
     char             identity[256], peer[64];
@@ -67,6 +71,7 @@ void gw_call_data_in(struct gw_call *ca, const uint8_t *p, size_t n);
 void gw_call_client_ended(struct gw_call *ca);
 void gw_call_drained(struct gw_call *ca);                     /* no byte of its answer waits any more */
 void gw_call_closed(struct gw_call *ca, uint32_t error_code); /* the stream is over: frees it */
+void gw_conn_close(struct gw_conn *cn);
 void gw_conn_wake(struct gw_conn *cn); /* the session has something to write: done at the end of the turn */
 
 #endif

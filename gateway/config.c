@@ -50,13 +50,15 @@ static const struct pw_key table[] = {
     { "limits.in_flight", PW_KEY_INT, .min = 1, .max = 1000000, .dflt = "10000", IN(in_flight),
       .doc = "Events that wait for the brokers. Beyond it a unary call is refused with RESOURCE_EXHAUSTED, a stream waits." },
     { "limits.resets", PW_KEY_INT, .min = 10, .max = 100000, .dflt = "1000", IN(resets),
-      .doc = "Calls that a client may cancel in 10 s of one connection; then the connection is closed." },
+      .doc =
+          "Calls that a client may cancel in 10 s of one connection; then the connection is closed. Calls that the gateway has to "
+          "reset, settings and empty frames count, too." },
 
     { "timeouts", PW_KEY_MAP, .doc = "How long things may take." },
     { "timeouts.delivery", PW_KEY_DURATION, .min = 100, .max = 5 * MINUTE, .dflt = "10s", IN(delivery_timeout_ms),
       .doc = "An event that the brokers have not acknowledged by then is answered with UNAVAILABLE." },
     { "timeouts.handshake", PW_KEY_DURATION, .min = 100, .max = MINUTE, .dflt = "5s", IN(handshake_ms),
-      .doc = "TLS and the first bytes of HTTP/2." },
+      .doc = "TLS and the first bytes of HTTP/2; later the headers of a call." },
     { "timeouts.keepalive", PW_KEY_DURATION, .min = 1 * SECOND, .max = 24 * HOUR, .dflt = "1m", IN(keepalive_ms),
       .doc = "Silence after which the gateway pings." },
     { "timeouts.keepalive_answer", PW_KEY_DURATION, .min = 100, .max = MINUTE, .dflt = "20s", IN(keepalive_timeout_ms),

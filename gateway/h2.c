@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "call.h"
 #include "observe/log.h"
+#include "police.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -12,13 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_BYTES    65536
-#define CONN_WINDOW   (1 << 20) /* credit of a connection; that of a stream is one message and a bit, at least 64 KiB */
-#define RESETS_US     10000000
-#define PINGS_IN_HAND 2
-#define LINGER_US     1000000
+#define READ_BYTES  65536
+#define CONN_WINDOW (1 << 20) /* credit of a connection; that of a stream is one message and a bit, at least 64 KiB */
+#define LINGER_US   1000000
 
-static void conn_close(struct gw_conn *cn);
 static void conn_linger(struct gw_conn *cn);
 
 /* ---- writing ---- */
@@ -58,9 +56,11 @@ static bool write_out(struct gw_conn *cn)
 
 static void tell_drained(struct gw_conn *cn)
 {
-    cn->drained = false;
+    bool stalled = cn->stalled;
+
+    cn->drained = cn->stalled = false;
     for (struct gw_call *ca = cn->calls; ca; ca = ca->next) { /* none is freed in here */
-        if (ca->drained)
+        if (ca->drained || stalled)
             gw_call_drained(ca);
         ca->drained = false;
     }
@@ -116,6 +116,7 @@ static int on_begin_headers(nghttp2_session *se, const nghttp2_frame *frame, voi
         cn->gap_end  = frame->hd.stream_id;
     }
     cn->last_id     = frame->hd.stream_id;
+    cn->head_open   = true;
     ca->conn        = cn;
     ca->stream_id   = frame->hd.stream_id;
     ca->timeout_us  = -1;
@@ -186,44 +187,6 @@ static int on_header(nghttp2_session *se, const nghttp2_frame *frame, const uint
     return 0;
 }
 
-static void linger_over(void *arg)
-{
-    conn_close(arg);
-}
-
-/* Nothing more is read. It closes when what was said is written, or soon if the client does not read. */
-static void end_now(struct gw_conn *cn)
-{
-    cn->ending  = true;
-    cn->age.fn  = linger_over;
-    cn->age.arg = cn;
-    gw_timer_set(cn->h2->loop, &cn->age, pw_clock_us() + LINGER_US);
-}
-
-/* The last word of this connection. */
-static void calm_down(struct gw_conn *cn, const char *why)
-{
-    (void)nghttp2_submit_goaway(cn->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(cn->session),
-                                NGHTTP2_ENHANCE_YOUR_CALM, (const uint8_t *)why, strlen(why));
-    end_now(cn);
-}
-
-/* A client that pings more often than it may, and gets no answers between, spends what it has saved up; when that is gone, so is
- * it. */
-static void police_ping(struct gw_conn *cn)
-{
-    struct gw_h2 *h2    = cn->h2;
-    int64_t       now   = pw_clock_us();
-    int64_t       saved = cn->ping_budget_us + (now - cn->ping_us), most = h2->li.ping_least_us * PINGS_IN_HAND;
-
-    cn->ping_us        = now;
-    cn->ping_budget_us = (saved < most ? saved : most) - h2->li.ping_least_us;
-    if (cn->ping_budget_us >= 0)
-        return;
-    h2->co.pings_refused++;
-    calm_down(cn, "too_many_pings");
-}
-
 /* A connection that is too old: by the answer to this ping all calls have come that the client began before it read the notice. */
 static const uint8_t farewell[8] = "farewell";
 
@@ -234,17 +197,12 @@ static void say_goodbye(struct gw_conn *cn)
     cn->leaving = false;
 }
 
-static void police_reset(struct gw_conn *cn)
+/* Work for nothing: a call that is taken back, settings once more, data without a byte. */
+static bool says_nothing(const nghttp2_frame *frame)
 {
-    int64_t now = pw_clock_us();
-
-    cn->h2->co.resets++;
-    if (now - cn->resets_since_us > RESETS_US) {
-        cn->resets_since_us = now;
-        cn->resets          = 0;
-    }
-    if (++cn->resets > cn->h2->li.resets)
-        calm_down(cn, "too_many_resets");
+    return frame->hd.type == NGHTTP2_RST_STREAM ||
+           (frame->hd.type == NGHTTP2_SETTINGS && !(frame->hd.flags & NGHTTP2_FLAG_ACK)) ||
+           (frame->hd.type == NGHTTP2_DATA && frame->hd.length == 0 && !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM));
 }
 
 static int on_frame_recv(nghttp2_session *se, const nghttp2_frame *frame, void *user)
@@ -254,11 +212,15 @@ static int on_frame_recv(nghttp2_session *se, const nghttp2_frame *frame, void *
 
     (void)se;
     if (frame->hd.type == NGHTTP2_PING && !(frame->hd.flags & NGHTTP2_FLAG_ACK))
-        police_ping(cn);
+        gw_police_ping(cn);
     else if (frame->hd.type == NGHTTP2_PING && cn->leaving && memcmp(frame->ping.opaque_data, farewell, sizeof(farewell)) == 0)
         say_goodbye(cn);
-    if (frame->hd.type == NGHTTP2_RST_STREAM)
-        police_reset(cn);
+    cn->head_open = false;
+    cn->h2->co.resets += frame->hd.type == NGHTTP2_RST_STREAM;
+    if (says_nothing(frame))
+        gw_police_waste(cn);
+    if (cn->ending)
+        return NGHTTP2_ERR_CALLBACK_FAILURE; /* the rest of what has come is not looked at */
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
     ca = call_of(cn, frame->hd.stream_id);
@@ -303,7 +265,10 @@ static int on_frame_send(nghttp2_session *se, const nghttp2_frame *frame, void *
     struct gw_call *ca;
 
     if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)
-        cn->ping_budget_us = cn->h2->li.ping_least_us * PINGS_IN_HAND; /* clients measure the bandwidth by a ping per answer */
+        gw_police_answered(cn);
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        frame->rst_stream.error_code != NGHTTP2_REFUSED_STREAM) /* the client made us do it */
+        gw_police_waste(cn);
     if (frame->hd.type == NGHTTP2_GOAWAY && cn->leaving) /* queued together with the notice it would overtake it */
         (void)nghttp2_submit_ping(se, NGHTTP2_FLAG_NONE, farewell);
     if (frame->hd.type != NGHTTP2_HEADERS || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
@@ -350,12 +315,13 @@ static void drop_session(struct gw_conn *cn)
         gw_call_closed(cn->calls, NGHTTP2_NO_ERROR);
     gw_timer_drop(cn->h2->loop, &cn->timer);
     gw_timer_drop(cn->h2->loop, &cn->age);
+    gw_police_done(cn);
     nghttp2_session_del(cn->session);
     cn->session = NULL;
 }
 
 /* At once; who names it in events of this turn still finds the memory. */
-static void conn_close(struct gw_conn *cn)
+void gw_conn_close(struct gw_conn *cn)
 {
     if (cn->dead)
         return;
@@ -378,7 +344,7 @@ static void keepalive(void *arg)
     int64_t                 quiet = now - cn->heard_us;
 
     if (cn->pinged && quiet >= li->keepalive_timeout_us) {
-        conn_close(cn);
+        gw_conn_close(cn);
         return;
     }
     cn->pinged = quiet >= li->keepalive_us;
@@ -389,24 +355,24 @@ static void keepalive(void *arg)
     gw_timer_set(cn->h2->loop, &cn->timer, cn->pinged ? now + li->keepalive_timeout_us : cn->heard_us + li->keepalive_us);
 }
 
+static void time_is_over(void *arg)
+{
+    gw_conn_close(arg);
+}
+
 /* All is said. The client is given a moment to read it and to close. */
 static void conn_linger(struct gw_conn *cn)
 {
     if (cn->broken) {
-        conn_close(cn);
+        gw_conn_close(cn);
         return;
     }
     drop_session(cn);
     gw_link_end(&cn->link);
     cn->lingering = true;
-    cn->timer.fn  = linger_over;
+    cn->timer.fn  = time_is_over;
     gw_timer_set(cn->h2->loop, &cn->timer, pw_clock_us() + LINGER_US);
     want(cn, EPOLLIN);
-}
-
-static void grace_over(void *arg)
-{
-    conn_close(arg);
 }
 
 static void too_old(void *arg)
@@ -416,7 +382,7 @@ static void too_old(void *arg)
     cn->leaving = true;
     (void)nghttp2_submit_shutdown_notice(cn->session);
     gw_conn_wake(cn);
-    cn->age.fn = grace_over;
+    cn->age.fn = time_is_over;
     gw_timer_set(cn->h2->loop, &cn->age, pw_clock_us() + cn->h2->li.grace_us);
 }
 
@@ -440,8 +406,8 @@ static void established(struct gw_conn *cn)
 
     cn->timer.fn = keepalive;
     gw_timer_set(cn->h2->loop, &cn->timer, pw_clock_us() + li->keepalive_us);
-    if (li->age_us) {
-        cn->age = (struct gw_timer){ .fn = too_old, .arg = cn };
+    if (li->age_us && !cn->ending) {
+        cn->age.fn = too_old;
         gw_timer_set(cn->h2->loop, &cn->age, pw_clock_us() + li->age_us);
     }
 }
@@ -460,9 +426,10 @@ static bool read_in(struct gw_conn *cn)
         cn->heard_us = pw_clock_us();
         cn->pinged   = false;
         if (nghttp2_session_mem_recv(cn->session, bytes, (size_t)n) < 0) {
-            end_now(cn); /* with the GOAWAY that says why, if there is one */
+            gw_police_end(cn); /* with the GOAWAY that says why, if there is one */
             return true;
         }
+        gw_police_read(cn);
         if (cn->timer.fn != keepalive)
             established(cn);
     } while (gw_link_pending(&cn->link));
@@ -474,7 +441,7 @@ static void handshake_late(void *arg)
     struct gw_conn *cn = arg;
 
     cn->h2->co.handshakes_failed++;
-    conn_close(cn);
+    gw_conn_close(cn);
 }
 
 /* Returns true when it is over. */
@@ -490,13 +457,13 @@ static bool shake_hands(struct gw_conn *cn)
     if (rc < 0) {
         cn->h2->co.handshakes_failed++;
         pw_log(PW_LOG_WARN, "gateway.handshake", PW_LOG_AT_NONE, "%s: %s", cn->peer, err.text);
-        conn_close(cn);
+        gw_conn_close(cn);
         return false;
     }
     if (cn->link.ssl)
         gw_tls_identity(cn->link.ssl, cn->identity, sizeof(cn->identity));
     if (!start_session(cn)) {
-        conn_close(cn);
+        gw_conn_close(cn);
         return false;
     }
     return true;
@@ -510,13 +477,13 @@ static void on_event(void *arg, uint32_t events)
         return;
     if (cn->lingering) {
         if (!gw_link_discard(&cn->link))
-            conn_close(cn);
+            gw_conn_close(cn);
         return;
     }
     if (!cn->session && !shake_hands(cn))
         return;
     if (!cn->ending && (events & (EPOLLIN | EPOLLHUP | EPOLLERR) || cn->link.ssl) && !read_in(cn)) {
-        conn_close(cn);
+        gw_conn_close(cn);
         return;
     }
     flush(cn);
@@ -535,9 +502,10 @@ void gw_h2_accept(struct gw_h2 *h2, int fd, SSL_CTX *ctx, const char *peer)
     cn = calloc(1, sizeof(*cn));
     PW_ASSERT(cn != NULL);
     cn->h2       = h2;
-    cn->heard_us = cn->ping_us = pw_clock_us();
-    cn->ping_budget_us         = h2->li.ping_least_us * PINGS_IN_HAND;
-    cn->timer                  = (struct gw_timer){ .fn = handshake_late, .arg = cn };
+    cn->heard_us = pw_clock_us();
+    cn->age.arg  = cn;
+    gw_police_init(cn);
+    cn->timer = (struct gw_timer){ .fn = handshake_late, .arg = cn };
     (void)snprintf(cn->peer, sizeof(cn->peer), "%s", peer);
     if (gw_link_open(&cn->link, fd, ctx, &err) < 0) {
         free(cn);
@@ -592,5 +560,5 @@ bool gw_h2_idle(const struct gw_h2 *h2)
 void gw_h2_close(struct gw_h2 *h2)
 {
     while (h2->conns)
-        conn_close(h2->conns);
+        gw_conn_close(h2->conns);
 }

@@ -25,8 +25,8 @@ struct gw_method {
 struct gw_limits {
     uint32_t message_bytes, streams, header_bytes; /* of one message; calls at once and metadata of one connection */
     uint32_t connections;
-    uint32_t resets;                             /* by the client in 10 s of one connection */
-    int64_t  handshake_us;                       /* TLS and the preface */
+    uint32_t resets;                             /* by the client in 10 s of one connection, and other work for nothing */
+    int64_t  handshake_us;                       /* TLS and the preface; a call's head */
     int64_t  keepalive_us, keepalive_timeout_us; /* silence after which we ping; then how long to wait */
     int64_t  ping_least_us;                      /* pings of the client may come so often, with two in hand */
     int64_t  age_us, grace_us;                   /* of a connection, 0: for ever; then how long its calls may take */
@@ -35,7 +35,7 @@ struct gw_limits {
 struct gw_counters { /* for /metrics */
     uint64_t connections, refused, handshakes_failed, calls, by_status[GW_STATUS_N];
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
-    uint64_t resets, pings_refused;
+    uint64_t resets, policed;
     size_t   open_connections, open_calls;
 };
 

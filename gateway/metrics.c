@@ -51,8 +51,9 @@ void gw_metrics_render(struct pw_buf *out, const struct gw_counters *co, const s
     number(out, "received_bytes_total", "counter", "Bytes of messages, with their prefixes.", co->bytes_in);
     number(out, "sent_bytes_total", "counter", "Bytes of HTTP/2.", co->bytes_out);
     number(out, "resets_total", "counter", "Calls that clients cancelled by a reset.", co->resets);
-    number(out, "pings_refused_total", "counter", "Connections that were closed since they pinged too often.",
-           co->pings_refused);
+    number(out, "connections_policed_total", "counter",
+           "Connections that were closed since they pinged or cancelled too often, or did not complete the head of a call.",
+           co->policed);
     number(out, "events_published_total", "counter", "Events that the brokers have acknowledged.", si->published);
     number(out, "events_failed_total", "counter", "Events that were not acknowledged.", si->failed);
     number(out, "events_invalid_total", "counter", "Events that were refused since a field is wrong.", sv->publish.invalid);

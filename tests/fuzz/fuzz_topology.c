@@ -1,9 +1,7 @@
 /* The topology loader on any bytes: it may refuse them, but then with a report, and never with a crash, a leak or what a
- * secret says. The corpus is in corpus/topology. With PAWL_REPLAY it is a program that runs the files named. */
+ * secret says. The corpus is in corpus/topology. */
 #include "topology/topology.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -30,25 +28,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     (void)pw_arena_free(ar);
     return 0;
 }
-
-#ifdef PAWL_REPLAY
-int main(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        struct pw_buf text = { 0 };
-        FILE         *f    = fopen(argv[i], "re");
-        size_t        got;
-
-        PW_ASSERT(f != NULL);
-        do {
-            got = fread(pw_buf_room(&text, 4096), 1, 4096, f);
-            text.n += got;
-        } while (got > 0);
-        (void)fclose(f); /* read only */
-        (void)LLVMFuzzerTestOneInput((const uint8_t *)text.p, text.n);
-        pw_buf_done(&text);
-    }
-    printf("%d files\n", argc - 1);
-    return argc > 1 ? 0 : 1;
-}
-#endif

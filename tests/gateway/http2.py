@@ -7,7 +7,7 @@ from kit import SERVICE, WAIT
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 ACK = END_STREAM = 0x1
 END_HEADERS = 0x4
-NO_ERROR, ENHANCE_YOUR_CALM = 0, 11
+NO_ERROR, PROTOCOL_ERROR, ENHANCE_YOUR_CALM = 0, 1, 11
 INITIAL_WINDOW_SIZE = 4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -60,6 +60,7 @@ class Connection:
         self.socket = socket.create_connection((host, int(port)), timeout=WAIT)
         self.got = b""
         self.send(PREFACE + (first or settings()))
+        self.await_frame(WINDOW_UPDATE)  # it comes after the SETTINGS, which so have their answer before anything else is said
 
     def send(self, data):
         self.socket.sendall(data)
