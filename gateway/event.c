@@ -113,14 +113,20 @@ static void check_risk(struct checker *ch, const Auto__Events__V1__Risk *ri, con
     check_drivers(ch, ri, at);
 }
 
-static void check_class(struct checker *ch, const char *s)
+static void check_class(struct checker *ch, const char *s, const char *field)
 {
     size_t n  = strlen(s);
     bool   ok = strcmp(s, "M") == 0 || (n == 1 && s[0] >= '0' && s[0] <= '9') ||
               (n == 2 && s[0] == '1' && s[1] >= '0' && s[1] <= '3');
 
     if (!ok)
-        violate(ch, "must be M or 0 to 13", "event.issued.bonus_malus_class");
+        violate(ch, "must be M or 0 to 13", "%s.bonus_malus_class", field);
+}
+
+static void check_reason(struct checker *ch, const char *s, const char *field)
+{
+    if (strlen(s) > REASON_MAX)
+        violate(ch, "must be at most 200 bytes", "%s.reason", field);
 }
 
 static const char *check_body(struct checker *ch, const Auto__Events__V1__PolicyEvent *ev)
@@ -131,7 +137,7 @@ static const char *check_body(struct checker *ch, const Auto__Events__V1__Policy
     case AUTO__EVENTS__V1__POLICY_EVENT__BODY_ISSUED:
         check_period(ch, ev->issued->period, "event.issued");
         check_risk(ch, ev->issued->risk, "event.issued");
-        check_class(ch, ev->issued->bonus_malus_class);
+        check_class(ch, ev->issued->bonus_malus_class, "event.issued");
         return "auto.policy.issued.v1";
     case AUTO__EVENTS__V1__POLICY_EVENT__BODY_RENEWED:
         check_period(ch, ev->renewed->period, "event.renewed");
@@ -141,14 +147,19 @@ static const char *check_body(struct checker *ch, const Auto__Events__V1__Policy
         return "auto.policy.renewed.v1";
     case AUTO__EVENTS__V1__POLICY_EVENT__BODY_CANCELLED:
         (void)check_date(ch, ev->cancelled->cancelled_on, "event.cancelled", "cancelled_on", &day);
-        if (strlen(ev->cancelled->reason) > REASON_MAX)
-            violate(ch, "must be at most 200 bytes", "event.cancelled.reason");
+        check_reason(ch, ev->cancelled->reason, "event.cancelled");
         return "auto.policy.cancelled.v1";
-    case AUTO__EVENTS__V1__POLICY_EVENT__BODY_CORRECTED: /* not before underwriting applies it */
+    case AUTO__EVENTS__V1__POLICY_EVENT__BODY_CORRECTED:
+        (void)check_date(ch, ev->corrected->effective_on, "event.corrected", "effective_on", &day);
+        check_risk(ch, ev->corrected->risk, "event.corrected");
+        if (ev->corrected->bonus_malus_class[0])
+            check_class(ch, ev->corrected->bonus_malus_class, "event.corrected");
+        check_reason(ch, ev->corrected->reason, "event.corrected");
+        return "auto.policy.corrected.v1";
     case AUTO__EVENTS__V1__POLICY_EVENT__BODY__NOT_SET:
     case _AUTO__EVENTS__V1__POLICY_EVENT__BODY__CASE_IS_INT_SIZE: break;
     }
-    violate(ch, "must be one of issued, renewed and cancelled", "event.body");
+    violate(ch, "must be one of issued, renewed, cancelled and corrected", "event.body");
     return NULL;
 }
 

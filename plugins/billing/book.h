@@ -8,6 +8,7 @@
 
 #include <pawl/plugin.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define BOOK_ACCOUNTS_MAX    256
 #define BOOK_CODE_MAX        16
@@ -35,6 +36,7 @@ enum book_role {
 
 struct book {
     char                       currency[4];
+    uint32_t                   digits; /* of its minor units */
     int64_t                    utc_offset_us;
     struct book_account        accounts[BOOK_ACCOUNTS_MAX];
     size_t                     n_accounts;

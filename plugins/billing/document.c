@@ -26,12 +26,14 @@ static void put_pair(struct document *doc, const struct book *bk, enum book_role
     put_line(doc, bk, credit, 0, minor);
 }
 
-/* Equal parts, rounded down to whole minor units; one instalment bears the rest. They are spread evenly over the period. */
+/* Equal parts, rounded down to whole minor units; one instalment bears the rest. They are spread evenly over the
+ * period. What comes on top later is due in one. */
 static void put_instalments(const struct book *bk, const struct notice *no, struct document *doc)
 {
-    int64_t   n = doc->amount_minor >= bk->instalments_min_minor && doc->amount_minor >= bk->instalments ? bk->instalments : 1;
-    int64_t   part = doc->amount_minor / n, rest = doc->amount_minor % n;
-    int32_t   days  = no->ends_on - no->starts_on + 1;
+    bool    several = !no->additional && doc->amount_minor >= bk->instalments_min_minor && doc->amount_minor >= bk->instalments;
+    int64_t n       = several ? bk->instalments : 1;
+    int64_t part = doc->amount_minor / n, rest = doc->amount_minor % n;
+    int32_t days    = no->ends_on - no->starts_on + 1;
     date_days first = (no->starts_on > doc->issued_on ? no->starts_on : doc->issued_on) + bk->first_due_days;
     size_t    bears = bk->bears_rest == 0 ? 0 : (size_t)n - 1;
 
@@ -57,12 +59,13 @@ static int64_t share(int64_t amount, struct decimal num, int64_t den, enum decim
     return ret;
 }
 
-void document_of_charge(const struct book *bk, const struct notice *no, struct document_closed closed, struct document *ret)
+void document_of_charge(const struct book *bk, const struct notice *no, struct document_closed closed, bool by_agent,
+                        struct document *ret)
 {
     memset(ret, 0, sizeof(*ret));
     put_days(bk, no, closed, ret);
     ret->amount_minor = no->amount_minor;
-    if (no->agent_id[0] != '\0')
+    if (by_agent)
         ret->commission_minor = share(no->amount_minor, bk->commission, 1, bk->rounding);
     put_pair(ret, bk, BOOK_RECEIVABLE, BOOK_PREMIUM, ret->amount_minor);
     put_pair(ret, bk, BOOK_COMMISSION, BOOK_AGENTS, ret->commission_minor);
@@ -70,14 +73,14 @@ void document_of_charge(const struct book *bk, const struct notice *no, struct d
 }
 
 void document_of_refund(const struct book *bk, const struct notice *no, struct document_closed closed,
-                        const struct document_invoice *invoice, struct document *ret)
+                        const struct document_period *so_far, struct document *ret)
 {
     memset(ret, 0, sizeof(*ret));
     put_days(bk, no, closed, ret);
     ret->amount_minor = no->amount_minor;
-    if (invoice->amount_minor > 0)
+    if (so_far->amount_minor > 0)
         ret->commission_minor =
-            share(invoice->commission_minor, (struct decimal){ no->amount_minor, 0 }, invoice->amount_minor, bk->rounding);
+            share(so_far->commission_minor, (struct decimal){ no->amount_minor, 0 }, so_far->amount_minor, bk->rounding);
     put_pair(ret, bk, BOOK_RETURNED, BOOK_PAYABLE, ret->amount_minor);
     put_pair(ret, bk, BOOK_AGENTS, BOOK_COMMISSION, ret->commission_minor);
 }

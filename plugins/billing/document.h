@@ -32,15 +32,16 @@ struct document_closed {
     date_days through;
 };
 
-/* What a credit note says of the invoice that it corrects. */
-struct document_invoice {
+/* What is booked for a period so far: its invoices less its credit notes. */
+struct document_period {
     int64_t amount_minor, commission_minor;
 };
 
-/* A charge. */
-void document_of_charge(const struct book *bk, const struct notice *no, struct document_closed closed, struct document *ret);
-/* A refund of the invoice's period; no->amount_minor is at most the invoice's amount. The commission goes back in proportion. */
+/* A charge, with commission if an agent has earned it. */
+void document_of_charge(const struct book *bk, const struct notice *no, struct document_closed closed, bool by_agent,
+                        struct document *ret);
+/* A refund of a period; no->amount_minor is at most what is booked for it. The commission goes back in proportion. */
 void document_of_refund(const struct book *bk, const struct notice *no, struct document_closed closed,
-                        const struct document_invoice *invoice, struct document *ret);
+                        const struct document_period *so_far, struct document *ret);
 
 #endif

@@ -82,25 +82,46 @@ static bool currency_valid(const char *s)
     return strnlen(s, 4) == 3 && strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 3;
 }
 
-static bool check_body(const Auto__Premiums__V1__PremiumEvent *pb, const struct notice *no, struct notice_fault *fault)
+static bool unknown_cause(int cause, struct notice_fault *fault)
+{
+    return refuse(fault, "premium.unknown_kind", "cause %d is not known to this version of billing", cause);
+}
+
+static bool check_charged(const Auto__Premiums__V1__PremiumCharged *pb, struct notice *no, struct notice_fault *fault)
+{
+    switch ((int)pb->cause) { /* any number may have come */
+    case AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_ISSUED:
+    case AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_RENEWED: return true;
+    case AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_CORRECTED:
+    case AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_RECLASSED: no->additional = true; return true;
+    default: return unknown_cause((int)pb->cause, fault);
+    }
+}
+
+static bool check_refunded(const Auto__Premiums__V1__PremiumRefunded *pb, const struct notice *no, struct notice_fault *fault)
 {
     date_days day;
 
+    switch ((int)pb->cause) {
+    case AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_UNSPECIFIED: /* a producer that knew cancellations only */
+    case AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_CANCELLED: break;
+    case AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_CORRECTED:
+    case AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_RECLASSED: return true;
+    default: return unknown_cause((int)pb->cause, fault);
+    }
+    if (!date_parse(pb->cancelled_on, &day))
+        return INVALID(fault, "cancelled_on is not a date YYYY-MM-DD");
+    if (day > no->ends_on)
+        return INVALID(fault, "cancelled_on %s is after the period", pb->cancelled_on);
+    return true;
+}
+
+static bool check_body(const Auto__Premiums__V1__PremiumEvent *pb, struct notice *no, struct notice_fault *fault)
+{
     if (pb->body_case != (no->kind == NOTICE_CHARGED ? AUTO__PREMIUMS__V1__PREMIUM_EVENT__BODY_CHARGED :
                                                        AUTO__PREMIUMS__V1__PREMIUM_EVENT__BODY_REFUNDED))
         return INVALID(fault, "body is not what the header ce_type says");
-    if (no->kind == NOTICE_REFUNDED) {
-        if (!date_parse(pb->refunded->cancelled_on, &day))
-            return INVALID(fault, "cancelled_on is not a date YYYY-MM-DD");
-        if (day < no->starts_on || day > no->ends_on)
-            return INVALID(fault, "cancelled_on %s is outside the period", pb->refunded->cancelled_on);
-        return true;
-    }
-    if (pb->charged->cause != AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_ISSUED &&
-        pb->charged->cause != AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_RENEWED)
-        return refuse(fault, "premium.unknown_kind", "cause %d is not known to this version of billing",
-                      (int)pb->charged->cause);
-    return true;
+    return no->kind == NOTICE_CHARGED ? check_charged(pb->charged, no, fault) : check_refunded(pb->refunded, no, fault);
 }
 
 static bool decode_premium(pawl_ctx *c, const pawl_msg *m, pawl_bytes id, struct notice *no, struct notice_fault *fault)

@@ -17,7 +17,7 @@ enum notice_kind {
     NOTICE_CLOSED, /* a month */
 };
 
-#define NOTICE_EVENT_ID_MAX 73 /* an id, and ".charged" or ".refunded" */
+#define NOTICE_EVENT_ID_MAX 80 /* an id, ".charged" or ".refunded", and a number */
 
 struct notice {
     enum notice_kind kind;
@@ -28,6 +28,7 @@ struct notice {
     int64_t     policy_version, amount_minor;
     const char *currency, *agent_id; /* agent_id "": none */
     date_days   starts_on, ends_on;
+    bool        additional; /* charged: on top of what the period cost */
     /* closed: its first day */
     date_days month;
 };

@@ -15,7 +15,8 @@
 /* ---- what it may read and write ---- */
 
 static const pawl_column find_closed_keys[]   = { PAWL_COL("day", DATE) };
-static const pawl_column find_document_keys[] = { PAWL_COL("policy_id", TEXT), PAWL_COL("policy_version", I64) };
+static const pawl_column find_document_keys[] = { PAWL_COL("policy_id", TEXT), PAWL_COL("policy_version", I64),
+                                                  PAWL_COL("starts_on", DATE), PAWL_COL("ends_on", DATE) };
 static const pawl_column acts_due_keys[]      = { PAWL_COL("month", DATE) };
 static const pawl_column know_account_rows[]  = { PAWL_COL("code", TEXT), PAWL_COL("name", TEXT), PAWL_COL("kind", TEXT) };
 static const pawl_column add_document_rows[]  = {
@@ -54,14 +55,20 @@ static const pawl_stmt statements[] = {
     /* Takes the shared lock that keeps the answer true until the commit: once a batch, however many ask. */
     [FIND_CLOSED] = PAWL_READ("find_closed", "billing.period", -1, find_closed_keys,
                               "SELECT k.i, c.through FROM keys k CROSS JOIN billing.closed_through() AS c(through)"),
-    /* The document of this version, or else the last one before it. LATERAL ... LIMIT 1 holds the planner to one index lookup
-     * per key, whatever it knew of the table when the statement was prepared. */
-    [FIND_DOCUMENT] =
-        PAWL_READ("find_document", "billing.document", 0, find_document_keys,
-                  "SELECT k.i, d.policy_version, d.kind, d.amount_minor, d.commission_minor, d.agent_id, d.starts_on,"
-                  " d.ends_on"
-                  "  FROM keys k CROSS JOIN LATERAL (SELECT * FROM billing.document f WHERE f.policy_id = k.policy_id"
-                  " AND f.policy_version <= k.policy_version ORDER BY f.policy_version DESC LIMIT 1) d"),
+    /* Whether this version is booked, and what is booked for its period. A policy has a few documents, which its key finds; LATERAL
+     * with an aggregate is never turned into a join, whatever the planner knew of the table when the statement was prepared. */
+    [FIND_DOCUMENT] = PAWL_READ(
+        "find_document", "billing.document", 0, find_document_keys,
+        "SELECT k.i, d.booked, d.invoice, d.amount_minor, d.commission_minor, d.agent_id"
+        "  FROM keys k CROSS JOIN LATERAL (SELECT coalesce(bool_or(f.policy_version = k.policy_version), false) AS booked,"
+        " max(f.policy_version) FILTER (WHERE f.kind = 'invoice' AND f.starts_on = k.starts_on AND f.ends_on = k.ends_on) AS invoice,"
+        " (sum(CASE f.kind WHEN 'invoice' THEN f.amount_minor ELSE -f.amount_minor END)"
+        " FILTER (WHERE f.starts_on = k.starts_on AND f.ends_on = k.ends_on))::bigint AS amount_minor,"
+        " (sum(CASE f.kind WHEN 'invoice' THEN f.commission_minor ELSE -f.commission_minor END)"
+        " FILTER (WHERE f.starts_on = k.starts_on AND f.ends_on = k.ends_on))::bigint AS commission_minor,"
+        " (array_agg(f.agent_id ORDER BY f.policy_version)"
+        " FILTER (WHERE f.kind = 'invoice' AND f.starts_on = k.starts_on AND f.ends_on = k.ends_on))[1] AS agent_id"
+        " FROM billing.document f WHERE f.policy_id = k.policy_id) d"),
     /* Of all documents, so it waits for every earlier message of the batch. Takes the exclusive lock. */
     [ACTS_DUE] = PAWL_READ("acts_due", "billing.document", -1, acts_due_keys,
                            "SELECT k.i, a.agent_id, a.month, a.currency, a.number, a.documents, a.charged_minor,"
@@ -143,49 +150,47 @@ static pawl_rc save(pawl_ctx *c, const pawl_msg *m, const struct book *bk, const
     return rc;
 }
 
-static bool is(pawl_bytes b, const char *s)
-{
-    return b.n == strlen(s) && memcmp(b.p, s, b.n) == 0;
-}
-
-/* The document before this one is the invoice of the period that ended early; anything else in its place means that the invoice
- * has not been booked. */
+/* What is paid back is at most what is booked for the period: its invoices less earlier credit notes. */
 static pawl_rc refund(pawl_ctx *c, const pawl_msg *m, const struct book *bk, const struct notice *no,
                       struct document_closed closed)
 {
-    struct document_invoice invoice;
-    struct document         doc;
+    pawl_value             invoice = pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_INVOICE);
+    struct document_period so_far  = { pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_AMOUNT).i,
+                                       pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_COMMISSION).i };
+    struct document        doc;
 
-    if (pawl_rows(c, FIND_DOCUMENT) < 1 || !is(pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_KIND).b, "invoice") ||
-        pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_STARTS_ON).i != no->starts_on ||
-        pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_ENDS_ON).i != no->ends_on)
+    if (invoice.type == PAWL_V_NULL)
         return pawl_reject(c, "refund.without_charge", "policy %.*s: the period that is paid back was not charged",
                            (int)no->policy_id.n, (const char *)no->policy_id.p);
-    invoice = (struct document_invoice){ pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_AMOUNT).i,
-                                         pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_COMMISSION).i };
-    if (no->amount_minor > invoice.amount_minor)
+    if (no->amount_minor > so_far.amount_minor)
         return pawl_reject(c, "refund.too_large", "policy %.*s: %lld are paid back of %lld", (int)no->policy_id.n,
-                           (const char *)no->policy_id.p, (long long)no->amount_minor, (long long)invoice.amount_minor);
-    document_of_refund(bk, no, closed, &invoice, &doc);
-    return save(c, m, bk, no, &doc, pawl_i64(pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_VERSION).i),
-                pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_AGENT).b);
+                           (const char *)no->policy_id.p, (long long)no->amount_minor, (long long)so_far.amount_minor);
+    document_of_refund(bk, no, closed, &so_far, &doc);
+    return save(c, m, bk, no, &doc, invoice, pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_AGENT).b);
+}
+
+/* Who sold the period also earns what is added to it, whoever the event names. */
+static pawl_rc charge(pawl_ctx *c, const pawl_msg *m, const struct book *bk, const struct notice *no,
+                      struct document_closed closed)
+{
+    pawl_value      seller = pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_AGENT);
+    pawl_bytes      agent  = no->additional && seller.type == PAWL_V_TEXT ? seller.b : pawl_cstr(no->agent_id);
+    struct document doc;
+
+    document_of_charge(bk, no, closed, agent.n > 0, &doc);
+    return save(c, m, bk, no, &doc, pawl_null(), agent);
 }
 
 static pawl_rc premium(pawl_ctx *c, const pawl_msg *m, const struct book *bk, const struct notice *no,
                        struct document_closed closed)
 {
-    struct document doc;
-
     if (strcmp(no->currency, bk->currency) != 0)
         return pawl_reject(c, "premium.wrong_currency", "currency %s is not %s, which the books are kept in", no->currency,
                            bk->currency);
-    if (pawl_rows(c, FIND_DOCUMENT) > 0 && pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_VERSION).i == no->policy_version)
+    if (pawl_cell(c, FIND_DOCUMENT, 0, DOCUMENT_BOOKED).i != 0)
         return pawl_reject(c, "premium.duplicate", "policy %.*s: version %lld was booked before", (int)no->policy_id.n,
                            (const char *)no->policy_id.p, (long long)no->policy_version);
-    if (no->kind == NOTICE_REFUNDED)
-        return refund(c, m, bk, no, closed);
-    document_of_charge(bk, no, closed, &doc);
-    return save(c, m, bk, no, &doc, pawl_null(), pawl_cstr(no->agent_id));
+    return no->kind == NOTICE_REFUNDED ? refund(c, m, bk, no, closed) : charge(c, m, bk, no, closed);
 }
 
 /* ---- the plugin ---- */
@@ -204,7 +209,8 @@ static pawl_rc plan(void *self, pawl_ctx *c, const pawl_msg *m)
         return rc;
     if (no.kind == NOTICE_CLOSED)
         return pawl_read(c, ACTS_DUE, pawl_date(no.month));
-    return pawl_read(c, FIND_DOCUMENT, pawl_text(no.policy_id), pawl_i64(no.policy_version));
+    return pawl_read(c, FIND_DOCUMENT, pawl_text(no.policy_id), pawl_i64(no.policy_version), pawl_date(no.starts_on),
+                     pawl_date(no.ends_on));
 }
 
 static pawl_rc handle(void *self, pawl_ctx *c, const pawl_msg *m)
@@ -296,6 +302,7 @@ static const pawl_port outputs[] = {
 
 static const pawl_migration migrations[] = {
     { 1, 0, PAWL_STR("ledger"), { sql__001_ledger, sizeof(sql__001_ledger) - 1 }, NONE },
+    { 2, 0, PAWL_STR("periods"), { sql__002_periods, sizeof(sql__002_periods) - 1 }, NONE },
 };
 
 static const pawl_plugin billing = {
@@ -303,7 +310,7 @@ static const pawl_plugin billing = {
     .abi_major      = PAWL_ABI_MAJOR,
     .abi_minor      = PAWL_ABI_MINOR,
     .id             = PAWL_STR("org.pawl.billing"),
-    .version        = PAWL_STR("1.0.0"),
+    .version        = PAWL_STR("1.1.0"),
     .doc            = PAWL_STR("Double-entry books of premiums: invoices, credit notes, instalments, acts of agents"),
     .inputs         = PAWL_SPAN(inputs),
     .outputs        = PAWL_SPAN(outputs),
@@ -311,11 +318,11 @@ static const pawl_plugin billing = {
     .statements     = PAWL_SPAN(statements),
     .migrations     = PAWL_SPAN(migrations),
     .db_schema      = PAWL_STR("billing"),
-    .db_version     = 1,
+    .db_version     = 2,
     .db_version_min = 1,
     .create         = create,
     .destroy        = destroy,
     .plan           = plan,
     .handle         = handle,
 };
-PAWL_PLUGIN(billing, "org.pawl.billing", "1.0.0");
+PAWL_PLUGIN(billing, "org.pawl.billing", "1.1.0");

@@ -18,13 +18,11 @@ enum {
 /* The columns of the reads, after `i`. */
 enum { CLOSED_THROUGH };
 enum {
-    DOCUMENT_VERSION,
-    DOCUMENT_KIND,
-    DOCUMENT_AMOUNT,
-    DOCUMENT_COMMISSION,
-    DOCUMENT_AGENT,
-    DOCUMENT_STARTS_ON,
-    DOCUMENT_ENDS_ON,
+    DOCUMENT_BOOKED,     /* this version of the policy */
+    DOCUMENT_INVOICE,    /* version of the period's last invoice; NULL: there is none */
+    DOCUMENT_AMOUNT,     /* of the period so far: invoices less credit notes */
+    DOCUMENT_COMMISSION, /* likewise */
+    DOCUMENT_AGENT,      /* of the period's first invoice */
 };
 enum {
     DUE_AGENT,

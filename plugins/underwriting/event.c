@@ -46,6 +46,8 @@ static enum event_kind kind_of(pawl_bytes type)
         return EVENT_RENEWED;
     if (same(type, "auto.policy.cancelled.v1"))
         return EVENT_CANCELLED;
+    if (same(type, "auto.policy.corrected.v1"))
+        return EVENT_CORRECTED;
     return EVENT_OTHER;
 }
 
@@ -64,21 +66,28 @@ static bool check_period(const Auto__Events__V1__Period *p, struct event *e, str
     return true;
 }
 
+/* The day on which a driver's age and experience count. */
+static date_days day_of_drivers(const struct event *e)
+{
+    return e->kind == EVENT_CORRECTED ? e->effective_on : e->starts_on;
+}
+
 static bool check_driver(const Auto__Events__V1__Driver *d, size_t i, struct event *e, struct event_fault *fault)
 {
     struct event_driver *out = &e->risk.drivers[i];
-    date_days            born, licensed;
+    date_days            born, licensed, day = day_of_drivers(e);
 
     if (!date_parse(d->birth_date, &born))
         return INVALID(fault, "risk.drivers[%zu].birth_date is not a date YYYY-MM-DD", i);
     if (!date_parse(d->licensed_on, &licensed))
         return INVALID(fault, "risk.drivers[%zu].licensed_on is not a date YYYY-MM-DD", i);
-    if (licensed > e->starts_on)
-        return INVALID(fault, "risk.drivers[%zu].licensed_on %s is after period.starts_on", i, d->licensed_on);
+    if (licensed > day)
+        return INVALID(fault, "risk.drivers[%zu].licensed_on %s is after %s", i, d->licensed_on,
+                       e->kind == EVENT_CORRECTED ? "effective_on" : "period.starts_on");
     if (date_full_years(born, licensed) < EVENT_AGE_MIN)
         return INVALID(fault, "risk.drivers[%zu].licensed_on %s is before the driver was %d", i, d->licensed_on, EVENT_AGE_MIN);
-    out->age        = date_full_years(born, e->starts_on);
-    out->experience = date_full_years(licensed, e->starts_on);
+    out->age        = date_full_years(born, day);
+    out->experience = date_full_years(licensed, day);
     return true;
 }
 
@@ -110,12 +119,30 @@ static bool check_risk(const Auto__Events__V1__Risk *r, struct event *e, struct 
     return true;
 }
 
+static bool check_reason(const char *reason, struct event_fault *fault)
+{
+    if (strnlen(reason, EVENT_REASON_MAX + 1) > EVENT_REASON_MAX)
+        return INVALID(fault, "reason has more than %d bytes", EVENT_REASON_MAX);
+    return true;
+}
+
+static bool check_corrected(const Auto__Events__V1__PolicyCorrected *co, struct event *e, struct event_fault *fault)
+{
+    if (!date_parse(co->effective_on, &e->effective_on))
+        return INVALID(fault, "effective_on is not a date YYYY-MM-DD");
+    if (co->bonus_malus_class[0] != '\0' && !name_valid(co->bonus_malus_class))
+        return INVALID(fault, "bonus_malus_class must have at most %d bytes", EVENT_NAME_MAX);
+    e->bonus_malus_class = co->bonus_malus_class;
+    return check_risk(co->risk, e, fault) && check_reason(co->reason, fault);
+}
+
 static bool check_body(const Auto__Events__V1__PolicyEvent *pb, struct event *e, struct event_fault *fault)
 {
     static const Auto__Events__V1__PolicyEvent__BodyCase wanted[] = {
         [EVENT_ISSUED]    = AUTO__EVENTS__V1__POLICY_EVENT__BODY_ISSUED,
         [EVENT_RENEWED]   = AUTO__EVENTS__V1__POLICY_EVENT__BODY_RENEWED,
         [EVENT_CANCELLED] = AUTO__EVENTS__V1__POLICY_EVENT__BODY_CANCELLED,
+        [EVENT_CORRECTED] = AUTO__EVENTS__V1__POLICY_EVENT__BODY_CORRECTED,
     };
 
     if (pb->body_case != wanted[e->kind])
@@ -123,10 +150,10 @@ static bool check_body(const Auto__Events__V1__PolicyEvent *pb, struct event *e,
     if (e->kind == EVENT_CANCELLED) {
         if (!date_parse(pb->cancelled->cancelled_on, &e->cancelled_on))
             return INVALID(fault, "cancelled_on is not a date YYYY-MM-DD");
-        if (strnlen(pb->cancelled->reason, EVENT_REASON_MAX + 1) > EVENT_REASON_MAX)
-            return INVALID(fault, "reason has more than %d bytes", EVENT_REASON_MAX);
-        return true;
+        return check_reason(pb->cancelled->reason, fault);
     }
+    if (e->kind == EVENT_CORRECTED)
+        return check_corrected(pb->corrected, e, fault);
     if (e->kind == EVENT_RENEWED) {
         if (pb->renewed->claims > EVENT_CLAIMS_MAX)
             return INVALID(fault, "claims %u is more than %d", pb->renewed->claims, EVENT_CLAIMS_MAX);

@@ -15,6 +15,7 @@ enum event_kind {
     EVENT_ISSUED,
     EVENT_RENEWED,
     EVENT_CANCELLED,
+    EVENT_CORRECTED,
 };
 
 #define EVENT_ID_MAX      CLOUD_ID_MAX
@@ -26,7 +27,7 @@ enum event_kind {
 #define EVENT_CLAIMS_MAX  100
 
 struct event_driver {
-    int32_t age, experience; /* full years when the period starts */
+    int32_t age, experience; /* full years when the period starts, of a correction when it takes effect */
 };
 
 struct event_risk {
@@ -43,10 +44,10 @@ struct event {
     pawl_bytes        event_id;
     const char       *agent_id; /* "": none */
     int64_t           occurred_at_us;
-    date_days         starts_on, ends_on, cancelled_on; /* those that the kind has */
-    const char       *bonus_malus_class;                /* issued */
-    int32_t           claims;                           /* renewed */
-    struct event_risk risk;                             /* issued, renewed */
+    date_days         starts_on, ends_on, cancelled_on, effective_on; /* those that the kind has */
+    const char       *bonus_malus_class;                              /* issued; corrected, may be "": as it was */
+    int32_t           claims;                                         /* renewed */
+    struct event_risk risk;                                           /* all but cancelled */
 };
 
 /* Why an event is refused: a stable code and a text for people; code NULL: it is not. */

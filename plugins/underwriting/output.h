@@ -3,20 +3,14 @@
 #define UNDERWRITING_OUTPUT_H
 
 #include "event.h"
+#include "policy.h"
 
 #include <pawl/plugin.h>
 
 enum { OUTPUT_PREMIUMS }; /* ports, as the descriptor lists them */
 
-/* One row of the premium ledger. */
-struct output_premium {
-    int64_t    policy_version;
-    int64_t    amount_minor; /* as the ledger has it: negative or 0 when paid back */
-    pawl_bytes currency;
-    date_days  starts_on, ends_on; /* the period that is paid for */
-};
-
-/* Emits it as the effect of e, which m carried. */
-pawl_rc output_premium(pawl_ctx *c, const pawl_msg *m, const struct event *e, const struct output_premium *premium);
+/* Emits the ledger's row ch as the effect of e, which m carried; nth of them, from 1. */
+pawl_rc output_premium(pawl_ctx *c, const pawl_msg *m, const struct event *e, pawl_bytes currency,
+                       const struct policy_change *ch, size_t nth);
 
 #endif

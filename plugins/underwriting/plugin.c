@@ -1,8 +1,9 @@
-/* underwriting: what a policy costs. One policy event in; one row of the premium ledger and one premium event out.
+/* underwriting: what a policy costs. One policy event in; for each period that it changes, nearly always one, a row of the premium
+ * ledger and a premium event out.
  * Codes of refusal, the formula and the source of its figures: README.md. */
 #include "event.h"
 #include "output.h"
-#include "premium.h"
+#include "policy.h"
 #include "tariff.h"
 #include "underwriting_sql.h"
 
@@ -16,14 +17,17 @@ enum { FIND_POLICY, SAVE_POLICY, ADD_PREMIUM };
 
 static const pawl_column find_policy_keys[] = { PAWL_COL("policy_id", TEXT) };
 static const pawl_column save_policy_rows[] = {
-    PAWL_COL("policy_id", TEXT), PAWL_COL("status", TEXT),      PAWL_COL("version", I64),       PAWL_COL("starts_on", DATE),
-    PAWL_COL("ends_on", DATE),   PAWL_COL("bonus_malus", TEXT), PAWL_COL("premium_minor", I64), PAWL_COL("currency", TEXT),
+    PAWL_COL("policy_id", TEXT),    PAWL_COL("status", TEXT),      PAWL_COL("version", I64),       PAWL_COL("starts_on", DATE),
+    PAWL_COL("ends_on", DATE),      PAWL_COL("bonus_malus", TEXT), PAWL_COL("premium_minor", I64), PAWL_COL("currency", TEXT),
+    PAWL_COL("cancelled_on", DATE), PAWL_COL("facts", TEXT),
 };
 static const pawl_column add_premium_rows[] = {
     PAWL_COL("source_topic", TEXT), PAWL_COL("source_partition", I64), PAWL_COL("source_offset", I64),
     PAWL_COL("event_id", TEXT),     PAWL_COL("policy_id", TEXT),       PAWL_COL("policy_version", I64),
     PAWL_COL("kind", TEXT),         PAWL_COL("amount_minor", I64),     PAWL_COL("currency", TEXT),
-    PAWL_COL("breakdown", TEXT),    PAWL_COL("occurred_at", TIME_US),
+    PAWL_COL("breakdown", TEXT),    PAWL_COL("occurred_at", TIME_US),  PAWL_COL("starts_on", DATE),
+    PAWL_COL("ends_on", DATE),      PAWL_COL("from_day", DATE),        PAWL_COL("bonus_malus", TEXT),
+    PAWL_COL("claims", I64),
 };
 
 static const pawl_stmt statements[] = {
@@ -31,163 +35,93 @@ static const pawl_stmt statements[] = {
      * otherwise be a sequential scan, and a prepared statement keeps its plan until the table is analyzed. */
     [FIND_POLICY] = PAWL_READ(
         "find_policy", "underwriting.policy", 0, find_policy_keys,
-        "SELECT k.i, p.status, p.version, p.starts_on, p.ends_on, p.bonus_malus, p.premium_minor, p.currency"
+        "SELECT k.i, p.status, p.version, p.starts_on, p.ends_on, p.bonus_malus, p.premium_minor, p.currency,"
+        " p.cancelled_on, p.facts"
         "  FROM keys k CROSS JOIN LATERAL (SELECT * FROM underwriting.policy f WHERE f.policy_id = k.policy_id LIMIT 1) p"),
     [SAVE_POLICY] = PAWL_UPSERT(
         "save_policy", "underwriting.policy", 0, save_policy_rows,
-        "INSERT INTO underwriting.policy (policy_id, status, version, starts_on, ends_on, bonus_malus, premium_minor, currency)"
-        " SELECT policy_id, status, version, starts_on, ends_on, bonus_malus, premium_minor, currency FROM rows"
+        "INSERT INTO underwriting.policy (policy_id, status, version, starts_on, ends_on, bonus_malus, premium_minor, currency,"
+        " cancelled_on, facts)"
+        " SELECT policy_id, status, version, starts_on, ends_on, bonus_malus, premium_minor, currency, cancelled_on, facts FROM rows"
         " ON CONFLICT (policy_id) DO UPDATE SET status = excluded.status, version = excluded.version, starts_on = excluded.starts_on,"
         " ends_on = excluded.ends_on, bonus_malus = excluded.bonus_malus, premium_minor = excluded.premium_minor,"
-        " currency = excluded.currency"),
+        " currency = excluded.currency, cancelled_on = excluded.cancelled_on, facts = excluded.facts"),
     [ADD_PREMIUM] = PAWL_WRITE(
         "add_premium", "underwriting.premium", -1, add_premium_rows,
         "INSERT INTO underwriting.premium (source_topic, source_partition, source_offset, event_id, policy_id, policy_version, kind,"
-        " amount_minor, currency, breakdown, occurred_at)"
+        " amount_minor, currency, breakdown, occurred_at, starts_on, ends_on, from_day, bonus_malus, claims)"
         " SELECT source_topic, source_partition, source_offset, event_id, policy_id, policy_version, kind,"
-        " amount_minor, currency, breakdown, occurred_at FROM rows"),
+        " amount_minor, currency, breakdown, occurred_at, starts_on, ends_on, from_day, bonus_malus, claims FROM rows"),
 };
 
 /* The columns of find_policy after `i`. */
-enum { POLICY_STATUS, POLICY_VERSION, POLICY_STARTS_ON, POLICY_ENDS_ON, POLICY_BONUS_MALUS, POLICY_PREMIUM, POLICY_CURRENCY };
+enum {
+    ROW_STATUS,
+    ROW_VERSION,
+    ROW_STARTS_ON,
+    ROW_ENDS_ON,
+    ROW_BONUS_MALUS,
+    ROW_PREMIUM,
+    ROW_CURRENCY,
+    ROW_CANCELLED_ON,
+    ROW_FACTS
+};
 
 /* ---- one policy, as its row says ---- */
-
-struct policy {
-    bool       cancelled;
-    int64_t    version;
-    date_days  starts_on, ends_on;
-    pawl_bytes bonus_malus, currency;
-    int64_t    premium_minor;
-};
 
 static bool is(pawl_bytes b, const char *s)
 {
     return b.n == strlen(s) && memcmp(b.p, s, b.n) == 0;
 }
 
-static struct policy policy_found(pawl_ctx *c)
+static bool find(pawl_ctx *c, struct policy *po, struct event_fault *fault)
 {
-    return (struct policy){
-        .cancelled     = is(pawl_cell(c, FIND_POLICY, 0, POLICY_STATUS).b, "cancelled"),
-        .version       = pawl_cell(c, FIND_POLICY, 0, POLICY_VERSION).i,
-        .starts_on     = (date_days)pawl_cell(c, FIND_POLICY, 0, POLICY_STARTS_ON).i,
-        .ends_on       = (date_days)pawl_cell(c, FIND_POLICY, 0, POLICY_ENDS_ON).i,
-        .bonus_malus   = pawl_cell(c, FIND_POLICY, 0, POLICY_BONUS_MALUS).b,
-        .premium_minor = pawl_cell(c, FIND_POLICY, 0, POLICY_PREMIUM).i,
-        .currency      = pawl_cell(c, FIND_POLICY, 0, POLICY_CURRENCY).b,
-    };
+    pawl_value cancelled_on, facts;
+
+    po->version   = 0;
+    po->cancelled = po->cancelled_on_known = false;
+    po->history.cancelled                  = false;
+    if (pawl_rows(c, FIND_POLICY) < 1)
+        return true;
+    cancelled_on           = pawl_cell(c, FIND_POLICY, 0, ROW_CANCELLED_ON);
+    facts                  = pawl_cell(c, FIND_POLICY, 0, ROW_FACTS);
+    po->cancelled          = is(pawl_cell(c, FIND_POLICY, 0, ROW_STATUS).b, "cancelled");
+    po->version            = pawl_cell(c, FIND_POLICY, 0, ROW_VERSION).i;
+    po->starts_on          = (date_days)pawl_cell(c, FIND_POLICY, 0, ROW_STARTS_ON).i;
+    po->ends_on            = (date_days)pawl_cell(c, FIND_POLICY, 0, ROW_ENDS_ON).i;
+    po->bonus_malus        = pawl_cell(c, FIND_POLICY, 0, ROW_BONUS_MALUS).b;
+    po->premium_minor      = pawl_cell(c, FIND_POLICY, 0, ROW_PREMIUM).i;
+    po->currency           = pawl_cell(c, FIND_POLICY, 0, ROW_CURRENCY).b;
+    po->cancelled_on_known = cancelled_on.type == PAWL_V_DATE;
+    po->cancelled_on       = (date_days)cancelled_on.i;
+    po->facts              = facts.type == PAWL_V_TEXT ? facts.b : (pawl_bytes){ NULL, 0 };
+    return policy_read(po, fault);
 }
 
-/* The policy as the event leaves it, the ledger's row of what it charged, and the same for billing. */
-static pawl_rc save(pawl_ctx *c, const pawl_msg *m, const struct event *e, const char *kind, const struct policy *po,
-                    const struct premium *charge)
+/* The policy as the event leaves it, the ledger's rows of what it charged, and the same for billing. */
+static pawl_rc save(pawl_ctx *c, const pawl_msg *m, const struct event *e, const struct policy *po,
+                    const struct policy_changes *changes)
 {
-    pawl_bytes topic     = { m->topic.p, m->topic.n };
-    pawl_bytes breakdown = { charge->breakdown, charge->breakdown_n };
+    pawl_bytes topic = { m->topic.p, m->topic.n };
     pawl_rc    rc;
 
     rc = pawl_write(c, SAVE_POLICY, pawl_text(e->policy_id), pawl_text(pawl_cstr(po->cancelled ? "cancelled" : "active")),
                     pawl_i64(po->version), pawl_date(po->starts_on), pawl_date(po->ends_on), pawl_text(po->bonus_malus),
-                    pawl_i64(po->premium_minor), pawl_text(po->currency));
-    if (rc != PAWL_OK)
-        return rc;
-    rc = pawl_write(c, ADD_PREMIUM, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(e->event_id),
-                    pawl_text(e->policy_id), pawl_i64(po->version), pawl_text(pawl_cstr(kind)), pawl_i64(charge->amount_minor),
-                    pawl_text(po->currency), pawl_text(breakdown), pawl_time_us(e->occurred_at_us));
-    if (rc != PAWL_OK)
-        return rc;
-    return output_premium(c, m, e,
-                          &(struct output_premium){
-                              .policy_version = po->version,
-                              .amount_minor   = charge->amount_minor,
-                              .currency       = po->currency,
-                              .starts_on      = po->starts_on,
-                              .ends_on        = po->ends_on,
-                          });
-}
+                    pawl_i64(po->premium_minor), pawl_text(po->currency),
+                    po->cancelled_on_known ? pawl_date(po->cancelled_on) : pawl_null(), pawl_text(po->facts));
+    for (size_t i = 0; rc == PAWL_OK && i < changes->n; i++) {
+        const struct policy_change *ch = &changes->change[i];
 
-/* ---- the three events ---- */
-
-static pawl_rc reject(pawl_ctx *c, const struct event_fault *fault)
-{
-    return pawl_reject(c, fault->code, "%s", fault->text);
-}
-
-static int id_n(const struct event *e)
-{
-    return (int)e->policy_id.n;
-}
-
-static const char *id_p(const struct event *e)
-{
-    return e->policy_id.p;
-}
-
-static pawl_rc issue(const struct tariff *t, pawl_ctx *c, const pawl_msg *m, const struct event *e)
-{
-    const struct tariff_class *cl;
-    struct premium             premium;
-    struct event_fault         fault;
-    struct policy              po;
-
-    if (pawl_rows(c, FIND_POLICY) > 0)
-        return pawl_reject(c, "policy.exists", "policy %.*s was issued before", id_n(e), id_p(e));
-    cl = tariff_class(t, e->bonus_malus_class, strlen(e->bonus_malus_class));
-    if (!cl)
-        return pawl_reject(c, "tariff.unknown_bonus_malus", "bonus_malus_class is no class of tariff.bonus_malus");
-    if (!premium_of_risk(t, &e->risk, cl, &premium, &fault))
-        return reject(c, &fault);
-    po = (struct policy){
-        false, 1, e->starts_on, e->ends_on, pawl_cstr(cl->name.p), pawl_cstr(t->currency), premium.amount_minor
-    };
-    return save(c, m, e, "issued", &po, &premium);
-}
-
-static pawl_rc renew(const struct tariff *t, pawl_ctx *c, const pawl_msg *m, const struct event *e, struct policy *po)
-{
-    const struct tariff_class *was = tariff_class(t, po->bonus_malus.p, po->bonus_malus.n), *cl;
-    struct premium             premium;
-    struct event_fault         fault;
-    char                       ended[11];
-
-    if (e->starts_on <= po->ends_on) {
-        date_text(po->ends_on, ended);
-        return pawl_reject(c, "date.out_of_period", "policy %.*s: the new period begins before the last one ends on %s",
-                           id_n(e), id_p(e), ended);
+        rc = pawl_write(c, ADD_PREMIUM, pawl_text(topic), pawl_i64(m->partition), pawl_i64(m->offset), pawl_text(e->event_id),
+                        pawl_text(e->policy_id), pawl_i64(ch->version), pawl_text(pawl_cstr(policy_kind_name(ch->kind))),
+                        pawl_i64(ch->amount_minor), pawl_text(po->currency), pawl_text(ch->breakdown),
+                        pawl_time_us(e->occurred_at_us), pawl_date(ch->starts_on), pawl_date(ch->ends_on), pawl_date(ch->from),
+                        ch->class_name ? pawl_text(pawl_cstr(ch->class_name)) : pawl_null(),
+                        ch->claims == HISTORY_NO_CLAIMS ? pawl_null() : pawl_i64(ch->claims));
     }
-    if (!was)
-        return pawl_reject(c, "tariff.unknown_bonus_malus", "policy %.*s has a class that tariff.bonus_malus no longer knows",
-                           id_n(e), id_p(e));
-    cl = tariff_class_after(t, was, e->claims);
-    if (!premium_of_risk(t, &e->risk, cl, &premium, &fault))
-        return reject(c, &fault);
-    po->version++;
-    po->starts_on     = e->starts_on;
-    po->ends_on       = e->ends_on;
-    po->bonus_malus   = pawl_cstr(cl->name.p);
-    po->premium_minor = premium.amount_minor;
-    po->currency      = pawl_cstr(t->currency);
-    return save(c, m, e, "renewed", po, &premium);
-}
-
-static pawl_rc cancel(const struct tariff *t, pawl_ctx *c, const pawl_msg *m, const struct event *e, struct policy *po)
-{
-    struct premium     refund;
-    struct event_fault fault;
-    char               from[11], to[11];
-
-    if (e->cancelled_on < po->starts_on || e->cancelled_on > po->ends_on) {
-        date_text(po->starts_on, from);
-        date_text(po->ends_on, to);
-        return pawl_reject(c, "date.out_of_period", "policy %.*s: cancelled_on is outside the period %s to %s", id_n(e),
-                           id_p(e), from, to);
-    }
-    if (!premium_of_refund(t, po->premium_minor, po->starts_on, po->ends_on, e->cancelled_on, &refund, &fault))
-        return reject(c, &fault);
-    po->version++;
-    po->cancelled = true;
-    return save(c, m, e, "cancelled", po, &refund);
+    for (size_t i = 0; rc == PAWL_OK && i < changes->n; i++)
+        rc = output_premium(c, m, e, po->currency, &changes->change[i], i + 1);
+    return rc;
 }
 
 /* ---- the plugin ---- */
@@ -202,24 +136,19 @@ static pawl_rc plan(void *self, pawl_ctx *c, const pawl_msg *m)
 
 static pawl_rc handle(void *self, pawl_ctx *c, const pawl_msg *m)
 {
-    const struct tariff *t = self;
-    struct event         e;
-    struct event_fault   fault;
-    struct policy        po;
+    const struct tariff  *t = self;
+    struct event          e;
+    struct event_fault    fault;
+    struct policy         po;
+    struct policy_changes changes;
 
     if (!event_decode(c, m, &e, &fault))
-        return reject(c, &fault);
+        return pawl_reject(c, fault.code, "%s", fault.text);
     if (e.kind == EVENT_OTHER)
         return PAWL_SKIP; /* a newer producer: not ours to judge */
-    if (e.kind == EVENT_ISSUED)
-        return issue(t, c, m, &e);
-
-    if (pawl_rows(c, FIND_POLICY) < 1)
-        return pawl_reject(c, "policy.unknown", "policy %.*s was never issued", id_n(&e), id_p(&e));
-    po = policy_found(c);
-    if (po.cancelled)
-        return pawl_reject(c, "policy.cancelled", "policy %.*s was cancelled before", id_n(&e), id_p(&e));
-    return e.kind == EVENT_RENEWED ? renew(t, c, m, &e, &po) : cancel(t, c, m, &e, &po);
+    if (!find(c, &po, &fault) || !policy_apply(c, t, &e, &po, &changes, &fault))
+        return pawl_reject(c, fault.code, "%s", fault.text);
+    return save(c, m, &e, &po, &changes);
 }
 
 static pawl_rc create(const pawl_host *host, void **inst)
@@ -297,6 +226,9 @@ static const pawl_port outputs[] = {
 
 static const pawl_migration migrations[] = {
     { 1, 0, PAWL_STR("policy"), { sql__001_policy, sizeof(sql__001_policy) - 1 }, NONE },
+    { 2, 0, PAWL_STR("facts"), { sql__002_facts, sizeof(sql__002_facts) - 1 }, NONE },
+    { 3, PAWL_MIG_NO_TX, PAWL_STR("key_beside"), { sql__003_key_beside, sizeof(sql__003_key_beside) - 1 }, NONE },
+    { 4, 0, PAWL_STR("key"), { sql__004_key, sizeof(sql__004_key) - 1 }, NONE },
 };
 
 static const pawl_plugin underwriting = {
@@ -304,19 +236,19 @@ static const pawl_plugin underwriting = {
     .abi_major      = PAWL_ABI_MAJOR,
     .abi_minor      = PAWL_ABI_MINOR,
     .id             = PAWL_STR("org.pawl.underwriting"),
-    .version        = PAWL_STR("1.1.0"),
-    .doc            = PAWL_STR("Premiums of compulsory motor policies: issue, renewal, cancellation"),
+    .version        = PAWL_STR("1.2.0"),
+    .doc            = PAWL_STR("Premiums of compulsory motor policies: issue, renewal, correction, cancellation"),
     .inputs         = PAWL_SPAN(inputs),
     .outputs        = PAWL_SPAN(outputs),
     .options        = PAWL_SPAN(options),
     .statements     = PAWL_SPAN(statements),
     .migrations     = PAWL_SPAN(migrations),
     .db_schema      = PAWL_STR("underwriting"),
-    .db_version     = 1,
-    .db_version_min = 1,
+    .db_version     = 4,
+    .db_version_min = 4,
     .create         = create,
     .destroy        = destroy,
     .plan           = plan,
     .handle         = handle,
 };
-PAWL_PLUGIN(underwriting, "org.pawl.underwriting", "1.1.0");
+PAWL_PLUGIN(underwriting, "org.pawl.underwriting", "1.2.0");

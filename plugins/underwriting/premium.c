@@ -5,7 +5,7 @@
 
 static const struct tariff_factor one = { { 1, 0 }, "1" };
 
-static bool refuse(struct event_fault *fault, const char *code, const char *text)
+bool premium_refuse(struct event_fault *fault, const char *code, const char *text)
 {
     (void)snprintf(fault->text, sizeof(fault->text), "%s", text);
     fault->code = code;
@@ -40,83 +40,102 @@ static const struct tariff_factor *drivers_factor(const struct tariff *t, const 
     return worst;
 }
 
-static void put(struct premium *p, const char *text)
+bool premium_of_class(const struct tariff *t, struct premium_price *price, const struct tariff_class *cl,
+                      struct event_fault *fault)
 {
-    size_t n = strlen(text), room = sizeof(p->breakdown) - p->breakdown_n;
+    struct decimal_product product = decimal_product_of(price->base_minor);
 
-    n = n < room ? n : room; /* six factors fit with room to spare */
-    memcpy(p->breakdown + p->breakdown_n, text, n);
-    p->breakdown_n += n;
+    decimal_product_mul(&product, cl->factor.value);
+    for (size_t k = 0; k < PREMIUM_FACTORS; k++)
+        decimal_product_mul(&product, price->factor[k]);
+    if (!decimal_product_round(&product, t->rounding, &price->premium_minor))
+        return premium_refuse(fault, "premium.overflow", "the premium does not fit into 64 bits of minor units");
+    price->class_name = cl->name;
+    return true;
 }
 
-static void put_i64(struct premium *p, const char *name, int64_t v)
-{
-    char text[DECIMAL_TEXT_MAX + 1];
-
-    text[decimal_text((struct decimal){ v, 0 }, text)] = '\0';
-    put(p, name);
-    put(p, text);
-}
-
-static void apply(struct premium *p, struct decimal_product *product, const char *name, const struct tariff_factor *f)
-{
-    decimal_product_mul(product, f->value);
-    put(p, name);
-    put(p, f->text);
-}
-
-bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, const struct tariff_class *cl, struct premium *ret,
-                     struct event_fault *fault)
+bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, const struct tariff_class *cl,
+                     struct premium_price *ret, struct event_fault *fault)
 {
     const struct tariff_vehicle   *ve = tariff_vehicle(t, risk->vehicle_class);
     const struct tariff_territory *te = tariff_territory(t, risk->territory);
     const struct tariff_factor    *drivers, *power, *use;
-    struct decimal_product         product;
 
     if (!ve)
-        return refuse(fault, "tariff.unknown_class", "risk.vehicle_class is no class of tariff.vehicle");
+        return premium_refuse(fault, "tariff.unknown_class", "risk.vehicle_class is no class of tariff.vehicle");
     if (!te)
-        return refuse(fault, "tariff.unknown_territory", "risk.territory is no name of tariff.territory");
+        return premium_refuse(fault, "tariff.unknown_territory", "risk.territory is no name of tariff.territory");
     drivers = drivers_factor(t, risk);
     power   = ve->power ? tariff_power(t, risk->engine_power_hp) : &one;
     use     = tariff_use(t, risk->use_months);
     if (!drivers || !power || !use)
-        return refuse(fault, "tariff.no_factor",
-                      "the tariff has no factor for a driver's age and experience, the power or the months of use");
+        return premium_refuse(fault, "tariff.no_factor",
+                              "the tariff has no factor for a driver's age and experience, the power or the months of use");
+    ret->base_minor                = ve->base_minor;
+    ret->factor[PREMIUM_TERRITORY] = te->factor.value;
+    ret->factor[PREMIUM_DRIVERS]   = drivers->value;
+    ret->factor[PREMIUM_UNLIMITED] = risk->unlimited_drivers ? ve->unlimited.value : one.value;
+    ret->factor[PREMIUM_POWER]     = power->value;
+    ret->factor[PREMIUM_USE]       = use->value;
+    return premium_of_class(t, ret, cl, fault);
+}
 
-    ret->breakdown_n = 0;
-    product          = decimal_product_of(ve->base_minor);
-    put_i64(ret, "base=", ve->base_minor);
-    apply(ret, &product, " territory=", &te->factor);
-    apply(ret, &product, " bonus_malus=", &cl->factor);
-    apply(ret, &product, " drivers=", drivers);
-    apply(ret, &product, " unlimited=", risk->unlimited_drivers ? &ve->unlimited : &one);
-    apply(ret, &product, " power=", power);
-    apply(ret, &product, " use=", use);
-    if (!decimal_product_round(&product, t->rounding, &ret->amount_minor))
-        return refuse(fault, "premium.overflow", "the premium does not fit into 64 bits of minor units");
+/* Sums of premium x days: at most 2^63 x 366, so 128 bits have room. */
+bool premium_of_parts(const struct tariff *t, const struct premium_part *part, size_t n, struct premium_cost *ret,
+                      struct event_fault *fault)
+{
+    struct decimal_product charged = decimal_product_of(0), back = decimal_product_of(0);
+    int64_t                days = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        charged.num += (__int128)part[i].premium_minor * part[i].days;
+        back.num += (__int128)part[i].premium_minor * part[i].unused;
+        days += part[i].days;
+    }
+    decimal_product_div(&charged, days);
+    decimal_product_mul(&back, t->returned);
+    decimal_product_div(&back, days);
+    if (!decimal_product_round(&charged, t->rounding, &ret->charged_minor) ||
+        !decimal_product_round(&back, t->rounding, &ret->back_minor))
+        return premium_refuse(fault, "premium.overflow", "the premium does not fit into 64 bits of minor units");
     return true;
 }
 
-bool premium_of_refund(const struct tariff *t, int64_t premium_minor, date_days starts_on, date_days ends_on,
-                       date_days cancelled_on, struct premium *ret, struct event_fault *fault)
-{
-    struct decimal_product product = decimal_product_of(premium_minor);
-    int64_t                unused = ends_on - cancelled_on, days = ends_on - starts_on + 1, refund;
-    char                   share[DECIMAL_TEXT_MAX + 1];
+/* ---- in words ---- */
 
-    decimal_product_mul(&product, (struct decimal){ unused, 0 });
-    decimal_product_mul(&product, t->returned);
-    decimal_product_div(&product, days);
-    if (!decimal_product_round(&product, t->rounding, &refund))
-        return refuse(fault, "premium.overflow", "the refund does not fit into 64 bits of minor units");
-    ret->amount_minor                       = -refund;
-    ret->breakdown_n                        = 0;
-    share[decimal_text(t->returned, share)] = '\0';
-    put_i64(ret, "premium=", premium_minor);
-    put_i64(ret, " unused_days=", unused);
-    put_i64(ret, " days=", days);
-    put(ret, " returned=");
-    put(ret, share);
-    return true;
+void premium_put(struct premium_text *text, const char *s)
+{
+    size_t n = strlen(s), room = sizeof(text->p) - text->n;
+
+    n = n < room ? n : room; /* there is room for all that can be said */
+    memcpy(text->p + text->n, s, n);
+    text->n += n;
+}
+
+void premium_put_decimal(struct premium_text *text, const char *name, struct decimal d)
+{
+    char digits[DECIMAL_TEXT_MAX + 1];
+
+    digits[decimal_text(d, digits)] = '\0';
+    premium_put(text, name);
+    premium_put(text, digits);
+}
+
+void premium_put_i64(struct premium_text *text, const char *name, int64_t v)
+{
+    premium_put_decimal(text, name, (struct decimal){ v, 0 });
+}
+
+void premium_put_price(struct premium_text *text, const struct tariff *t, const struct premium_price *price)
+{
+    const struct tariff_class *cl = tariff_class(t, price->class_name.p, strlen(price->class_name.p));
+
+    premium_put_i64(text, "base=", price->base_minor);
+    premium_put_decimal(text, " territory=", price->factor[PREMIUM_TERRITORY]);
+    premium_put(text, " bonus_malus=");
+    premium_put(text, cl ? cl->factor.text : "?"); /* it was priced with this tariff */
+    premium_put_decimal(text, " drivers=", price->factor[PREMIUM_DRIVERS]);
+    premium_put_decimal(text, " unlimited=", price->factor[PREMIUM_UNLIMITED]);
+    premium_put_decimal(text, " power=", price->factor[PREMIUM_POWER]);
+    premium_put_decimal(text, " use=", price->factor[PREMIUM_USE]);
 }

@@ -1,123 +1,63 @@
 #include "tariff.h"
 
-#include <stdarg.h>
+#include "settings.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One load: the host that answers, and the first thing that is wrong. */
-struct load {
-    const pawl_host *host;
-    char            *why;
-    size_t           cap;
-    bool             failed;
-};
-
-__attribute__((format(printf, 2, 3))) static bool fail(struct load *ld, const char *fmt, ...)
+static bool get_name(struct settings *st, struct tariff_name *ret, const char *table, size_t i, const char *key)
 {
-    va_list ap;
-
-    if (ld->failed)
-        return false;
-    va_start(ap, fmt);
-    (void)vsnprintf(ld->why, ld->cap, fmt, ap); /* cut at the end is fine */
-    va_end(ap);
-    ld->failed = true;
-    return false;
+    return settings_text(st, ret->p, TARIFF_NAME_MAX, "%s.[%zu].%s", table, i, key);
 }
 
-#define PATH_MAX_BYTES 128
-
-__attribute__((format(printf, 4, 5))) static bool get(struct load *ld, int32_t type, pawl_value *ret, const char *fmt, ...)
+static bool get_i64(struct settings *st, int64_t *ret, const char *table, size_t i, const char *key)
 {
-    char    path[PATH_MAX_BYTES];
-    va_list ap;
-
-    va_start(ap, fmt);
-    (void)vsnprintf(path, sizeof(path), fmt, ap); /* our own short paths */
-    va_end(ap);
-    if (ld->host->config(ld->host, path, ret) != PAWL_OK || ret->type != type)
-        return fail(ld, "%s is missing", path);
-    return true;
+    return settings_i64(st, ret, "%s.[%zu].%s", table, i, key);
 }
 
-static bool get_name(struct load *ld, struct tariff_name *ret, const char *table, size_t i, const char *key)
-{
-    pawl_value v;
-
-    if (!get(ld, PAWL_V_TEXT, &v, "%s.[%zu].%s", table, i, key))
-        return false;
-    if (v.b.n == 0 || v.b.n > TARIFF_NAME_MAX)
-        return fail(ld, "%s.[%zu].%s must have 1 to %d bytes", table, i, key, TARIFF_NAME_MAX);
-    memcpy(ret->p, v.b.p, v.b.n);
-    ret->p[v.b.n] = '\0';
-    return true;
-}
-
-static bool get_i64(struct load *ld, int64_t *ret, const char *table, size_t i, const char *key)
-{
-    pawl_value v;
-
-    if (!get(ld, PAWL_V_I64, &v, "%s.[%zu].%s", table, i, key))
-        return false;
-    *ret = v.i;
-    return true;
-}
-
-static bool to_factor(struct load *ld, const pawl_value *v, struct tariff_factor *ret, const char *where)
+static bool to_factor(struct settings *st, const pawl_value *v, struct tariff_factor *ret, const char *where)
 {
     if (!decimal_parse(v->b.p, v->b.n, &ret->value) || ret->value.units <= 0)
-        return fail(ld, "%s must be a positive decimal", where);
+        return settings_fail(st, "%s must be a positive decimal", where);
     if (ret->value.scale > TARIFF_FACTOR_DIGITS)
-        return fail(ld, "%s has more than %d digits after the point", where, TARIFF_FACTOR_DIGITS);
+        return settings_fail(st, "%s has more than %d digits after the point", where, TARIFF_FACTOR_DIGITS);
     ret->text[decimal_text(ret->value, ret->text)] = '\0'; /* a factor is far shorter than the buffer */
     return true;
 }
 
-static bool get_factor(struct load *ld, struct tariff_factor *ret, const char *table, size_t i, const char *key)
+static bool get_factor(struct settings *st, struct tariff_factor *ret, const char *table, size_t i, const char *key)
 {
     pawl_value v;
-    char       where[PATH_MAX_BYTES];
+    char       where[SETTINGS_PATH_MAX];
 
     (void)snprintf(where, sizeof(where), "%s.[%zu].%s", table, i, key);
-    return get(ld, PAWL_V_NUMERIC, &v, "%s", where) && to_factor(ld, &v, ret, where);
+    return settings_get(st, PAWL_V_NUMERIC, &v, "%s", where) && to_factor(st, &v, ret, where);
 }
 
-/* 1 to max elements. */
-static bool get_len(struct load *ld, size_t *ret, const char *path, size_t max)
-{
-    int64_t n = ld->host->config_len(ld->host, path);
-
-    if (n < 1)
-        return fail(ld, "%s is missing or empty", path);
-    if ((uint64_t)n > max)
-        return fail(ld, "%s has %lld entries; at most %zu are possible", path, (long long)n, max);
-    *ret = (size_t)n;
-    return true;
-}
-
-static bool load_vehicles(struct load *ld, struct tariff *t)
+static bool load_vehicles(struct settings *st, struct tariff *t)
 {
     static const char table[] = "tariff.vehicle";
 
-    if (!get_len(ld, &t->n_vehicles, table, TARIFF_VEHICLES_MAX))
+    if (!settings_len(st, &t->n_vehicles, TARIFF_VEHICLES_MAX, "%s", table))
         return false;
     for (size_t i = 0; i < t->n_vehicles; i++) {
         struct tariff_vehicle *ve = &t->vehicles[i];
         pawl_value             v;
         struct decimal         rate;
 
-        if (!get_name(ld, &ve->name, table, i, "class") || !get_factor(ld, &ve->unlimited, table, i, "unlimited") ||
-            !get(ld, PAWL_V_NUMERIC, &v, "%s.[%zu].base_rate", table, i))
+        if (!get_name(st, &ve->name, table, i, "class") || !get_factor(st, &ve->unlimited, table, i, "unlimited") ||
+            !settings_get(st, PAWL_V_NUMERIC, &v, "%s.[%zu].base_rate", table, i))
             return false;
-        if (!decimal_parse(v.b.p, v.b.n, &rate) || rate.units <= 0 || !decimal_to_minor(rate, 2, &ve->base_minor))
-            return fail(ld, "%s.[%zu].base_rate must be a positive amount with at most 2 digits after the point", table, i);
-        if (!get(ld, PAWL_V_BOOL, &v, "%s.[%zu].power", table, i))
+        if (!decimal_parse(v.b.p, v.b.n, &rate) || rate.units <= 0 || !decimal_to_minor(rate, t->digits, &ve->base_minor))
+            return settings_fail(st, "%s.[%zu].base_rate must be a positive amount with at most %u digits after the point",
+                                 table, i, t->digits);
+        if (!settings_get(st, PAWL_V_BOOL, &v, "%s.[%zu].power", table, i))
             return false;
         ve->power = v.i != 0;
         for (size_t k = 0; k < i; k++)
             if (strcmp(t->vehicles[k].name.p, ve->name.p) == 0)
-                return fail(ld, "%s.[%zu].class '%s' is there twice", table, i, ve->name.p);
+                return settings_fail(st, "%s.[%zu].class '%s' is there twice", table, i, ve->name.p);
     }
     return true;
 }
@@ -127,160 +67,154 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct tariff_territory *)a)->name.p, ((const struct tariff_territory *)b)->name.p);
 }
 
-static bool load_territories(struct load *ld, struct tariff *t)
+static bool load_territories(struct settings *st, struct tariff *t)
 {
     static const char table[] = "tariff.territory";
 
-    if (!get_len(ld, &t->n_territories, table, TARIFF_TERRITORIES_MAX))
+    if (!settings_len(st, &t->n_territories, TARIFF_TERRITORIES_MAX, "%s", table))
         return false;
     for (size_t i = 0; i < t->n_territories; i++)
-        if (!get_name(ld, &t->territories[i].name, table, i, "name") ||
-            !get_factor(ld, &t->territories[i].factor, table, i, "factor"))
+        if (!get_name(st, &t->territories[i].name, table, i, "name") ||
+            !get_factor(st, &t->territories[i].factor, table, i, "factor"))
             return false;
     qsort(t->territories, t->n_territories, sizeof(t->territories[0]), by_name);
     for (size_t i = 1; i < t->n_territories; i++)
         if (by_name(&t->territories[i - 1], &t->territories[i]) == 0)
-            return fail(ld, "%s has the name '%s' twice", table, t->territories[i].name.p);
+            return settings_fail(st, "%s has the name '%s' twice", table, t->territories[i].name.p);
     return true;
 }
 
-static bool load_class_next(struct load *ld, struct tariff *t, size_t i)
+static bool load_class_next(struct settings *st, struct tariff *t, size_t i)
 {
     struct tariff_class *cl = &t->classes[i];
-    char                 path[PATH_MAX_BYTES];
+    char                 path[SETTINGS_PATH_MAX];
 
     (void)snprintf(path, sizeof(path), "tariff.bonus_malus.[%zu].next", i);
-    if (!get_len(ld, &cl->n_next, path, TARIFF_BANDS_MAX))
+    if (!settings_len(st, &cl->n_next, TARIFF_BANDS_MAX, "%s", path))
         return false;
     for (size_t k = 0; k < cl->n_next; k++) {
         const struct tariff_class *to;
         pawl_value                 v;
 
-        if (!get(ld, PAWL_V_TEXT, &v, "%s.[%zu]", path, k))
+        if (!settings_get(st, PAWL_V_TEXT, &v, "%s.[%zu]", path, k))
             return false;
         to = tariff_class(t, v.b.p, v.b.n);
         if (!to)
-            return fail(ld, "%s.[%zu] is no class of tariff.bonus_malus", path, k);
+            return settings_fail(st, "%s.[%zu] is no class of tariff.bonus_malus", path, k);
         cl->next[k] = (size_t)(to - t->classes);
     }
     return true;
 }
 
-static bool load_classes(struct load *ld, struct tariff *t)
+static bool load_classes(struct settings *st, struct tariff *t)
 {
     static const char table[] = "tariff.bonus_malus";
 
-    if (!get_len(ld, &t->n_classes, table, TARIFF_CLASSES_MAX))
+    if (!settings_len(st, &t->n_classes, TARIFF_CLASSES_MAX, "%s", table))
         return false;
     for (size_t i = 0; i < t->n_classes; i++) {
         struct tariff_class *cl = &t->classes[i];
 
-        if (!get_name(ld, &cl->name, table, i, "class") || !get_factor(ld, &cl->factor, table, i, "factor"))
+        if (!get_name(st, &cl->name, table, i, "class") || !get_factor(st, &cl->factor, table, i, "factor"))
             return false;
+        if (cl->name.p[strcspn(cl->name.p, " ;")] != '\0') /* they separate what history.c writes */
+            return settings_fail(st, "%s.[%zu].class must have no space and no semicolon", table, i);
         for (size_t k = 0; k < i; k++)
             if (strcmp(t->classes[k].name.p, cl->name.p) == 0)
-                return fail(ld, "%s.[%zu].class '%s' is there twice", table, i, cl->name.p);
+                return settings_fail(st, "%s.[%zu].class '%s' is there twice", table, i, cl->name.p);
     }
     for (size_t i = 0; i < t->n_classes; i++) /* all names are known now */
-        if (!load_class_next(ld, t, i))
+        if (!load_class_next(st, t, i))
             return false;
     return true;
 }
 
 /* Bands in ascending order; the first begins at `least` or below, so that no value falls under the table. */
-static bool load_bands(struct load *ld, struct tariff_band *band, size_t *ret_n, const char *table, const char *key,
+static bool load_bands(struct settings *st, struct tariff_band *band, size_t *ret_n, const char *table, const char *key,
                        int64_t least)
 {
-    if (!get_len(ld, ret_n, table, TARIFF_BANDS_MAX))
+    if (!settings_len(st, ret_n, TARIFF_BANDS_MAX, "%s", table))
         return false;
     for (size_t i = 0; i < *ret_n; i++) {
-        if (!get_i64(ld, &band[i].from, table, i, key) || !get_factor(ld, &band[i].factor, table, i, "factor"))
+        if (!get_i64(st, &band[i].from, table, i, key) || !get_factor(st, &band[i].factor, table, i, "factor"))
             return false;
         if (i == 0 ? band[i].from > least : band[i].from <= band[i - 1].from)
-            return fail(ld, "%s.[%zu].%s: the first may be at most %lld, and each must be above the one before", table, i, key,
-                        (long long)least);
+            return settings_fail(st, "%s.[%zu].%s: the first may be at most %lld, and each must be above the one before", table,
+                                 i, key, (long long)least);
     }
     return true;
 }
 
-static bool load_age(struct load *ld, struct tariff *t, size_t i)
+static bool load_age(struct settings *st, struct tariff *t, size_t i)
 {
     struct tariff_age *age = &t->ages[i];
-    char               path[PATH_MAX_BYTES], where[PATH_MAX_BYTES + 32];
+    char               path[SETTINGS_PATH_MAX], where[SETTINGS_PATH_MAX + 32];
 
-    if (!get_i64(ld, &age->from, "tariff.driver", i, "age"))
+    if (!get_i64(st, &age->from, "tariff.driver", i, "age"))
         return false;
     if (i == 0 ? age->from > 16 : age->from <= t->ages[i - 1].from)
-        return fail(ld, "tariff.driver.[%zu].age: the first may be at most 16, and each must be above the one before", i);
+        return settings_fail(st, "tariff.driver.[%zu].age: the first may be at most 16, and each must be above the one before",
+                             i);
     (void)snprintf(path, sizeof(path), "tariff.driver.[%zu].factor", i);
-    if (!get_len(ld, &age->n, path, t->n_experience))
+    if (!settings_len(st, &age->n, t->n_experience, "%s", path))
         return false;
     for (size_t k = 0; k < age->n; k++) {
         pawl_value v;
 
         (void)snprintf(where, sizeof(where), "%s.[%zu]", path, k);
-        if (!get(ld, PAWL_V_NUMERIC, &v, "%s", where) || !to_factor(ld, &v, &age->factor[k], where))
+        if (!settings_get(st, PAWL_V_NUMERIC, &v, "%s", where) || !to_factor(st, &v, &age->factor[k], where))
             return false;
     }
     return true;
 }
 
-static bool load_drivers(struct load *ld, struct tariff *t)
+static bool load_drivers(struct settings *st, struct tariff *t)
 {
-    if (!get_len(ld, &t->n_experience, "tariff.experience", TARIFF_BANDS_MAX) ||
-        !get_len(ld, &t->n_ages, "tariff.driver", TARIFF_BANDS_MAX))
+    if (!settings_len(st, &t->n_experience, TARIFF_BANDS_MAX, "tariff.experience") ||
+        !settings_len(st, &t->n_ages, TARIFF_BANDS_MAX, "tariff.driver"))
         return false;
     for (size_t i = 0; i < t->n_experience; i++) {
         pawl_value v;
 
-        if (!get(ld, PAWL_V_I64, &v, "tariff.experience.[%zu]", i))
+        if (!settings_get(st, PAWL_V_I64, &v, "tariff.experience.[%zu]", i))
             return false;
         t->experience[i] = v.i;
         if (i == 0 ? v.i != 0 : v.i <= t->experience[i - 1])
-            return fail(ld, "tariff.experience.[%zu]: the first must be 0, and each above the one before", i);
+            return settings_fail(st, "tariff.experience.[%zu]: the first must be 0, and each above the one before", i);
     }
     for (size_t i = 0; i < t->n_ages; i++)
-        if (!load_age(ld, t, i))
+        if (!load_age(st, t, i))
             return false;
     return true;
 }
 
-static bool load_money(struct load *ld, struct tariff *t)
+static bool load_money(struct settings *st, struct tariff *t)
 {
-    pawl_value     v;
     struct decimal kept;
     int64_t        kept_units, one;
 
-    if (!get(ld, PAWL_V_TEXT, &v, "currency"))
+    if (!settings_rounding(st, &t->rounding, "rounding") ||
+        !settings_share(st, &kept, TARIFF_FACTOR_DIGITS, "refund.retention") ||
+        !settings_currency(st, t->currency, &t->digits, "currency"))
         return false;
-    if (v.b.n != sizeof(t->currency) - 1)
-        return fail(ld, "currency must be an ISO 4217 code of three letters");
-    memcpy(t->currency, v.b.p, v.b.n);
-    if (!get(ld, PAWL_V_TEXT, &v, "rounding"))
-        return false;
-    if (!decimal_rounding_parse(v.b.p, v.b.n, &t->rounding))
-        return fail(ld, "rounding must be half-up, half-even or down");
-    if (!get(ld, PAWL_V_NUMERIC, &v, "refund.retention"))
-        return false;
-    if (!decimal_parse(v.b.p, v.b.n, &kept) || !decimal_to_minor(kept, TARIFF_FACTOR_DIGITS, &kept_units) ||
-        !decimal_to_minor((struct decimal){ 1, 0 }, TARIFF_FACTOR_DIGITS, &one) || kept_units < 0 || kept_units > one)
-        return fail(ld, "refund.retention must be 0 to 1 with at most %d digits after the point", TARIFF_FACTOR_DIGITS);
+    (void)decimal_to_minor(kept, TARIFF_FACTOR_DIGITS, &kept_units); /* both fit: it is a share */
+    (void)decimal_to_minor((struct decimal){ 1, 0 }, TARIFF_FACTOR_DIGITS, &one);
     t->returned = decimal_of(one - kept_units, TARIFF_FACTOR_DIGITS);
     return true;
 }
 
 struct tariff *tariff_load(const pawl_host *host, char *why, size_t cap)
 {
-    struct load    ld = { host, why, cap, false };
-    struct tariff *t  = calloc(1, sizeof(*t));
+    struct settings st = { host, why, cap, false };
+    struct tariff  *t  = calloc(1, sizeof(*t));
 
     if (!t) {
-        (void)fail(&ld, "out of memory");
+        (void)settings_fail(&st, "out of memory");
         return NULL;
     }
-    if (load_money(&ld, t) && load_vehicles(&ld, t) && load_territories(&ld, t) && load_classes(&ld, t) &&
-        load_drivers(&ld, t) && load_bands(&ld, t->power, &t->n_power, "tariff.power", "over_hp", 0) &&
-        load_bands(&ld, t->use, &t->n_use, "tariff.use", "months", 3))
+    if (load_money(&st, t) && load_vehicles(&st, t) && load_territories(&st, t) && load_classes(&st, t) &&
+        load_drivers(&st, t) && load_bands(&st, t->power, &t->n_power, "tariff.power", "over_hp", 0) &&
+        load_bands(&st, t->use, &t->n_use, "tariff.use", "months", 3))
         return t;
     tariff_free(t);
     return NULL;

@@ -58,6 +58,7 @@ struct tariff_age {
 
 struct tariff {
     char                    currency[4];
+    uint32_t                digits; /* of its minor units */
     enum decimal_rounding   rounding;
     struct decimal          returned; /* 1 - retention: the share of the unused premium that is paid back */
     size_t                  n_vehicles, n_territories, n_classes, n_experience, n_ages, n_power, n_use;

@@ -1,10 +1,6 @@
 #include "bi_draft.h"
 
-#include <assert.h>
 #include <string.h>
-
-/* protobuf-c's strings are not const, but are not written either. */
-#define TEXT(s) ((char *)(uintptr_t)(s))
 
 #define DAY_US  INT64_C(86400000000)
 #define NOON_US (DAY_US / 2)
@@ -26,10 +22,10 @@ static void common(struct bi_draft *d, const char *event_id, const char *type, i
     d->event.currency       = TEXT("RUB");
     d->event.agent_id       = TEXT("AG-07");
     d->event.period         = &d->period;
-    d->key                  = "POL-1";
-    d->ce_id                = event_id;
-    d->ce_type              = type;
-    d->offset               = 77;
+    d->rec.key              = "POL-1";
+    d->rec.ce_id            = event_id;
+    d->rec.ce_type          = type;
+    d->rec.offset           = 77;
 }
 
 void bi_draft_charged(struct bi_draft *d)
@@ -57,7 +53,7 @@ void bi_draft_refunded(struct bi_draft *d)
 void bi_draft_closed(struct bi_draft *d)
 {
     common(d, "CL-1", "auto.period.closed.v1", 20122 * DAY_US + NOON_US);
-    d->key                  = "2025-01";
+    d->rec.key              = "2025-01";
     d->month.event_id       = TEXT("CL-1");
     d->month.occurred_at_us = d->event.occurred_at_us;
     d->month.body_case      = AUTO__ACTS__V1__PERIOD_EVENT__BODY_CLOSED;
@@ -65,33 +61,7 @@ void bi_draft_closed(struct bi_draft *d)
     d->closed.month         = TEXT("2025-01");
 }
 
-static void header(struct bi_draft *d, const char *name, const char *value)
-{
-    if (value)
-        d->headers[d->msg.n_headers++] = (pawl_header){ { name, strlen(name) }, { value, strlen(value) } };
-}
-
 const pawl_msg *bi_draft_msg(struct bi_draft *d)
 {
-    static const char       topic[] = "auto.premiums";
-    const ProtobufCMessage *pb      = d->month.body_case ? &d->month.base : &d->event.base;
-    size_t                  n       = protobuf_c_message_get_packed_size(pb);
-
-    assert(n <= sizeof(d->bytes));
-    protobuf_c_message_pack(pb, d->bytes);
-    d->msg = (pawl_msg){ .size           = sizeof(d->msg),
-                         .topic          = { topic, sizeof(topic) - 1 },
-                         .partition      = 2,
-                         .attempt        = 1,
-                         .offset         = d->offset,
-                         .timestamp_ms   = 1735689600000,
-                         .timestamp_type = 1,
-                         .value          = { d->bytes, n },
-                         .headers        = d->headers };
-    if (d->key)
-        d->msg.key = (pawl_bytes){ d->key, strlen(d->key) };
-    header(d, "ce_id", d->ce_id);
-    header(d, "ce_type", d->ce_type);
-    header(d, "traceparent", d->traceparent);
-    return &d->msg;
+    return draft_msg(&d->rec, "auto.premiums", d->month.body_case ? &d->month.base : &d->event.base);
 }

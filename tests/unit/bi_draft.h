@@ -4,8 +4,7 @@
 
 #include "auto/acts/v1/acts.pb-c.h"
 #include "auto/premiums/v1/premiums.pb-c.h"
-
-#include <pawl/plugin.h>
+#include "draft_msg.h"
 
 /* Points into itself: do not copy. */
 struct bi_draft {
@@ -15,11 +14,7 @@ struct bi_draft {
     Auto__Premiums__V1__Period          period;
     Auto__Acts__V1__PeriodEvent         month;
     Auto__Acts__V1__PeriodClosed        closed;
-    const char                         *key, *ce_id, *ce_type, *traceparent; /* NULL: absent */
-    int64_t                             offset;
-    pawl_header                         headers[3];
-    uint8_t                             bytes[1024];
-    pawl_msg                            msg;
+    struct draft_msg                    rec;
 };
 
 /* POL-1, version 1, 13684.46 RUB for the whole of 2025, sold by AG-07 on 2025-01-15 at noon UTC; event EV-1.charged. */

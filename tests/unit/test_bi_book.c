@@ -125,4 +125,6 @@ Test(book, figures_that_make_no_sense_are_refused)
     refused(CHART POSTING "instalments = { count = 3; };", "1, 2 or 4");
     refused(CHART POSTING "instalments = { count = 2; min_amount = \"0.001\"; };", "instalments.min_amount");
     refused(CHART POSTING "instalments = { rest = \"middle\"; };", "first or last");
+    refused(CHART POSTING "currency = \"RUR\";", "currency 'RUR' is not in the list of ISO 4217");
+    refused(CHART POSTING "currency = \"JPY\"; instalments = { min_amount = \"0.5\"; };", "at most 0 digits");
 }

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEXT(s) ((char *)(uintptr_t)(s))
-
 static struct bi_draft     d;
 static struct notice       no;
 static struct notice_fault fault;
@@ -67,52 +65,84 @@ Test(notice, a_refund_and_a_closing_are_decoded)
     cr_assert_str_eq(verdict(), "");
     cr_assert_eq(no.kind, NOTICE_CLOSED);
     cr_assert_eq(no.month, 20089);
-    d.key = NULL;
+    d.rec.key = NULL;
     cr_assert_str_eq(verdict(), "", "the key of a closing does not matter");
 }
 
 Test(notice, what_is_not_about_premiums_is_not_for_billing)
 {
     bi_draft_charged(&d);
-    d.ce_type = "auto.policy.issued.v1";
+    d.rec.ce_type = "auto.policy.issued.v1";
     cr_assert_str_eq(verdict(), "");
     cr_assert_eq(no.kind, NOTICE_OTHER);
-    d.ce_id = NULL;
+    d.rec.ce_id = NULL;
     cr_assert_str_eq(verdict(), "");
 }
 
 Test(notice, a_premium_of_an_unknown_kind_is_not_skipped)
 {
     bi_draft_charged(&d);
-    d.ce_type = "auto.premium.charged.v2";
+    d.rec.ce_type = "auto.premium.charged.v2";
     refused("premium.unknown_kind", "ce_type");
     bi_draft_charged(&d);
-    d.charged.cause = 3;
-    refused("premium.unknown_kind", "cause 3");
+    d.charged.cause = 5;
+    refused("premium.unknown_kind", "cause 5");
     d.charged.cause = AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_UNSPECIFIED;
     refused("premium.unknown_kind", "cause 0");
+    bi_draft_refunded(&d);
+    d.refunded.cause = 4;
+    refused("premium.unknown_kind", "cause 4");
+}
+
+Test(notice, what_is_added_to_a_period_is_told_from_its_first_charge)
+{
+    bi_draft_charged(&d);
+    cr_assert_str_eq(verdict(), "");
+    cr_assert_not(no.additional);
+    d.charged.cause = AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_CORRECTED;
+    cr_assert_str_eq(verdict(), "");
+    cr_assert(no.additional);
+    d.charged.cause = AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_RECLASSED;
+    cr_assert_str_eq(verdict(), "");
+    cr_assert(no.additional);
+}
+
+Test(notice, only_a_cancellation_has_a_last_day_of_cover)
+{
+    bi_draft_refunded(&d);
+    d.refunded.cancelled_on = TEXT("");
+    refused("event.invalid", "cancelled_on"); /* an older producer says no cause */
+    d.refunded.cause = AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_CANCELLED;
+    refused("event.invalid", "cancelled_on");
+    d.refunded.cause = AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_CORRECTED;
+    cr_assert_str_eq(verdict(), "");
+    d.refunded.cause = AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_RECLASSED;
+    cr_assert_str_eq(verdict(), "");
+    d.refunded.cause        = AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_CANCELLED;
+    d.refunded.cancelled_on = TEXT("2024-06-30");
+    cr_assert_str_eq(verdict(), "", "the policy ended before this period began");
 }
 
 Test(notice, a_closed_month_is_not_opened_again)
 {
     bi_draft_closed(&d);
-    d.ce_type = "auto.period.reopened.v1";
+    d.rec.ce_type = "auto.period.reopened.v1";
     refused("period.unknown_kind", "stays closed");
 }
 
 Test(notice, headers_are_needed)
 {
     bi_draft_charged(&d);
-    d.ce_type = NULL;
+    d.rec.ce_type = NULL;
     refused("event.missing_header", "ce_type");
     bi_draft_charged(&d);
-    d.ce_id = NULL;
+    d.rec.ce_id = NULL;
     refused("event.missing_header", "ce_id");
     bi_draft_charged(&d);
-    d.ce_id = "EV-2.charged";
+    d.rec.ce_id = "EV-2.charged";
     refused("event.invalid", "event_id");
     bi_draft_closed(&d);
-    d.ce_id = "CL-2";
+    d.rec.ce_id = "CL-2";
     refused("event.invalid", "event_id");
 }
 
@@ -140,9 +170,9 @@ Test(notice, each_field_is_checked_by_name)
         change;                           \
         refused("event.invalid", (part)); \
     } while (0)
-    WRONG(d.key = "POL 1", "key");
-    WRONG(d.key = NULL, "key");
-    WRONG(d.key = "POL-2", "policy_id");
+    WRONG(d.rec.key = "POL 1", "key");
+    WRONG(d.rec.key = NULL, "key");
+    WRONG(d.rec.key = "POL-2", "policy_id");
     WRONG(d.event.source_event_id = TEXT(""), "source_event_id");
     WRONG(d.event.policy_version = 0, "policy_version");
     WRONG(d.event.amount_minor = -1, "amount_minor");
@@ -162,7 +192,7 @@ Test(notice, each_field_is_checked_by_name)
     d.refunded.cancelled_on = TEXT("never");
     refused("event.invalid", "cancelled_on");
     bi_draft_refunded(&d);
-    d.ce_type = "auto.premium.charged.v1";
+    d.rec.ce_type = "auto.premium.charged.v1";
     refused("event.invalid", "body");
 }
 
@@ -183,14 +213,14 @@ Test(notice, a_month_is_written_with_seven_characters)
 
 Test(notice, an_id_has_a_limit)
 {
-    static char id[75];
+    static char id[82];
 
-    memset(id, 'a', 73);
+    memset(id, 'a', 80);
     bi_draft_charged(&d);
-    d.ce_id          = id;
+    d.rec.ce_id      = id;
     d.event.event_id = id;
     cr_assert_str_eq(verdict(), "");
-    id[73] = 'a';
+    id[80] = 'a';
     refused("event.invalid", "ce_id");
 }
 

@@ -20,6 +20,7 @@ static void setup(void)
     cr_assert_eq(pw_kit_pg_start(&pg, NULL, &err), 0, "%s", err.text);
     conn = pw_kit_pg_connect(&pg);
     (void)pw_kit_pg_sql(conn, sql__001_ledger);
+    (void)pw_kit_pg_sql(conn, sql__002_periods);
 }
 
 static void teardown(void)
@@ -283,6 +284,21 @@ Test(bi_sql, the_trial_balance_balances)
         "P1 1 1000, P2 1 234");
 }
 
+/* 1000 and 500 charged, 400 and 1100 paid back: each credit note is at most what was left. */
+Test(bi_sql, credit_notes_are_held_against_all_invoices_of_their_period)
+{
+    book("P1", 1, "invoice", 1000, "2025-01-01", "A");
+    book("P1", 2, "credit_note", 400, "2025-01-01", "A");
+    book("P1", 3, "invoice", 500, "2025-01-01", "A");
+    book("P1", 4, "credit_note", 1100, "2025-01-01", "A");
+    no_faults();
+    book("P1", 5, "invoice", 9999, "2026-01-01", "A"); /* of another period */
+    book("P1", 6, "invoice", 0, "2025-01-01", "A");
+    book("P1", 7, "credit_note", 1, "2025-01-01", "A");
+    cr_assert_not_null(strstr(sql("SELECT string_agg(fault || ': ' || what, ', ') FROM billing.faults"),
+                              "credit note above its invoice: P1/7"));
+}
+
 /* The audit must see what the triggers keep out: they are off here. */
 Test(bi_sql, faults_shows_what_must_never_be)
 {
@@ -307,6 +323,8 @@ Test(bi_sql, faults_shows_what_must_never_be)
     BREAKS("DELETE FROM billing.instalment", "instalments do not add up");
     BREAKS("UPDATE billing.document SET amount_minor = 1001 WHERE policy_version = 2", "credit note above its invoice");
     BREAKS("UPDATE billing.document SET corrects = 7 WHERE policy_version = 2", "credit note above its invoice");
+    BREAKS("UPDATE billing.document SET agent_id = 'B' WHERE policy_version = 2", "credit note above its invoice");
+    BREAKS("UPDATE billing.document SET ends_on = '2025-12-31' WHERE policy_version = 2", "credit note above its invoice");
     BREAKS("UPDATE billing.act SET charged_minor = 999", "act and documents differ");
     BREAKS("DELETE FROM billing.act", "act and documents differ");
     BREAKS("UPDATE billing.document SET month = '2024-12-01' WHERE policy_id = 'P2'", "act and documents differ");

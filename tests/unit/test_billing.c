@@ -7,11 +7,23 @@
 #include <pawl/sugar.h>
 #include <string.h>
 
-#define TEXT(s) ((char *)(uintptr_t)(s))
-
 static struct bi_draft    d;
 static struct fake_host  *fh;
 static const pawl_plugin *pl;
+
+/* What the books hold for a record: the last closed month, what is booked for the period, the acts that are due. */
+static pawl_value closed[1], document[5], acts[3][8];
+static size_t     acts_n;
+
+/* What is booked for the period of the draft; invoice 0: nothing. */
+static void period_is(int64_t invoice, int64_t amount, int64_t commission)
+{
+    document[DOCUMENT_BOOKED]     = pawl_bool(0);
+    document[DOCUMENT_INVOICE]    = invoice > 0 ? pawl_i64(invoice) : pawl_null();
+    document[DOCUMENT_AMOUNT]     = invoice > 0 ? pawl_i64(amount) : pawl_null();
+    document[DOCUMENT_COMMISSION] = invoice > 0 ? pawl_i64(commission) : pawl_null();
+    document[DOCUMENT_AGENT]      = invoice > 0 ? pawl_text(pawl_cstr("AG-07")) : pawl_null();
+}
 
 static void setup(void)
 {
@@ -19,6 +31,7 @@ static void setup(void)
     fh = fake_host_new(pl, BILLING_CFG);
     cr_assert_not_null(fh);
     cr_assert_eq(fake_host_create(fh), PAWL_OK, "%s", fake_host_log(fh));
+    period_is(0, 0, 0);
 }
 
 static void teardown(void)
@@ -27,22 +40,6 @@ static void teardown(void)
 }
 
 TestSuite(billing, .init = setup, .fini = teardown);
-
-/* What the books hold for a record: the last closed month, the document before it, the acts that are due. */
-static pawl_value closed[1], document[7], acts[3][8];
-static size_t     documents, acts_n;
-
-static void document_is(int64_t version, const char *kind, int64_t amount, int64_t commission)
-{
-    document[DOCUMENT_VERSION]    = pawl_i64(version);
-    document[DOCUMENT_KIND]       = pawl_text(pawl_cstr(kind));
-    document[DOCUMENT_AMOUNT]     = pawl_i64(amount);
-    document[DOCUMENT_COMMISSION] = pawl_i64(commission);
-    document[DOCUMENT_AGENT]      = pawl_text(pawl_cstr("AG-07"));
-    document[DOCUMENT_STARTS_ON]  = pawl_date(20089);
-    document[DOCUMENT_ENDS_ON]    = pawl_date(20453);
-    documents                     = 1;
-}
 
 static void act_is(size_t i, const char *agent, int64_t number, int64_t n, int64_t charged, int64_t refunded,
                    int64_t commission)
@@ -66,7 +63,7 @@ static pawl_rc run(void)
     if (fake_host_read(fh, FIND_CLOSED)->asked)
         fake_host_feed(fh, FIND_CLOSED, 1, 1, closed);
     if (fake_host_read(fh, FIND_DOCUMENT)->asked)
-        fake_host_feed(fh, FIND_DOCUMENT, documents, 7, document);
+        fake_host_feed(fh, FIND_DOCUMENT, 1, 5, document);
     if (fake_host_read(fh, ACTS_DUE)->asked)
         fake_host_feed(fh, ACTS_DUE, acts_n, 8, acts[0]);
     return fake_host_handle(fh, m);
@@ -137,17 +134,19 @@ Test(billing, a_premium_asks_for_the_last_closing_and_its_policys_document)
     cr_assert(fake_host_read(fh, FIND_CLOSED)->asked);
     cr_assert(text_is(fake_host_read(fh, FIND_DOCUMENT)->args[0], "POL-1"));
     cr_assert_eq(fake_host_read(fh, FIND_DOCUMENT)->args[1].i, 1);
+    cr_assert_eq(fake_host_read(fh, FIND_DOCUMENT)->args[2].i, 20089);
+    cr_assert_eq(fake_host_read(fh, FIND_DOCUMENT)->args[3].i, 20453);
     cr_assert_not(fake_host_read(fh, ACTS_DUE)->asked, "only a closing locks everybody out");
 }
 
 Test(billing, what_is_broken_or_not_its_matter_never_reaches_the_database)
 {
     bi_draft_charged(&d);
-    d.key = "\xff";
+    d.rec.key = "\xff";
     rejected(run(), "event.invalid");
     cr_assert_not(fake_host_read(fh, FIND_CLOSED)->asked);
     bi_draft_charged(&d);
-    d.ce_type = "auto.policy.issued.v1";
+    d.rec.ce_type = "auto.policy.issued.v1";
     cr_assert_eq(run(), PAWL_SKIP);
     cr_assert_not(fake_host_read(fh, FIND_CLOSED)->asked);
     cr_assert_eq(fake_host_writes(fh), 0);
@@ -205,7 +204,7 @@ Test(billing, a_refund_is_a_credit_note_for_the_invoice_of_its_period)
 
     bi_draft_refunded(&d);
     d.event.agent_id = TEXT("AG-99");
-    document_is(1, "invoice", 1368446, 136845);
+    period_is(1, 1368446, 136845);
     cr_assert_eq(run(), PAWL_OK);
     a = row(ADD_DOCUMENT, 0)->args;
     cr_assert(a[1].i == 2 && text_is(a[2], "credit_note") && a[3].i == 346423 && a[4].i == 34642 && a[5].i == 1);
@@ -222,33 +221,70 @@ Test(billing, a_refund_needs_the_charge_of_its_period)
 {
     bi_draft_refunded(&d);
     rejected(run(), "refund.without_charge");
-    document_is(1, "credit_note", 1368446, 0);
-    rejected(run(), "refund.without_charge");
-    document_is(1, "invoice", 1368446, 136845);
-    document[DOCUMENT_STARTS_ON] = pawl_date(20088);
-    rejected(run(), "refund.without_charge");
-    document_is(1, "invoice", 1368446, 136845);
-    document[DOCUMENT_ENDS_ON] = pawl_date(20454);
+    d.event.amount_minor = 0;
     rejected(run(), "refund.without_charge");
 }
 
-Test(billing, no_more_is_paid_back_than_was_charged)
+/* 13684.46 was charged, 5000.00 added and 2000.00 paid back: 16684.46 are left. */
+Test(billing, no_more_is_paid_back_than_is_booked_for_the_period)
 {
     bi_draft_refunded(&d);
-    document_is(1, "invoice", 346423, 34642);
-    cr_assert_eq(run(), PAWL_OK);
-    document_is(1, "invoice", 346422, 34642);
+    period_is(2, 1668446, 166845);
+    d.event.amount_minor = 1668447;
     rejected(run(), "refund.too_large");
+    cr_assert_not_null(strstr(fake_host_detail(fh), "1668447 are paid back of 1668446"));
+    d.event.amount_minor = 1668446;
+    cr_assert_eq(run(), PAWL_OK);
+    cr_assert_eq(row(ADD_DOCUMENT, 0)->args[4].i, 166845, "and all of the commission");
+    cr_assert_eq(row(ADD_DOCUMENT, 0)->args[5].i, 2, "it corrects the last invoice");
+    period_is(2, 0, 0);
+    d.event.amount_minor = 0;
+    cr_assert_eq(run(), PAWL_OK, "nothing of nothing");
+}
+
+Test(billing, what_is_added_to_a_period_is_an_invoice_of_its_seller)
+{
+    const pawl_value *a;
+
+    bi_draft_charged(&d);
+    d.charged.cause        = AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_CORRECTED;
+    d.event.policy_version = 2;
+    d.event.amount_minor   = 133718;
+    d.event.agent_id       = TEXT("AG-99");
+    period_is(1, 1368446, 136845);
+    cr_assert_eq(run(), PAWL_OK);
+    a = row(ADD_DOCUMENT, 0)->args;
+    cr_assert(text_is(a[2], "invoice") && a[3].i == 133718 && a[4].i == 13372 && a[5].type == PAWL_V_NULL);
+    cr_assert(text_is(a[11], "AG-07"), "who sold the period");
+    cr_assert_eq(rows(ADD_INSTALMENT), 1);
+    line_is(0, "1210", 133718, 0);
+    line_is(1, "4110", 0, 133718);
+    document[DOCUMENT_AGENT] = pawl_text(pawl_cstr(""));
+    cr_assert_eq(run(), PAWL_OK);
+    cr_assert_eq(row(ADD_DOCUMENT, 0)->args[4].i, 0, "sold without an agent, so nobody earns");
+    cr_assert_eq(rows(ADD_LINE), 2);
+    period_is(0, 0, 0); /* its first invoice is still a dead letter */
+    cr_assert_eq(run(), PAWL_OK);
+    cr_assert(text_is(row(ADD_DOCUMENT, 0)->args[11], "AG-99"));
+}
+
+Test(billing, a_renewal_through_another_agent_is_that_agents)
+{
+    bi_draft_charged(&d);
+    d.event.agent_id = TEXT("AG-99");
+    cr_assert_eq(run(), PAWL_OK);
+    cr_assert(text_is(row(ADD_DOCUMENT, 0)->args[11], "AG-99"));
 }
 
 Test(billing, a_version_is_booked_once)
 {
     bi_draft_charged(&d);
-    document_is(1, "invoice", 1368446, 136845);
+    period_is(1, 1368446, 136845);
+    document[DOCUMENT_BOOKED] = pawl_bool(1);
     rejected(run(), "premium.duplicate");
     bi_draft_refunded(&d);
-    document_is(2, "credit_note", 346423, 34642);
     rejected(run(), "premium.duplicate");
+    document[DOCUMENT_BOOKED] = pawl_bool(0);
     bi_draft_charged(&d);
     d.event.policy_version = 3; /* version 2 is missing: it may be a dead letter that is sent again later */
     cr_assert_eq(run(), PAWL_OK);
@@ -266,7 +302,7 @@ Test(billing, a_premium_of_nothing_is_a_document_without_an_entry)
 {
     bi_draft_refunded(&d);
     d.event.amount_minor = 0;
-    document_is(1, "invoice", 1368446, 136845);
+    period_is(1, 1368446, 136845);
     cr_assert_eq(run(), PAWL_OK);
     cr_assert_eq(fake_host_writes(fh), 1);
     cr_assert_eq(row(ADD_DOCUMENT, 0)->args[3].i, 0);
@@ -297,7 +333,7 @@ Test(billing, a_closing_issues_the_acts_that_are_due)
     const pawl_value         *a;
 
     bi_draft_closed(&d);
-    d.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    d.rec.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     act_is(0, "", 1, 2, 500, 0, 0);
     act_is(1, "AG-07", 12, 3, 1368446, 346423, 102203);
     cr_assert_eq(run(), PAWL_OK);

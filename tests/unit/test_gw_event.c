@@ -14,6 +14,7 @@ static Auto__Events__V1__Risk            risk      = AUTO__EVENTS__V1__RISK__INI
 static Auto__Events__V1__PolicyIssued    issued    = AUTO__EVENTS__V1__POLICY_ISSUED__INIT;
 static Auto__Events__V1__PolicyRenewed   renewed   = AUTO__EVENTS__V1__POLICY_RENEWED__INIT;
 static Auto__Events__V1__PolicyCancelled cancelled = AUTO__EVENTS__V1__POLICY_CANCELLED__INIT;
+static Auto__Events__V1__PolicyCorrected corrected = AUTO__EVENTS__V1__POLICY_CORRECTED__INIT;
 static Auto__Events__V1__PolicyEvent     ev        = AUTO__EVENTS__V1__POLICY_EVENT__INIT;
 static const char                       *source;
 static struct gw_violation               vi[GW_VIOLATIONS_MAX];
@@ -39,6 +40,8 @@ static void setup(void)
     issued.bonus_malus_class   = "3";
     cancelled.cancelled_on     = "2026-07-01";
     cancelled.reason           = "sold";
+    corrected.effective_on     = "2026-07-01";
+    corrected.risk             = &risk;
     ev.event_id                = "e-1";
     ev.policy_id               = "P_1.a";
     ev.occurred_at_us          = INT64_C(1772366400000001);
@@ -106,6 +109,33 @@ Test(gw_event, each_kind_has_its_type)
     cr_assert_str_eq(got.type, "auto.policy.cancelled.v1");
     cancelled.cancelled_on = "2026-02-29";
     expect("event.cancelled.cancelled_on");
+}
+
+Test(gw_event, a_correction_is_checked_like_the_rest)
+{
+    static char long_reason[202];
+
+    ev.body_case = AUTO__EVENTS__V1__POLICY_EVENT__BODY_CORRECTED;
+    ev.corrected = &corrected;
+    cr_assert_eq(check(), 0, "%s %s", vi[0].field, vi[0].text);
+    cr_assert_str_eq(got.type, "auto.policy.corrected.v1");
+    corrected.bonus_malus_class = "13";
+    cr_assert_eq(check(), 0);
+    corrected.bonus_malus_class = "14";
+    expect("event.corrected.bonus_malus_class");
+    corrected.bonus_malus_class = "";
+    corrected.effective_on      = "2026-02-29";
+    expect("event.corrected.effective_on");
+    corrected.effective_on = "2026-07-01";
+    memset(long_reason, 'r', 201);
+    corrected.reason = long_reason;
+    expect("event.corrected.reason");
+    long_reason[200] = 0;
+    cr_assert_eq(check(), 0);
+    risk.use_months = 2;
+    expect("event.corrected.risk.use_months");
+    corrected.risk = NULL;
+    expect("event.corrected.risk");
 }
 
 Test(gw_event, ids_have_an_alphabet_and_a_length)

@@ -6,8 +6,6 @@
 #include <pawl/sugar.h>
 #include <string.h>
 
-#define TEXT(s) ((char *)(uintptr_t)(s))
-
 enum { FIND_POLICY, SAVE_POLICY, ADD_PREMIUM };
 
 static struct uw_draft    d;
@@ -29,8 +27,8 @@ static void teardown(void)
 
 TestSuite(underwriting, .init = setup, .fini = teardown);
 
-/* POL-1 as a row of find_policy. */
-static pawl_value row[7];
+/* POL-1 as a row of find_policy, as version 1.1 wrote it. */
+static pawl_value row[9];
 
 static void policy(const char *status, int64_t version)
 {
@@ -41,6 +39,7 @@ static void policy(const char *status, int64_t version)
     row[4] = pawl_text(pawl_cstr("3"));
     row[5] = pawl_i64(1368446);
     row[6] = pawl_text(pawl_cstr("RUB"));
+    row[7] = row[8] = pawl_null();
 }
 
 static pawl_rc run(size_t rows)
@@ -49,7 +48,7 @@ static pawl_rc run(size_t rows)
 
     cr_assert_eq(fake_host_plan(fh, m), PAWL_OK);
     if (fake_host_read(fh, FIND_POLICY)->asked)
-        fake_host_feed(fh, FIND_POLICY, rows, 7, row);
+        fake_host_feed(fh, FIND_POLICY, rows, 9, row);
     return fake_host_handle(fh, m);
 }
 
@@ -132,10 +131,10 @@ Test(underwriting, a_plan_asks_for_the_policy_of_the_key_and_nothing_else)
 Test(underwriting, a_key_that_is_no_id_never_reaches_the_database)
 {
     uw_draft_issued(&d);
-    d.key = "\xff\xfe";
+    d.rec.key = "\xff\xfe";
     rejected(run(0), "event.invalid");
     cr_assert_not(fake_host_read(fh, FIND_POLICY)->asked);
-    d.key = NULL;
+    d.rec.key = NULL;
     rejected(run(0), "event.invalid");
 }
 
@@ -259,7 +258,7 @@ Test(underwriting, what_the_tariff_does_not_know_is_rejected)
 Test(underwriting, a_newer_kind_of_event_is_skipped)
 {
     uw_draft_issued(&d);
-    d.ce_type = "auto.policy.suspended.v1";
+    d.rec.ce_type = "auto.policy.suspended.v1";
     cr_assert_eq(run(0), PAWL_SKIP);
     cr_assert_eq(fake_host_writes(fh), 0);
 }
@@ -267,7 +266,7 @@ Test(underwriting, a_newer_kind_of_event_is_skipped)
 Test(underwriting, a_broken_event_is_rejected_with_its_code)
 {
     uw_draft_issued(&d);
-    d.ce_type = NULL;
+    d.rec.ce_type = NULL;
     rejected(run(0), "event.missing_header");
     uw_draft_issued(&d);
     d.period.ends_on = TEXT("2024-01-01");

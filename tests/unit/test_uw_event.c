@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEXT(s) ((char *)(uintptr_t)(s))
-
 static struct uw_draft    d;
 static struct event       e;
 static struct event_fault fault;
@@ -66,11 +64,11 @@ Test(event, a_renewal_and_a_cancellation_are_decoded)
 Test(event, a_type_that_is_not_known_is_not_judged)
 {
     uw_draft_issued(&d);
-    d.ce_type = "auto.policy.suspended.v1";
-    d.key     = NULL;
+    d.rec.ce_type = "auto.policy.suspended.v1";
+    d.rec.key     = NULL;
     cr_assert_str_eq(verdict(), "");
     cr_assert_eq(e.kind, EVENT_OTHER);
-    d.ce_type = "auto.policy.issued.v12";
+    d.rec.ce_type = "auto.policy.issued.v12";
     cr_assert_str_eq(verdict(), "");
     cr_assert_eq(e.kind, EVENT_OTHER, "a later version is another type");
 }
@@ -78,10 +76,10 @@ Test(event, a_type_that_is_not_known_is_not_judged)
 Test(event, a_missing_header_is_named)
 {
     uw_draft_issued(&d);
-    d.ce_type = NULL;
+    d.rec.ce_type = NULL;
     cr_assert_str_eq(verdict(), "event.missing_header: header ce_type is missing");
     uw_draft_issued(&d);
-    d.ce_id = NULL;
+    d.rec.ce_id = NULL;
     cr_assert_str_eq(verdict(), "event.missing_header: header ce_id is missing");
 }
 
@@ -115,7 +113,7 @@ Test(event, every_cut_of_an_event_is_refused_and_never_read_past)
         m.value.n = cut;
         m.value.p = exact;
         cr_assert_not(decoded(&m), "cut at %zu", cut);
-        m.value.p = d.bytes;
+        m.value.p = d.rec.bytes;
         free(exact);
     }
 }
@@ -135,6 +133,33 @@ Test(event, an_id_has_its_alphabet_and_length)
     cr_assert_not(event_id_valid((pawl_bytes){ "\xc3\xa9", 2 }));
 }
 
+Test(event, a_correction_is_decoded)
+{
+    uw_draft_corrected(&d);
+    cr_assert_str_eq(verdict(), "");
+    cr_assert(e.kind == EVENT_CORRECTED && date_of_days(e.effective_on).month == 6 && e.risk.engine_power_hp == 121);
+    cr_assert_str_eq(e.bonus_malus_class, "");
+    cr_assert(e.risk.drivers[0].age == 35 && e.risk.drivers[0].experience == 11, "in full years on its first day");
+    d.corrected.bonus_malus_class = TEXT("12345678901234567890123456789012");
+    cr_assert_str_eq(verdict(), "");
+    d.corrected.bonus_malus_class = TEXT("123456789012345678901234567890123");
+    cr_assert_str_eq(verdict(), "event.invalid: bonus_malus_class must have at most 32 bytes");
+    uw_draft_corrected(&d);
+    d.corrected.effective_on = TEXT("2025-06-31");
+    cr_assert_str_eq(verdict(), "event.invalid: effective_on is not a date YYYY-MM-DD");
+    uw_draft_corrected(&d);
+    d.driver[0].licensed_on = TEXT("2025-06-01");
+    cr_assert_str_eq(verdict(), "");
+    d.driver[0].licensed_on = TEXT("2025-06-02");
+    cr_assert_str_eq(verdict(), "event.invalid: risk.drivers[0].licensed_on 2025-06-02 is after effective_on");
+    uw_draft_corrected(&d);
+    d.corrected.risk = NULL;
+    cr_assert_str_eq(verdict(), "event.invalid: risk is missing");
+    uw_draft_corrected(&d);
+    d.rec.ce_type = "auto.policy.cancelled.v1";
+    cr_assert_str_eq(verdict(), "event.invalid: body is not what the header ce_type says");
+}
+
 #define REFUSED(change, why)                \
     do {                                    \
         uw_draft_issued(&d);                \
@@ -145,14 +170,14 @@ Test(event, an_id_has_its_alphabet_and_length)
 
 Test(event, a_wrong_field_is_named)
 {
-    REFUSED(d.key = NULL, "event.invalid: the record's key must be a policy id: 1 to 64 of A-Z a-z 0-9 . _ -");
-    REFUSED(d.key = "POL-2", "event.invalid: policy_id is not the record's key");
-    REFUSED(d.ce_id = "EV-9", "event.invalid: event_id is not what the header ce_id says, or not an id");
+    REFUSED(d.rec.key = NULL, "event.invalid: the record's key must be a policy id: 1 to 64 of A-Z a-z 0-9 . _ -");
+    REFUSED(d.rec.key = "POL-2", "event.invalid: policy_id is not the record's key");
+    REFUSED(d.rec.ce_id = "EV-9", "event.invalid: event_id is not what the header ce_id says, or not an id");
     REFUSED(d.event.occurred_at_us = 946684799999999, "event.invalid: occurred_at_us is not between 2000 and 2200");
     TAKEN(d.event.occurred_at_us = 946684800000000);
     REFUSED(d.event.occurred_at_us = 7258118400000000, "event.invalid: occurred_at_us is not between 2000 and 2200");
     TAKEN(d.event.occurred_at_us = 7258118399999999);
-    REFUSED(d.ce_type = "auto.policy.renewed.v1", "event.invalid: body is not what the header ce_type says");
+    REFUSED(d.rec.ce_type = "auto.policy.renewed.v1", "event.invalid: body is not what the header ce_type says");
     REFUSED(d.event.body_case = AUTO__EVENTS__V1__POLICY_EVENT__BODY__NOT_SET,
             "event.invalid: body is not what the header ce_type says");
     REFUSED(d.issued.bonus_malus_class = TEXT(""), "event.invalid: bonus_malus_class must have 1 to 32 bytes");
@@ -223,6 +248,12 @@ Test(event, claims_and_reasons_have_their_limits)
     reason[EVENT_REASON_MAX]     = 'r';
     reason[EVENT_REASON_MAX + 1] = '\0';
     cr_assert_str_eq(verdict(), "event.invalid: reason has more than 200 bytes");
+    uw_draft_corrected(&d);
+    d.corrected.reason = reason;
+    cr_assert_str_eq(verdict(), "event.invalid: reason has more than 200 bytes");
+    reason[EVENT_REASON_MAX] = '\0';
+    cr_assert_str_eq(verdict(), "");
+    uw_draft_cancelled(&d);
     d.cancelled.cancelled_on = TEXT("2025-9-2");
     cr_assert_str_eq(verdict(), "event.invalid: cancelled_on is not a date YYYY-MM-DD");
 }

@@ -7,8 +7,6 @@
 #include <pawl/sugar.h>
 #include <string.h>
 
-#define TEXT(s) ((char *)(uintptr_t)(s))
-
 enum { FIND_POLICY, SAVE_POLICY, ADD_PREMIUM };
 
 static struct uw_draft                   d;
@@ -35,12 +33,19 @@ TestSuite(uw_output, .init = setup, .fini = teardown);
 static pawl_rc run(bool known)
 {
     const pawl_msg *m      = uw_draft_msg(&d);
-    pawl_value      row[7] = { pawl_text(pawl_cstr("active")), pawl_i64(1),       pawl_date(20089),           pawl_date(20453),
-                               pawl_text(pawl_cstr("3")),      pawl_i64(1368446), pawl_text(pawl_cstr("RUB")) };
+    pawl_value      row[9] = { pawl_text(pawl_cstr("active")),
+                               pawl_i64(1),
+                               pawl_date(20089),
+                               pawl_date(20453),
+                               pawl_text(pawl_cstr("3")),
+                               pawl_i64(1368446),
+                               pawl_text(pawl_cstr("RUB")),
+                               pawl_null(),
+                               pawl_null() };
     pawl_rc         rc;
 
     cr_assert_eq(fake_host_plan(fh, m), PAWL_OK);
-    fake_host_feed(fh, FIND_POLICY, known ? 1 : 0, 7, row);
+    fake_host_feed(fh, FIND_POLICY, known ? 1 : 0, 9, row);
     rc = fake_host_handle(fh, m);
     if (pb)
         auto__premiums__v1__premium_event__free_unpacked(pb, NULL);
@@ -129,7 +134,7 @@ Test(uw_output, the_headers_are_cloud_events_in_the_binary_mode)
 
     uw_draft_issued(&d);
     d.event.occurred_at_us = INT64_C(1735689600000000) + 86399000001;
-    d.traceparent          = trace;
+    d.rec.traceparent      = trace;
     cr_assert_eq(run(false), PAWL_OK);
     header_is("ce_specversion", "1.0");
     header_is("ce_id", "EV-1.charged");
@@ -141,7 +146,7 @@ Test(uw_output, the_headers_are_cloud_events_in_the_binary_mode)
     header_is("traceparent", trace);
     cr_assert(fake_host_emit(fh, 0)->key.n == 5 && memcmp(fake_host_emit(fh, 0)->key.p, "POL-1", 5) == 0);
     cr_assert_eq(fake_host_emit(fh, 0)->output, 0);
-    d.traceparent = NULL;
+    d.rec.traceparent = NULL;
     cr_assert_eq(run(false), PAWL_OK);
     header_is("traceparent", NULL);
 }
@@ -152,7 +157,7 @@ Test(uw_output, a_trace_context_of_unlikely_length_is_not_passed_on)
 
     memset(trace, 'a', 256);
     uw_draft_issued(&d);
-    d.traceparent = trace;
+    d.rec.traceparent = trace;
     cr_assert_eq(run(false), PAWL_OK);
     header_is("traceparent", trace);
     trace[256] = 'a';

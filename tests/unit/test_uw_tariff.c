@@ -24,17 +24,9 @@ static struct tariff *shipped(void)
     return t;
 }
 
-static date_days day(const char *text)
+static struct premium_price priced(const struct event_risk *risk, const char *class_name)
 {
-    date_days d;
-
-    cr_assert(date_parse(text, &d));
-    return d;
-}
-
-static struct premium priced(const struct event_risk *risk, const char *class_name)
-{
-    struct premium             p;
+    struct premium_price       p;
     struct event_fault         fault;
     const struct tariff_class *cl = tariff_class(shipped(), class_name, strlen(class_name));
 
@@ -43,31 +35,33 @@ static struct premium priced(const struct event_risk *risk, const char *class_na
     return p;
 }
 
-static const char *said(const struct premium *p)
+static const char *said(const struct premium_price *p)
 {
-    static char text[PREMIUM_BREAKDOWN_MAX + 1];
+    static struct premium_text text;
 
-    (void)snprintf(text, sizeof(text), "%.*s", (int)p->breakdown_n, p->breakdown);
-    return text;
+    text.n = 0;
+    premium_put_price(&text, shipped(), p);
+    text.p[text.n] = '\0';
+    return text.p;
 }
 
 Test(tariff, a_private_car_in_moscow)
 {
     /* 5760.50 x 1.8 x 1.17 x 0.94 x 1 x 1.2 x 1 = 13684.459464 */
-    struct event_risk risk = { "car_private", "moscow", 120, 12, false, 1, { { 35, 10 } } };
-    struct premium    p    = priced(&risk, "3");
+    struct event_risk    risk = { "car_private", "moscow", 120, 12, false, 1, { { 35, 10 } } };
+    struct premium_price p    = priced(&risk, "3");
 
-    cr_assert_eq(p.amount_minor, 1368446);
+    cr_assert_eq(p.premium_minor, 1368446);
     cr_assert_str_eq(said(&p), "base=576050 territory=1.8 bonus_malus=1.17 drivers=0.94 unlimited=1 power=1.2 use=1");
 }
 
 Test(tariff, a_taxi_that_anybody_may_drive_for_half_a_year)
 {
     /* 9860.00 x 1.64 x 0.46 x 1 x 1.97 x 1.6 x 0.7 = 16412.0504576 */
-    struct event_risk risk = { "taxi", "saint_petersburg", 151, 6, true, 0, { { 0, 0 } } };
-    struct premium    p    = priced(&risk, "13");
+    struct event_risk    risk = { "taxi", "saint_petersburg", 151, 6, true, 0, { { 0, 0 } } };
+    struct premium_price p    = priced(&risk, "13");
 
-    cr_assert_eq(p.amount_minor, 1641205);
+    cr_assert_eq(p.premium_minor, 1641205);
     cr_assert_str_eq(said(&p), "base=986000 territory=1.64 bonus_malus=0.46 drivers=1 unlimited=1.97 power=1.6 use=0.7");
 }
 
@@ -76,7 +70,7 @@ Test(tariff, a_motorcycle_of_the_dearest_class_and_the_youngest_driver)
     /* 1548.00 x 1 x 3.92 x 2.27 x 1 x 1 x 0.5 = 6887.3616 */
     struct event_risk risk = { "motorcycle", "other", 200, 3, false, 1, { { 18, 0 } } };
 
-    cr_assert_eq(priced(&risk, "M").amount_minor, 688736);
+    cr_assert_eq(priced(&risk, "M").premium_minor, 688736);
 }
 
 Test(tariff, the_dearest_driver_decides)
@@ -84,7 +78,7 @@ Test(tariff, the_dearest_driver_decides)
     struct event_risk one   = { "car_private", "kazan", 90, 12, false, 1, { { 22, 0 } } };
     struct event_risk three = { "car_private", "kazan", 90, 12, false, 3, { { 45, 20 }, { 22, 0 }, { 60, 40 } } };
 
-    cr_assert_eq(priced(&one, "5").amount_minor, priced(&three, "5").amount_minor);
+    cr_assert_eq(priced(&one, "5").premium_minor, priced(&three, "5").premium_minor);
 }
 
 Test(tariff, a_band_of_power_ends_with_its_last_horsepower)
@@ -144,29 +138,11 @@ Test(tariff, a_class_steps_down_without_claims_and_up_with_them)
     cr_assert_str_eq(after("9", 100), "M", "the last column also holds for more");
 }
 
-Test(tariff, a_refund_is_for_unused_days_less_the_share_that_is_kept)
-{
-    struct premium     p;
-    struct event_fault fault;
-
-    /* 13684.46 x 120 / 365 x 0.77 = 3464.230421... */
-    cr_assert(premium_of_refund(shipped(), 1368446, day("2025-01-01"), day("2025-12-31"), day("2025-09-02"), &p, &fault));
-    cr_assert_eq(p.amount_minor, -346423);
-    cr_assert_str_eq(said(&p), "premium=1368446 unused_days=120 days=365 returned=0.77");
-    cr_assert(premium_of_refund(shipped(), 1368446, day("2025-01-01"), day("2025-12-31"), day("2025-12-31"), &p, &fault));
-    cr_assert_eq(p.amount_minor, 0, "no day is left");
-    cr_assert(premium_of_refund(shipped(), 100, day("2025-01-01"), day("2025-01-02"), day("2025-01-01"), &p, &fault));
-    cr_assert_eq(p.amount_minor, -39, "38.5, half up");
-    cr_assert(premium_of_refund(shipped(), INT64_MAX, day("2025-01-01"), day("2025-12-31"), day("2025-12-30"), &p, &fault));
-    cr_assert_eq(p.amount_minor, INT64_C(-19457524570899116),
-                 "the largest premium there can be: 9223372036854775807 x 0.77 / 365");
-}
-
 Test(tariff, what_it_does_not_know_has_a_code)
 {
     struct event_risk          risk = { "spaceship", "moscow", 120, 12, false, 1, { { 35, 10 } } };
     const struct tariff_class *cl   = tariff_class(shipped(), "3", 1);
-    struct premium             p;
+    struct premium_price       p;
     struct event_fault         fault;
 
     cr_assert_not(premium_of_risk(shipped(), &risk, cl, &p, &fault));
@@ -239,6 +215,11 @@ Test(tariff, a_contradiction_is_refused_and_named)
         { "unlimited = \"2\"", "unlimited = \"1.00001\"",
           "tariff.vehicle.[0].unlimited has more than 4 digits after the point" },
         { "class = \"car\";", "", "tariff.vehicle.[0].class is missing" },
+        { "class = \"3\"", "class = \"3 \"", "tariff.bonus_malus.[0].class must have no space and no semicolon" },
+        { "class = \"3\"", "class = \"3;\"", "tariff.bonus_malus.[0].class must have no space and no semicolon" },
+        { "rounding", "currency = \"RUR\"; rounding",
+          "currency 'RUR' is not in the list of ISO 4217 (plugins/common/currency.c)" },
+        { "rounding", "currency = \"rub\"; rounding", "currency must be an ISO 4217 code of three letters" },
     };
 
     for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
@@ -249,12 +230,34 @@ Test(tariff, a_contradiction_is_refused_and_named)
     }
 }
 
+/* The same tariff in another currency: base 1.5, so 1.5 yen is refused, and 1.5 dinars are 1500 fils. */
+Test(tariff, amounts_have_the_digits_of_their_currency)
+{
+    char              text[2048], why[256] = "";
+    const char       *at = strstr(small, "1.00");
+    struct fake_host *fh;
+    struct tariff    *t;
+
+    (void)snprintf(text, sizeof(text), "currency = \"JPY\"; %.*s1.5%s", (int)(at - small), small, at + 4);
+    fh = fake_host_new_text(fake_host_open(UNDERWRITING_SO), text);
+    cr_assert_null(tariff_load(fake_host_creating(fh), why, sizeof(why)));
+    cr_assert_str_eq(why, "tariff.vehicle.[0].base_rate must be a positive amount with at most 0 digits after the point");
+    fake_host_free(fh);
+    (void)snprintf(text, sizeof(text), "currency = \"KWD\"; %.*s1.5%s", (int)(at - small), small, at + 4);
+    fh = fake_host_new_text(fake_host_open(UNDERWRITING_SO), text);
+    t  = tariff_load(fake_host_creating(fh), why, sizeof(why));
+    cr_assert_not_null(t, "%s", why);
+    cr_assert_eq(t->vehicles[0].base_minor, 1500);
+    fake_host_free(fh);
+    tariff_free(t);
+}
+
 Test(tariff, a_premium_that_does_not_fit_is_an_overflow)
 {
-    struct tariff     *t    = calloc(1, sizeof(*t));
-    struct event_risk  risk = { "car", "here", 1, 12, true, 0, { { 0, 0 } } };
-    struct premium     p;
-    struct event_fault fault;
+    struct tariff       *t    = calloc(1, sizeof(*t));
+    struct event_risk    risk = { "car", "here", 1, 12, true, 0, { { 0, 0 } } };
+    struct premium_price p;
+    struct event_fault   fault;
 
     t->n_vehicles = t->n_territories = t->n_classes = t->n_use = 1;
     strcpy(t->vehicles[0].name.p, "car");
@@ -265,7 +268,7 @@ Test(tariff, a_premium_that_does_not_fit_is_an_overflow)
     t->classes[0].factor      = t->vehicles[0].unlimited;
     t->use[0].factor          = t->vehicles[0].unlimited;
     cr_assert(premium_of_risk(t, &risk, &t->classes[0], &p, &fault));
-    cr_assert_eq(p.amount_minor, INT64_MAX);
+    cr_assert_eq(p.premium_minor, INT64_MAX);
     t->territories[0].factor.value = (struct decimal){ 10001, 4 };
     cr_assert_not(premium_of_risk(t, &risk, &t->classes[0], &p, &fault));
     cr_assert_str_eq(fault.code, "premium.overflow");

@@ -1,10 +1,6 @@
 #include "uw_draft.h"
 
-#include <assert.h>
 #include <string.h>
-
-/* protobuf-c's strings are not const, but are not written either. */
-#define TEXT(s) ((char *)(uintptr_t)(s))
 
 static void common(struct uw_draft *d, const char *event_id, const char *type)
 {
@@ -13,6 +9,7 @@ static void common(struct uw_draft *d, const char *event_id, const char *type)
     auto__events__v1__policy_issued__init(&d->issued);
     auto__events__v1__policy_renewed__init(&d->renewed);
     auto__events__v1__policy_cancelled__init(&d->cancelled);
+    auto__events__v1__policy_corrected__init(&d->corrected);
     auto__events__v1__period__init(&d->period);
     auto__events__v1__risk__init(&d->risk);
     for (size_t i = 0; i < UW_DRAFT_DRIVERS; i++) {
@@ -24,10 +21,10 @@ static void common(struct uw_draft *d, const char *event_id, const char *type)
     d->event.event_id       = TEXT(event_id);
     d->event.policy_id      = TEXT("POL-1");
     d->event.occurred_at_us = INT64_C(1735689600000000); /* 2025-01-01 */
-    d->key                  = "POL-1";
-    d->ce_id                = event_id;
-    d->ce_type              = type;
-    d->offset               = 77;
+    d->rec.key              = "POL-1";
+    d->rec.ce_id            = event_id;
+    d->rec.ce_type          = type;
+    d->rec.offset           = 77;
     d->period.starts_on     = TEXT("2025-01-01");
     d->period.ends_on       = TEXT("2025-12-31");
     d->risk.vehicle_class   = TEXT("car_private");
@@ -68,32 +65,18 @@ void uw_draft_cancelled(struct uw_draft *d)
     d->cancelled.reason       = TEXT("sold");
 }
 
-static void header(struct uw_draft *d, const char *name, const char *value)
+void uw_draft_corrected(struct uw_draft *d)
 {
-    if (value)
-        d->headers[d->msg.n_headers++] = (pawl_header){ { name, strlen(name) }, { value, strlen(value) } };
+    common(d, "EV-4", "auto.policy.corrected.v1");
+    d->event.body_case        = AUTO__EVENTS__V1__POLICY_EVENT__BODY_CORRECTED;
+    d->event.corrected        = &d->corrected;
+    d->corrected.effective_on = TEXT("2025-06-01");
+    d->corrected.risk         = &d->risk;
+    d->corrected.reason       = TEXT("new engine");
+    d->risk.engine_power_hp   = 121;
 }
 
 const pawl_msg *uw_draft_msg(struct uw_draft *d)
 {
-    static const char topic[] = "auto.events";
-    size_t            n       = auto__events__v1__policy_event__get_packed_size(&d->event);
-
-    assert(n <= sizeof(d->bytes));
-    auto__events__v1__policy_event__pack(&d->event, d->bytes);
-    d->msg = (pawl_msg){ .size           = sizeof(d->msg),
-                         .topic          = { topic, sizeof(topic) - 1 },
-                         .partition      = 2,
-                         .attempt        = 1,
-                         .offset         = d->offset,
-                         .timestamp_ms   = 1735689600000,
-                         .timestamp_type = 1,
-                         .value          = { d->bytes, n },
-                         .headers        = d->headers };
-    if (d->key)
-        d->msg.key = (pawl_bytes){ d->key, strlen(d->key) };
-    header(d, "ce_id", d->ce_id);
-    header(d, "ce_type", d->ce_type);
-    header(d, "traceparent", d->traceparent);
-    return &d->msg;
+    return draft_msg(&d->rec, "auto.events", &d->event.base);
 }

@@ -3,8 +3,7 @@
 #define UNIT_UW_DRAFT_H
 
 #include "auto/events/v1/events.pb-c.h"
-
-#include <pawl/plugin.h>
+#include "draft_msg.h"
 
 #define UW_DRAFT_DRIVERS 20
 
@@ -14,15 +13,11 @@ struct uw_draft {
     Auto__Events__V1__PolicyIssued    issued;
     Auto__Events__V1__PolicyRenewed   renewed;
     Auto__Events__V1__PolicyCancelled cancelled;
+    Auto__Events__V1__PolicyCorrected corrected;
     Auto__Events__V1__Period          period;
     Auto__Events__V1__Risk            risk;
     Auto__Events__V1__Driver          driver[UW_DRAFT_DRIVERS], *drivers[UW_DRAFT_DRIVERS];
-    const char                       *key, *ce_id, *ce_type; /* NULL: absent */
-    int64_t                           offset;
-    const char                       *traceparent; /* NULL: absent */
-    pawl_header                       headers[3];
-    uint8_t                           bytes[4096];
-    pawl_msg                          msg;
+    struct draft_msg                  rec;
 };
 
 /* POL-1, event EV-1: a private car in Moscow with 120 hp, class 3, the whole of 2025; one driver, born 1989-06-15, licensed
@@ -32,6 +27,8 @@ void uw_draft_issued(struct uw_draft *d);
 void uw_draft_renewed(struct uw_draft *d);
 /* POL-1, event EV-3: on 2025-09-02. */
 void uw_draft_cancelled(struct uw_draft *d);
+/* POL-1, event EV-4: 121 hp from 2025-06-01 on. */
+void uw_draft_corrected(struct uw_draft *d);
 /* The message, at auto.events[2]@offset. Lives in d. */
 const pawl_msg *uw_draft_msg(struct uw_draft *d);
 
