@@ -18,7 +18,7 @@ const struct pw_command pw_commands[PW_CMD_N] = {
         .name = "run", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
         .summary = "Run the pipelines of a topology.",
         .text = "Starts a supervisor and its workers and stays in the foreground. SIGTERM or SIGINT drains: workers finish what they have\n"
-                "begun, within drain_timeout. A second one stops at once. Nothing is lost either way.",
+                "begun, within drain_timeout. A second one stops at once. Nothing is lost either way. SIGHUP reloads, as `pawl reload` does.",
         .exits = "0  drained\n64  wrong usage\n70  failed\n75  another process uses the same instance name\n78  the topology, a plugin or its "
                  "configuration is wrong",
         .opts = {
@@ -63,6 +63,18 @@ const struct pw_command pw_commands[PW_CMD_N] = {
         .opts = {
             { "--json", NULL, "Print JSON." },
             { "--run-dir", "DIR", "The run directory, instead of a topology." },
+        },
+    },
+    [PW_CMD_reload] = {
+        .name = "reload", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .summary = "Take new plugins, configurations and settings into use without a restart.",
+        .text = "Asks the running supervisor to read topology and plugins again, and waits until each pipeline has come to its end: unchanged,\n"
+                "reloaded, refused, or rolled back, and why. Each new version is probed first, takes over worker by worker, and is on\n"
+                "probation then. Whatever fails leaves the version before running. SIGHUP to the supervisor does the same and logs it.",
+        .exits = "0  all that was asked for took effect\n1  something was refused or rolled back, or nothing runs there\n64  wrong usage\n75  another reload is under way\n78  "
+                 "the topology is wrong",
+        .opts = {
+            { "--plugin", "NAME", "Only this pipeline, or those with this plugin: its id or its file's name." },
         },
     },
     [PW_CMD_offsets_show] = {
@@ -304,6 +316,9 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--control-fd", "FD", "Line to the supervisor." },
             { "--plugin", "FILE", "Staged plugin." },
             { "--config", "FILE", "Staged configuration of the plugin." },
+            { "--role", "ROLE", "standby or probe." },
+            { "--slot-fd", "FD", "With standby: the slot's shared page." },
+            { "--probation", "N:N", "Rejections that are allowed, and a share of the messages, in millionths." },
         },
     },
 #ifdef PW_FAULTS

@@ -22,6 +22,7 @@
     X(schema)             \
     X(migrate)            \
     X(status)             \
+    X(reload)             \
     X(offsets_show)       \
     X(offsets_set)        \
     X(offsets_accept_gap) \

@@ -7,7 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,6 +83,24 @@ static int load(struct pw_arena *ar, const struct pw_cli_args *args, int fd, str
     return ret->pipeline ? 0 : pw_err_set(err, PW_D_FATAL, "%s has no pipeline '%s'", file, name);
 }
 
+/* As whom it is started. false: that cannot be. */
+static bool read_role(const struct pw_cli_args *args, struct pw_worker_args *ret)
+{
+    const char *role = pw_cli_opt(args, PW_WORKER_OPT_ROLE), *probation = pw_cli_opt(args, PW_WORKER_OPT_PROBATION);
+
+    ret->slot_fd = -1;
+    if (role && strcmp(role, PW_WORKER_ROLE_PROBE) == 0)
+        ret->role = PW_WORKER_PROBES;
+    else if (role && strcmp(role, PW_WORKER_ROLE_STANDBY) == 0)
+        ret->role = PW_WORKER_STANDS_BY;
+    else if (role)
+        return false;
+    if (ret->role == PW_WORKER_STANDS_BY && (ret->slot_fd = descriptor(args, PW_WORKER_OPT_SLOT_FD)) < 0)
+        return false;
+    ret->probation = probation != NULL;
+    return !probation || sscanf(probation, "%" SCNu32 ":%" SCNu32, &ret->rejects, &ret->reject_share) == 2;
+}
+
 static int config_error(struct pw_blackbox *bb, const char *text)
 {
     pw_bb_text(bb, text);
@@ -99,7 +120,7 @@ int pw_cmd_worker(const struct pw_cli_args *args)
     struct pw_err    err;
     int              code;
 
-    if (w.control_fd < 0 || topology < 0 || box < 0 || slot < 0 || generation < 1 || !pipeline ||
+    if (!read_role(args, &w) || w.control_fd < 0 || topology < 0 || box < 0 || slot < 0 || generation < 1 || !pipeline ||
         !pw_cli_opt(args, PW_WORKER_OPT_TOPOLOGY) || !pw_cli_opt(args, PW_WORKER_OPT_PLUGIN))
         return pw_cli_fail(PW_CLI_EXIT_USAGE,
                            "worker: started by hand, or by another version; `pawl run TOPOLOGY` starts workers");

@@ -163,18 +163,6 @@ static int configure(struct pw_consumer *co, rd_kafka_conf_t *conf, const struct
     return 0;
 }
 
-static int subscribe(struct pw_consumer *co, const struct pw_consumer_settings *se, struct pw_err *err)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)se->topics_n);
-    rd_kafka_resp_err_t              rc;
-
-    for (size_t i = 0; i < se->topics_n; i++)
-        (void)rd_kafka_topic_partition_list_add(list, se->topics[i], RD_KAFKA_PARTITION_UA);
-    rc = rd_kafka_subscribe(co->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    return rc ? pw_err_set(err, PW_D_FATAL, "subscribe: %s", rd_kafka_err2str(rc)) : 0;
-}
-
 int pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *se, struct pw_err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -197,7 +185,46 @@ int pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *
     (void)rd_kafka_poll_set_consumer(co->rk); /* always succeeds for a consumer with a group */
     co->queue = rd_kafka_queue_get_consumer(co->rk);
     rd_kafka_queue_io_event_enable(co->queue, co->wake[1], "", 1);
-    return subscribe(co, se, err);
+    return 0;
+}
+
+static rd_kafka_topic_partition_list_t *list_of(const char *const *topics, size_t n, int32_t partition)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)n);
+
+    for (size_t i = 0; i < n; i++)
+        (void)rd_kafka_topic_partition_list_add(list, topics[i], partition);
+    return list;
+}
+
+int pw_consumer_join(struct pw_consumer *co, const char *const *topics, size_t n, struct pw_err *err)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(topics, n, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t              rc   = rd_kafka_subscribe(co->rk, list);
+
+    rd_kafka_topic_partition_list_destroy(list);
+    return rc ? pw_err_set(err, PW_D_FATAL, "subscribe: %s", rd_kafka_err2str(rc)) : 0;
+}
+
+int pw_consumer_warm(struct pw_consumer *co, const char *const *topics, size_t n, int timeout_ms, struct pw_err *err)
+{
+    const struct rd_kafka_metadata  *md   = NULL;
+    rd_kafka_topic_partition_list_t *list = list_of(topics, n, 0);
+    rd_kafka_resp_err_t              rc   = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    for (size_t i = 0; i < n && !rc; i++) {
+        rd_kafka_topic_t *rkt = rd_kafka_topic_new(co->rk, topics[i], NULL);
+
+        rc = rkt ? rd_kafka_metadata(co->rk, 0, rkt, &md, timeout_ms) : rd_kafka_last_error();
+        if (!rc)
+            rd_kafka_metadata_destroy(md);
+        if (rkt)
+            rd_kafka_topic_destroy(rkt);
+    }
+    if (!rc) /* answered by the group's coordinator */
+        rc = rd_kafka_committed(co->rk, list, timeout_ms);
+    rd_kafka_topic_partition_list_destroy(list);
+    return rc ? pw_err_set(err, PW_D_RETRY, "ask Kafka about the group: %s", rd_kafka_err2str(rc)) : 0;
 }
 
 void pw_consumer_serve(struct pw_consumer *co)

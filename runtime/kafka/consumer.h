@@ -18,8 +18,6 @@ struct pw_consumer_settings {
     const char *const *values;
     size_t             properties_n;
     const char        *group, *instance_id;
-    const char *const *topics;
-    size_t             topics_n;
     uint32_t           queue_messages; /* per partition, that may wait in memory */
     uint32_t           queue_kbytes;
 };
@@ -41,7 +39,13 @@ struct pw_consumer {
     void (*log)(int level, const char *facility, const char *text); /* any thread; syslog levels */
 };
 
+/* Not in the group yet: two clients may be open under one instance id as long as one of them has not joined. */
 int pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *se, struct pw_err *err) PW_MUST_CHECK;
+/* Learns where the topics are and who coordinates the group, so that joining does not wait for it; blocks up to timeout_ms for each
+ * question. It does not join. */
+int pw_consumer_warm(struct pw_consumer *co, const char *const *topics, size_t n, int timeout_ms,
+                     struct pw_err *err) PW_MUST_CHECK;
+int pw_consumer_join(struct pw_consumer *co, const char *const *topics, size_t n, struct pw_err *err) PW_MUST_CHECK;
 /* Serves rebalances and errors; resets max.poll.interval. Never blocks. */
 void pw_consumer_serve(struct pw_consumer *co);
 int  pw_consumer_fd(const struct pw_consumer *co);

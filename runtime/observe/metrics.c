@@ -16,6 +16,9 @@ enum source {
     LOG_DROPPED,
     PLUGIN, /* of a pipeline */
     TRIPPED,
+    RELOADS,
+    RELOAD_PAUSE,
+    RELOADING,
     HALTS,
     COUNTER, /* a counter in each worker's page, at .offset */
     VERDICTS,
@@ -57,6 +60,13 @@ static const struct metric table[] = {
       "1 while the partition stands still and waits for an operator; `pawl status` says why.", HALTED, 0, NULL },
     { "pawl_pipeline_tripped", "gauge", "", "pipeline",
       "1 while a storm of crashes has stopped the pipeline; it waits for `pawl resume` or a restart.", TRIPPED, 0, NULL },
+    { "pawl_reloads_total", "counter", "", "pipeline, outcome",
+      "Reloads by what became of them: reloaded, unchanged, refused (the version before never stopped), rolled_back (it has taken over again).",
+      RELOADS, 0, NULL },
+    { "pawl_reload_pause_seconds", "gauge", "seconds", "pipeline",
+      "The last reload that took effect: the longest time that a worker's partitions stood still. Absent before the first.",
+      RELOAD_PAUSE, 0, NULL },
+    { "pawl_reloading", "gauge", "", "pipeline", "1 while a reload is under way, its probation included.", RELOADING, 0, NULL },
     { "pawl_parked_messages", "gauge", "events", P,
       "Messages that are set aside with their key and tried again (retry.mode: park). Not part of the lag.", PARKED, 0, NULL },
     { "pawl_parked_oldest_timestamp_seconds", "gauge", "seconds", P,
@@ -124,7 +134,8 @@ static const struct metric table[] = {
     { "pawl_worker_start_time_seconds", "gauge", "seconds", W, "When the running worker was started, since 1970.", WORKER_START,
       0, NULL },
     { "pawl_worker_resident_memory_bytes", "gauge", "bytes", W, "Memory of the running worker.", WORKER_RSS, 0, NULL },
-    { "pawl_plugin_info", "gauge", "", "pipeline, plugin, version", "1; the plugin that the pipeline runs.", PLUGIN, 0, NULL },
+    { "pawl_plugin_info", "gauge", "", "pipeline, plugin, version, build",
+      "1; the plugin that the pipeline runs, and its build id.", PLUGIN, 0, NULL },
     { "pawl_build_info", "gauge", "", "version", "1; the version of the runtime.", BUILD, 0, NULL },
     { "pawl_supervisor_log_dropped_total", "counter", "lines", "",
       "Log lines of the supervisor that could not be written without waiting.", LOG_DROPPED, 0, NULL },
@@ -322,15 +333,33 @@ static void of_partition(struct pw_buf *out, const struct metric *m, const struc
 
 /* ---- of pipelines and the runtime ---- */
 
+const char *const pw_metrics_reloads[PW_METRICS_RELOADS] = { "reloaded", "unchanged", "refused", "rolled_back" };
+
 static void of_pipeline(struct pw_buf *out, const struct metric *m, const struct pw_metrics_pipeline *pl)
 {
+    for (int i = 0; m->source == RELOADS && i < PW_METRICS_RELOADS; i++) {
+        open_sample(out, m->name, "");
+        label(out, "pipeline", pl->name);
+        label(out, "outcome", pw_metrics_reloads[i]);
+        close_u(out, pl->reloads[i]);
+    }
+    if (m->source == RELOADS || (m->source == RELOAD_PAUSE && pl->reload_pause_us < 0))
+        return;
     open_sample(out, m->name, "");
     label(out, "pipeline", pl->name);
+    if (m->source == RELOAD_PAUSE) {
+        pw_buf_printf(out, "} %.6f\n", (double)pl->reload_pause_us / 1e6);
+        return;
+    }
     if (m->source == PLUGIN) {
         label(out, "plugin", pl->plugin_id);
         label(out, "version", pl->plugin_version);
+        label(out, "build", pl->plugin_build);
     }
-    close_u(out, m->source == PLUGIN ? 1 : m->source == TRIPPED ? pl->tripped : pl->halts);
+    close_u(out, m->source == PLUGIN    ? 1 :
+                 m->source == TRIPPED   ? pl->tripped :
+                 m->source == RELOADING ? pl->reloading :
+                                          pl->halts);
 }
 
 static void of_runtime(struct pw_buf *out, const struct metric *m, const struct pw_metrics *mx)

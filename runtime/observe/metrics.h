@@ -25,10 +25,18 @@ struct pw_metrics_worker {
     int64_t  started_us; /* wall clock; 0: not running */
 };
 
+/* Outcomes of reloads, in the order of their names. */
+#define PW_METRICS_RELOADS 4
+extern const char *const pw_metrics_reloads[PW_METRICS_RELOADS];
+
 struct pw_metrics_pipeline {
     const char *name, *plugin_id, *plugin_version;
     uint64_t    halts;
     bool        tripped;
+    const char *plugin_build;                /* "" if none */
+    uint64_t    reloads[PW_METRICS_RELOADS]; /* by outcome */
+    int64_t     reload_pause_us;             /* of the last one that took effect, -1: none */
+    bool        reloading;
 };
 
 struct pw_metrics {

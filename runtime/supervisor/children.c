@@ -32,8 +32,22 @@ size_t pw_children_alive(const struct pw_supervisor *sup)
     size_t n = 0;
 
     for (size_t i = 0; i < sup->slots_n; i++)
-        n += pw_children_slot(sup, i)->pid > 0;
+        n += pw_children_slot(sup, i)->proc.pid > 0;
     return n;
+}
+
+uint64_t pw_children_done(const struct pw_pipe *pi, uint64_t *ret_rejected)
+{
+    uint64_t done = 0, rejected = 0;
+
+#define GET(field) atomic_load_explicit(&pi->slots[i].bb->field, memory_order_relaxed)
+    for (size_t i = 0; i < pi->slots_n; i++) {
+        rejected += GET(events_rejected) + GET(events_isolated) + GET(events_crashed);
+        done += GET(events_ok) + GET(events_skipped) + GET(events_foreign) + GET(events_duplicate);
+    }
+#undef GET
+    *ret_rejected = rejected;
+    return done + rejected;
 }
 
 static void set_pid(struct pw_supervisor *sup, struct pw_slot *sl, pid_t pid)
@@ -41,7 +55,7 @@ static void set_pid(struct pw_supervisor *sup, struct pw_slot *sl, pid_t pid)
     for (size_t i = 0; i < sup->slots_n; i++)
         if (sup->pages[i].bb == sl->bb)
             sup->pages[i].pid = pid;
-    sl->pid = pid;
+    sl->proc.pid = pid;
 }
 
 static uint64_t batches(const struct pw_slot *sl)
@@ -51,26 +65,59 @@ static uint64_t batches(const struct pw_slot *sl)
 
 /* ---- start ---- */
 
-static void start(struct pw_supervisor *sup, struct pw_slot *sl)
+static void begin(struct pw_supervisor *sup, struct pw_slot *sl, struct pw_proc pc)
 {
-    struct pw_err err;
+    sl->proc            = pc;
+    sl->started_us      = pw_clock_us();
+    sl->started_wall_us = pw_clock_wall_us();
+    set_pid(sup, sl, pc.pid);
+    pw_log(PW_LOG_INFO, "worker.spawned", PW_LOG_AT_NONE, "%s/%u: pid %d, plugin %s/%s", sl->pipe->name, sl->slot, (int)pc.pid,
+           sl->rel->meta.id, sl->rel->meta.version);
+}
 
-    if (sl->started_before) /* also a start that fails: it was tried again */
-        sl->restarts[sl->why]++;
+static void expect(struct pw_slot *sl)
+{
     sl->started_before   = true;
     sl->watch            = (struct pw_watch){ .began_ns = pw_clock_coarse_ns() };
     sl->batches_at_start = batches(sl);
-    if (pw_spawn_worker(sup, sl, &err) < 0) {
-        pw_log(PW_LOG_ERROR, "worker.spawn", PW_LOG_AT_NONE, "%s/%u: %s", sl->pipe->conf->name, sl->slot, err.text);
+}
+
+static void start(struct pw_supervisor *sup, struct pw_slot *sl)
+{
+    struct pw_spawn sp = { .rel = sl->rel, .slot = sl->slot, .bb_fd = sl->bb_fd, .slot_fd = -1 };
+    struct pw_proc  pc;
+    struct pw_err   err;
+
+    if (sl->started_before) /* also a start that fails: it was tried again */
+        sl->restarts[sl->why]++;
+    expect(sl);
+    pw_blackbox_recycle(sl->bb, sl->rel->ledger);
+    if (pw_spawn_worker(sup, &sp, &pc, &err) < 0) {
+        pw_log(PW_LOG_ERROR, "worker.spawn", PW_LOG_AT_NONE, "%s/%u: %s", sl->pipe->name, sl->slot, err.text);
         sl->why         = PW_RESTART_SPAWN;
         sl->start_at_us = pw_clock_us() + SPAWN_RETRY_US;
         return;
     }
-    sl->started_us      = pw_clock_us();
-    sl->started_wall_us = pw_clock_wall_us();
-    set_pid(sup, sl, sl->pid);
-    pw_log(PW_LOG_INFO, "worker.spawned", PW_LOG_AT_NONE, "%s/%u: pid %d, plugin %s/%s", sl->pipe->conf->name, sl->slot,
-           (int)sl->pid, sl->pipe->meta.id, sl->pipe->meta.version);
+    begin(sup, sl, pc);
+}
+
+void pw_child_took(struct pw_supervisor *sup, struct pw_slot *sl, struct pw_proc pc, const struct pw_release *rel)
+{
+    sl->rel      = rel;
+    sl->stopping = false;
+    expect(sl);
+    pw_blackbox_recycle(sl->bb, rel->ledger);
+    begin(sup, sl, pc);
+}
+
+void pw_child_let_go(struct pw_supervisor *sup, struct pw_slot *sl, int64_t until_us)
+{
+    PW_ASSERT(sl->old.pid == 0);
+    sl->old          = sl->proc;
+    sl->old_until_us = until_us;
+    sl->proc         = PW_NO_PROC;
+    sl->stopping     = false;
+    set_pid(sup, sl, 0);
 }
 
 /* ---- death ---- */
@@ -78,7 +125,7 @@ static void start(struct pw_supervisor *sup, struct pw_slot *sl)
 /* The plugin may have scribbled over the page: only coordinates that can be true are believed. */
 static bool message_in_hand(const struct pw_slot *sl, struct pw_bb_mark_view *mark)
 {
-    const struct pw_pipeline *pl = sl->pipe->conf;
+    const struct pw_pipeline *pl = sl->rel->conf;
 
     if (!pw_bb_mark_read(sl->bb, mark) || mark->phase == PW_BB_CREATE || mark->partition < 0 || mark->offset < 0)
         return false;
@@ -94,6 +141,7 @@ static enum pw_restart exit_reason(int code)
     case PW_EXIT_CONFIG: return PW_RESTART_CONFIG;
     case PW_EXIT_FAILED: return PW_RESTART_FAILED;
     case PW_EXIT_FENCED: return PW_RESTART_FENCED;
+    case PW_EXIT_REJECT: return PW_RESTART_FAILED;
     case EXEC_FAILED: return PW_RESTART_SPAWN;
     default: return PW_RESTART_EXIT;
     }
@@ -107,6 +155,18 @@ static void name_signal(int sig, char ret[PW_BB_SIGNAL])
         (void)snprintf(ret, PW_BB_SIGNAL, "SIG%s", abbrev);
     else
         (void)snprintf(ret, PW_BB_SIGNAL, "signal %d", sig);
+}
+
+void pw_child_how(const siginfo_t *si, char *buf, size_t cap)
+{
+    char name[PW_BB_SIGNAL];
+
+    if (si->si_code == CLD_EXITED) {
+        (void)snprintf(buf, cap, "exit %d", si->si_status);
+        return;
+    }
+    name_signal(si->si_status, name);
+    (void)snprintf(buf, cap, "%s", name);
 }
 
 static void name_death(const struct pw_slot *sl, const siginfo_t *si, bool in_hand, struct pw_crash *cr)
@@ -133,11 +193,10 @@ static void name_death(const struct pw_slot *sl, const siginfo_t *si, bool in_ha
  * message is given to a plugin with crash_limit of them. */
 static uint32_t strikes_before(const struct pw_slot *sl, const struct pw_crash *cr)
 {
-    const struct pw_pipe *pi    = sl->pipe;
-    uint32_t              count = pw_bb_strike_find(pi->ledger, cr->topic, cr->partition, cr->offset, NULL);
-    uint32_t              told  = atomic_load_explicit(&sl->bb->struck, memory_order_relaxed);
+    uint32_t count = pw_bb_strike_find(sl->rel->ledger, cr->topic, cr->partition, cr->offset, NULL);
+    uint32_t told  = atomic_load_explicit(&sl->bb->struck, memory_order_relaxed);
 
-    return told > count && told < pi->conf->crash_limit ? told : count;
+    return told > count && told < sl->rel->conf->crash_limit ? told : count;
 }
 
 /* Each slot may get the message next. */
@@ -149,9 +208,10 @@ static void strike(const struct pw_slot *sl, const struct pw_crash *cr)
     memcpy(de.how, cr->how, sizeof(de.how));
     memcpy(de.signal, cr->signal, sizeof(de.signal));
     memcpy(de.trace, cr->trace, sizeof(de.trace));
-    pw_bb_strike_put(pi->ledger, cr->topic, cr->partition, cr->offset, cr->strikes, &de);
+    pw_bb_strike_put(sl->rel->ledger, cr->topic, cr->partition, cr->offset, cr->strikes, &de);
     for (size_t i = 0; i < pi->slots_n; i++)
-        pw_bb_strike_put(pi->slots[i].bb, cr->topic, cr->partition, cr->offset, cr->strikes, &de);
+        if (pi->slots[i].rel == sl->rel)
+            pw_bb_strike_put(pi->slots[i].bb, cr->topic, cr->partition, cr->offset, cr->strikes, &de);
 }
 
 /* ---- storms ---- */
@@ -180,11 +240,12 @@ static void stop_pipeline(const struct pw_supervisor *sup, struct pw_pipe *pi)
     for (size_t i = 0; i < pi->slots_n; i++) {
         struct pw_slot *sl = &pi->slots[i];
 
-        if (sl->pid <= 0)
+        if (sl->proc.pid <= 0)
             continue;
         sl->stopping      = true;
         sl->stop_until_us = pw_clock_us() + (int64_t)sup->tp->drain_timeout_ms * 1000;
-        (void)send(sl->control_fd, "D", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
+        (void)send(sl->proc.control_fd, &(char){ PW_CONTROL_DRAIN }, 1,
+                   MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
     }
 }
 
@@ -192,8 +253,8 @@ static void stop_pipeline(const struct pw_supervisor *sup, struct pw_pipe *pi)
  * of it. A worker that dies at random takes a message with it once; a message counts when it crashes again. */
 static bool is_storm(const struct pw_supervisor *sup, struct pw_pipe *pi, const struct pw_crash *cr)
 {
-    const uint32_t again = pi->conf->crash_limit < 2 ? pi->conf->crash_limit : 2;
-    bool           stop  = pi->conf->crash_storm_action == PW_STORM_STOP;
+    const uint32_t again = pi->rel->conf->crash_limit < 2 ? pi->rel->conf->crash_limit : 2;
+    bool           stop  = pi->rel->conf->crash_storm_action == PW_STORM_STOP;
 
     if (pi->trip.is)
         return true;
@@ -202,11 +263,10 @@ static bool is_storm(const struct pw_supervisor *sup, struct pw_pipe *pi, const 
         return false;
     (void)snprintf(pi->trip.text, sizeof(pi->trip.text),
                    "%zu different messages crashed plugin %.200s/%.60s within %u s or without one done between; the last by %s",
-                   pi->storm.n, pi->meta.id, pi->meta.version, pi->conf->crash_storm_window_ms / 1000, cr->how);
+                   pi->storm.n, pi->rel->meta.id, pi->rel->meta.version, pi->rel->conf->crash_storm_window_ms / 1000, cr->how);
     pw_log(PW_LOG_ERROR, stop ? "pipeline.tripped" : "pipeline.crashing",
-           &(struct pw_log_at){ .topic = cr->topic, .partition = cr->partition, .offset = cr->offset }, "%s: %s%s",
-           pi->conf->name, pi->trip.text,
-           stop ? "; its workers stop, and stay away until `pawl resume` or a restart" : "; it goes on");
+           &(struct pw_log_at){ .topic = cr->topic, .partition = cr->partition, .offset = cr->offset }, "%s: %s%s", pi->name,
+           pi->trip.text, stop ? "; its workers stop, and stay away until `pawl resume` or a restart" : "; it goes on");
     pw_storm_clear(&pi->storm);
     if (stop)
         stop_pipeline(sup, pi);
@@ -218,7 +278,7 @@ void pw_children_resume(struct pw_supervisor *sup, const char *pipeline, struct 
     for (size_t p = 0; p < sup->pipes_n; p++) {
         struct pw_pipe *pi = &sup->pipes[p];
 
-        if (strcmp(pi->conf->name, pipeline) != 0)
+        if (strcmp(pi->name, pipeline) != 0)
             continue;
         if (!pi->trip.is) {
             pw_buf_puts(out, "running\n");
@@ -227,7 +287,7 @@ void pw_children_resume(struct pw_supervisor *sup, const char *pipeline, struct 
         pi->trip = (struct pw_trip){ 0 };
         for (size_t i = 0; i < pi->slots_n; i++)
             pi->slots[i].start_at_us = 0;
-        pw_log(PW_LOG_INFO, "pipeline.restarted", PW_LOG_AT_NONE, "%s: an operator starts its workers again", pi->conf->name);
+        pw_log(PW_LOG_INFO, "pipeline.restarted", PW_LOG_AT_NONE, "%s: an operator starts its workers again", pi->name);
         pw_buf_puts(out, "started\n");
         return;
     }
@@ -251,7 +311,7 @@ static void note_crash(struct pw_supervisor *sup, struct pw_slot *sl, const sigi
         cr->partition = mark->partition;
         cr->offset    = mark->offset;
         cr->strikes   = strikes_before(sl, cr) + 1;
-        if (is_storm(sup, sl->pipe, cr))
+        if (pw_reload_on_trial(sl) || is_storm(sup, sl->pipe, cr)) /* the version is to blame, not the message */
             cr->strikes--;
         else
             strike(sl, cr);
@@ -268,9 +328,9 @@ static bool is_hopeless(enum pw_restart reason)
 static uint32_t plan_restart(struct pw_slot *sl)
 {
     const struct pw_crash *cr  = &sl->crash;
-    enum pw_death          de  = is_hopeless(cr->reason)                                   ? PW_DEATH_HOPELESS :
-                                 cr->in_hand && cr->strikes <= sl->pipe->conf->crash_limit ? PW_DEATH_MESSAGE :
-                                                                                             PW_DEATH_CRASH;
+    enum pw_death          de  = is_hopeless(cr->reason)                                  ? PW_DEATH_HOPELESS :
+                                 cr->in_hand && cr->strikes <= sl->rel->conf->crash_limit ? PW_DEATH_MESSAGE :
+                                                                                            PW_DEATH_CRASH;
     int64_t                now = pw_clock_us();
     uint32_t ms = pw_backoff_next(&sl->backoff, de, batches(sl) != sl->batches_at_start, (now - sl->started_us) / 1000);
 
@@ -293,35 +353,35 @@ static void log_death(const struct pw_slot *sl, pid_t pid, bool again, uint32_t 
     if (again)
         (void)snprintf(next, sizeof(next), ms ? "next start in %u ms" : "starts again at once", ms);
     pw_log(PW_LOG_ERROR, is_hopeless(cr->reason) ? "worker.exited" : "worker.crashed", cr->in_hand ? &at : PW_LOG_AT_NONE,
-           "%s/%u: %s, pid %d, plugin %s/%s%s; %s%s%s", sl->pipe->conf->name, sl->slot, cr->how, (int)pid, sl->pipe->meta.id,
-           sl->pipe->meta.version, cr->in_hand ? ", with this message in hand" : "", next,
+           "%s/%u: %s, pid %d, plugin %s/%s%s; %s%s%s", sl->pipe->name, sl->slot, cr->how, (int)pid, sl->rel->meta.id,
+           sl->rel->meta.version, cr->in_hand ? ", with this message in hand" : "", next,
            cr->words[0] ? "; its last words: " : "", cr->words);
     if (cr->trace[0])
-        pw_log(PW_LOG_ERROR, "worker.backtrace", cr->in_hand ? &at : PW_LOG_AT_NONE, "%s/%u: %s\n%s", sl->pipe->conf->name,
-               sl->slot, cr->how, cr->trace);
+        pw_log(PW_LOG_ERROR, "worker.backtrace", cr->in_hand ? &at : PW_LOG_AT_NONE, "%s/%u: %s\n%s", sl->pipe->name, sl->slot,
+               cr->how, cr->trace);
 }
 
 void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl)
 {
     struct pw_bb_mark_view mark;
     siginfo_t              si  = { 0 };
-    pid_t                  pid = sl->pid;
+    pid_t                  pid = sl->proc.pid;
     bool                   in_hand;
     uint32_t               ms = 0;
 
-    if (waitid(P_PIDFD, (id_t)sl->pidfd, &si, WEXITED | WNOHANG) < 0 || si.si_pid == 0)
+    if (waitid(P_PIDFD, (id_t)sl->proc.pidfd, &si, WEXITED | WNOHANG) < 0 || si.si_pid == 0)
         return;
-    (void)close(sl->pidfd); /* both say nothing more */
-    (void)close(sl->control_fd);
-    sl->pidfd = sl->control_fd = -1;
+    (void)close(sl->proc.pidfd); /* both say nothing more */
+    (void)close(sl->proc.control_fd);
+    sl->proc.pidfd = sl->proc.control_fd = -1;
     set_pid(sup, sl, 0);
     in_hand = message_in_hand(sl, &mark);
     if ((sup->draining || sl->stopping) && si.si_code == CLD_EXITED && si.si_status == PW_EXIT_OK && !in_hand) {
         sl->stopping    = false;
         sl->why         = PW_RESTART_EXIT;
         sl->start_at_us = 0;
-        pw_log(PW_LOG_INFO, "worker.stopped", PW_LOG_AT_NONE, "%s/%u: pid %d, drained", sl->pipe->conf->name, sl->slot,
-               (int)pid);
+        pw_log(PW_LOG_INFO, "worker.stopped", PW_LOG_AT_NONE, "%s/%u: pid %d, drained", sl->pipe->name, sl->slot, (int)pid);
+        pw_reload_worker_ended(sup, sl, NULL);
         return;
     }
     sl->stopping = false;
@@ -331,6 +391,7 @@ void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl)
     else
         ms = plan_restart(sl);
     log_death(sl, pid, !sup->draining && !sl->pipe->trip.is, ms);
+    pw_reload_worker_ended(sup, sl, &sl->crash);
 }
 
 /* ---- watch ---- */
@@ -340,21 +401,21 @@ static void look(struct pw_slot *sl, int64_t now_ns)
     static const char *const whys[] = { "", "the plugin has had a message for longer than handler_timeout",
                                         "creating the plugin takes longer than 30 s", "its loop has stood still for 60 s" };
 
-    switch (pw_watch_look(&sl->watch, sl->bb, sl->pipe->conf->handler_timeout_ms, now_ns)) {
+    switch (pw_watch_look(&sl->watch, sl->bb, sl->rel->conf->handler_timeout_ms, now_ns)) {
     case PW_WATCH_FINE: break;
     case PW_WATCH_WARN:
-        pw_log(PW_LOG_WARN, "worker.stuck", PW_LOG_AT_NONE, "%s/%u: pid %d: its loop has stood still for 30 s",
-               sl->pipe->conf->name, sl->slot, (int)sl->pid);
+        pw_log(PW_LOG_WARN, "worker.stuck", PW_LOG_AT_NONE, "%s/%u: pid %d: its loop has stood still for 30 s", sl->pipe->name,
+               sl->slot, (int)sl->proc.pid);
         break;
     case PW_WATCH_ABORT:
-        pw_log(PW_LOG_ERROR, "worker.hung", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGABRT", sl->pipe->conf->name, sl->slot,
-               (int)sl->pid, whys[sl->watch.why]);
-        (void)pidfd_send_signal(sl->pidfd, SIGABRT, NULL, 0); /* fails if it has just ended, then its pidfd says so */
+        pw_log(PW_LOG_ERROR, "worker.hung", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGABRT", sl->pipe->name, sl->slot,
+               (int)sl->proc.pid, whys[sl->watch.why]);
+        (void)pidfd_send_signal(sl->proc.pidfd, SIGABRT, NULL, 0); /* fails if it has just ended, then its pidfd says so */
         break;
     case PW_WATCH_KILL:
-        pw_log(PW_LOG_ERROR, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGKILL", sl->pipe->conf->name, sl->slot,
-               (int)sl->pid, whys[sl->watch.why]);
-        (void)pidfd_send_signal(sl->pidfd, SIGKILL, NULL, 0);
+        pw_log(PW_LOG_ERROR, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d: %s; SIGKILL", sl->pipe->name, sl->slot,
+               (int)sl->proc.pid, whys[sl->watch.why]);
+        (void)pidfd_send_signal(sl->proc.pidfd, SIGKILL, NULL, 0);
         break;
     }
 }
@@ -374,7 +435,7 @@ static int64_t look_every_us(const struct pw_supervisor *sup)
     int64_t every = LOOK_MAX_US;
 
     for (size_t i = 0; i < sup->pipes_n; i++) {
-        int64_t us = (int64_t)sup->pipes[i].conf->handler_timeout_ms * 1000 / 4;
+        int64_t us = (int64_t)sup->pipes[i].rel->conf->handler_timeout_ms * 1000 / 4;
 
         every = us < every ? us : every;
     }
@@ -384,12 +445,12 @@ static int64_t look_every_us(const struct pw_supervisor *sup)
 /* One that was asked to stop has as long for it as at the end of the runtime. */
 static void end_stopping(struct pw_slot *sl, int64_t now)
 {
-    if (sl->pid <= 0 || !sl->stopping || now < sl->stop_until_us)
+    if (sl->proc.pid <= 0 || !sl->stopping || now < sl->stop_until_us)
         return;
     sl->stop_until_us = INT64_MAX;
-    pw_log(PW_LOG_WARN, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d did not end in time; SIGKILL", sl->pipe->conf->name,
-           sl->slot, (int)sl->pid);
-    (void)pidfd_send_signal(sl->pidfd, SIGKILL, NULL, 0); /* fails if it has just ended, then its pidfd says so */
+    pw_log(PW_LOG_WARN, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d did not end in time; SIGKILL", sl->pipe->name, sl->slot,
+           (int)sl->proc.pid);
+    (void)pidfd_send_signal(sl->proc.pidfd, SIGKILL, NULL, 0); /* fails if it has just ended, then its pidfd says so */
 }
 
 int64_t pw_children_tick(struct pw_supervisor *sup)
@@ -401,14 +462,14 @@ int64_t pw_children_tick(struct pw_supervisor *sup)
 
         bool may_start = !sup->draining && !sl->pipe->trip.is;
 
-        if (sl->pid == 0 && may_start && now >= sl->start_at_us)
+        if (sl->proc.pid == 0 && may_start && now >= sl->start_at_us)
             start(sup, sl);
-        if (sl->pid == 0 && may_start && sl->start_at_us < until)
+        if (sl->proc.pid == 0 && may_start && sl->start_at_us < until)
             until = sl->start_at_us;
         end_stopping(sl, now);
-        if (sl->pid > 0 && !sup->draining) /* while draining its deadline rules */
+        if (sl->proc.pid > 0 && !sup->draining) /* while draining its deadline rules */
             look(sl, pw_clock_coarse_ns());
-        sup->pages[i].settled = sl->pid > 0 && now - sl->started_us > SETTLED_US;
+        sup->pages[i].settled = sl->proc.pid > 0 && now - sl->started_us > SETTLED_US;
         count_halts(sl);
     }
     return until;
@@ -418,13 +479,15 @@ int64_t pw_children_tick(struct pw_supervisor *sup)
 
 void pw_children_drain(struct pw_supervisor *sup)
 {
+    pw_reload_abort(sup);
     sup->draining       = true;
     sup->drain_until_us = pw_clock_us() + (int64_t)sup->tp->drain_timeout_ms * 1000;
     for (size_t i = 0; i < sup->slots_n; i++) {
         struct pw_slot *sl = pw_children_slot(sup, i);
 
-        if (sl->pid > 0)
-            (void)send(sl->control_fd, "D", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
+        if (sl->proc.pid > 0)
+            (void)send(sl->proc.control_fd, &(char){ PW_CONTROL_DRAIN }, 1,
+                       MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
     }
 }
 
@@ -434,10 +497,10 @@ void pw_children_kill(struct pw_supervisor *sup)
     for (size_t i = 0; i < sup->slots_n; i++) {
         struct pw_slot *sl = pw_children_slot(sup, i);
 
-        if (sl->pid <= 0)
+        if (sl->proc.pid <= 0)
             continue;
-        pw_log(PW_LOG_WARN, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d did not end in time; SIGKILL", sl->pipe->conf->name,
-               sl->slot, (int)sl->pid);
-        (void)pidfd_send_signal(sl->pidfd, SIGKILL, NULL, 0); /* fails if it has just ended, then its pidfd says so */
+        pw_log(PW_LOG_WARN, "worker.killed", PW_LOG_AT_NONE, "%s/%u: pid %d did not end in time; SIGKILL", sl->pipe->name,
+               sl->slot, (int)sl->proc.pid);
+        (void)pidfd_send_signal(sl->proc.pidfd, SIGKILL, NULL, 0); /* fails if it has just ended, then its pidfd says so */
     }
 }

@@ -22,13 +22,15 @@ struct client {
     int64_t       until_us;
     char          line[PW_CONTROL_LINE];
     size_t        line_n;
-    bool          answered;
+    bool          answered, held; /* held: the answer comes later */
+    uint32_t      ticket;
     struct pw_buf reply;
     size_t        sent;
 };
 
 struct pw_control {
     int                fd;
+    uint32_t           tickets;
     size_t             index;
     bool               polled;
     struct sockaddr_un at;
@@ -115,7 +117,8 @@ void pw_control_poll(struct pw_control *ct, struct pw_pollset *ps)
         ct->index = pw_pollset_add(ps, ct->fd, POLLIN);
     for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++)
         if (ct->clients[i].fd >= 0)
-            ct->clients[i].index = pw_pollset_add(ps, ct->clients[i].fd, ct->clients[i].answered ? POLLOUT : POLLIN);
+            ct->clients[i].index =
+                pw_pollset_add(ps, ct->clients[i].fd, ct->clients[i].answered && !ct->clients[i].held ? POLLOUT : POLLIN);
 }
 
 int64_t pw_control_until_us(const struct pw_control *ct)
@@ -141,7 +144,16 @@ static bool send_reply(struct client *cl)
     return false;
 }
 
-static bool read_request(struct client *cl, void (*answer)(void *, const char *, struct pw_buf *), void *arg)
+/* It has nothing to say any more; what counts is whether it is there. */
+static bool is_there(const struct client *cl)
+{
+    char    sink[64];
+    ssize_t n = recv(cl->fd, sink, sizeof(sink), MSG_DONTWAIT);
+
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static bool read_request(struct client *cl, bool (*answer)(void *, const char *, uint32_t, struct pw_buf *), void *arg)
 {
     ssize_t n = recv(cl->fd, cl->line + cl->line_n, sizeof(cl->line) - cl->line_n, MSG_DONTWAIT);
     char   *end;
@@ -156,8 +168,14 @@ static bool read_request(struct client *cl, void (*answer)(void *, const char *,
         return true;
     cl->answered = true;
     if (end) {
-        *end = 0;
-        answer(arg, cl->line, &cl->reply);
+        *end     = 0;
+        cl->held = true; /* an answer may come while it is being asked for */
+        if (answer(arg, cl->line, cl->ticket, &cl->reply))
+            cl->held = false;
+        if (cl->held) {
+            cl->until_us = INT64_MAX;
+            return true;
+        }
     } else {
         pw_buf_printf(&cl->reply, "error: a request is a line of at most %d bytes\n", PW_CONTROL_LINE - 1);
     }
@@ -173,12 +191,28 @@ static void take_clients(struct pw_control *ct)
 
         if (fd < 0) /* nobody any more, or no descriptor left for now */
             return;
-        *cl = (struct client){ .fd = fd, .index = SIZE_MAX, .until_us = pw_clock_us() + (int64_t)PW_CONTROL_TIMEOUT_MS * 1000 };
+        *cl = (struct client){ .fd       = fd,
+                               .index    = SIZE_MAX,
+                               .until_us = pw_clock_us() + (int64_t)PW_CONTROL_TIMEOUT_MS * 1000,
+                               .ticket   = ++ct->tickets ? ct->tickets : ++ct->tickets };
     }
 }
 
-void pw_control_serve(struct pw_control *ct, const struct pw_pollset *ps, void (*answer)(void *, const char *, struct pw_buf *),
-                      void *arg)
+void pw_control_reply(struct pw_control *ct, uint32_t ticket, const struct pw_buf *reply)
+{
+    for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++) {
+        struct client *cl = &ct->clients[i];
+
+        if (cl->fd < 0 || !cl->held || cl->ticket != ticket)
+            continue;
+        pw_buf_add(&cl->reply, reply->p, reply->n);
+        cl->held     = false;
+        cl->until_us = pw_clock_us() + (int64_t)PW_CONTROL_TIMEOUT_MS * 1000;
+    }
+}
+
+void pw_control_serve(struct pw_control *ct, const struct pw_pollset                        *ps,
+                      bool (*answer)(void *, const char *, uint32_t, struct pw_buf *), void *arg)
 {
     int64_t now = pw_clock_us();
 
@@ -187,7 +221,9 @@ void pw_control_serve(struct pw_control *ct, const struct pw_pollset *ps, void (
 
         if (cl->fd < 0)
             continue;
-        if (ps->p[cl->index].revents && !(cl->answered ? send_reply(cl) : read_request(cl, answer, arg)))
+        if (ps->p[cl->index].revents && !(cl->held     ? is_there(cl) :
+                                          cl->answered ? send_reply(cl) :
+                                                         read_request(cl, answer, arg)))
             drop(cl);
         else if (now >= cl->until_us)
             drop(cl);
@@ -213,7 +249,8 @@ static int refused(const struct sockaddr_un *at, int error, struct pw_err *err)
     return -1;
 }
 
-static int ask(int fd, const struct sockaddr_un *at, const char *request, struct pw_buf *reply, struct pw_err *err)
+/* wait_ms -1: as long as it takes. */
+static int ask(int fd, const struct sockaddr_un *at, const char *request, int wait_ms, struct pw_buf *reply, struct pw_err *err)
 {
     ssize_t n = (ssize_t)strlen(request);
 
@@ -224,9 +261,9 @@ static int ask(int fd, const struct sockaddr_un *at, const char *request, struct
     do {
         struct pollfd p = { .fd = fd, .events = POLLIN };
 
-        if (poll(&p, 1, CLIENT_WAIT_MS) == 0)
+        if (poll(&p, 1, wait_ms) == 0)
             return pw_err_set(err, PW_D_FATAL, "no answer on %s within %d s: the supervisor is stopped or very busy",
-                              at->sun_path, CLIENT_WAIT_MS / 1000);
+                              at->sun_path, wait_ms / 1000);
         n = recv(fd, pw_buf_room(reply, 65536), 65536, 0);
         reply->n += n > 0 ? (size_t)n : 0;
     } while (n > 0 || (n < 0 && errno == EINTR));
@@ -239,7 +276,7 @@ static int ask(int fd, const struct sockaddr_un *at, const char *request, struct
 }
 
 /* Connects, asks and reads the whole answer. */
-static int exchange(const char *run_dir, const char *request, struct pw_buf *reply, struct pw_err *err)
+static int exchange(const char *run_dir, const char *request, int wait_ms, struct pw_buf *reply, struct pw_err *err)
 {
     struct sockaddr_un at;
     int                fd, rc;
@@ -250,7 +287,7 @@ static int exchange(const char *run_dir, const char *request, struct pw_buf *rep
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return pw_err_sys(err, PW_D_FATAL, "make a socket");
-    rc = ask(fd, &at, request, reply, err);
+    rc = ask(fd, &at, request, wait_ms, reply, err);
     (void)close(fd); /* all is read */
     PW_ASSERT(rc < 0 || reply->p != NULL);
     if (rc == 0 && strncmp(reply->p, "error: ", 7) == 0)
@@ -265,7 +302,7 @@ int pw_control_resume(const char *run_dir, const char *pipeline, bool *ret_start
     int           rc;
 
     (void)snprintf(request, sizeof(request), "resume %s\n", pipeline);
-    rc           = exchange(run_dir, request, &reply, err);
+    rc           = exchange(run_dir, request, CLIENT_WAIT_MS, &reply, err);
     *ret_started = rc == 0 && reply.p && strcmp(reply.p, "started\n") == 0;
     if (rc < 0 && (nobody_listens(err->sys) || err->disp == PW_D_REJECT))
         rc = 0;
@@ -277,7 +314,7 @@ int pw_control_status(const char *run_dir, int json)
 {
     struct pw_buf reply = { 0 };
     struct pw_err err;
-    int           rc = exchange(run_dir, json ? "status json\n" : "status text\n", &reply, &err);
+    int           rc = exchange(run_dir, json ? "status json\n" : "status text\n", CLIENT_WAIT_MS, &reply, &err);
 
     if (rc == 0 && (fwrite(reply.p, 1, reply.n, stdout) != reply.n || fflush(stdout) != 0))
         rc = pw_err_sys(&err, PW_D_FATAL, "write the status");
@@ -285,4 +322,29 @@ int pw_control_status(const char *run_dir, int json)
         (void)fprintf(stderr, "pawl: %s\n", err.text);
     pw_buf_done(&reply);
     return rc < 0 ? 1 : 0;
+}
+
+int pw_control_reload(const char *run_dir, const char *plugin)
+{
+    struct pw_buf reply = { 0 };
+    struct pw_err err;
+    char          request[PW_CONTROL_LINE];
+    const char   *text;
+    int           code = 1, n = snprintf(request, sizeof(request), plugin ? "reload %s\n" : "reload\n", plugin);
+
+    if (n < 0 || (size_t)n >= sizeof(request))
+        (void)fprintf(stderr, "pawl: the name is too long\n");
+    else if (exchange(run_dir, request, -1, &reply, &err) < 0)
+        (void)fprintf(stderr, "pawl: %s\n", err.text);
+    else if (!reply.p || strncmp(reply.p, "exit ", 5) != 0)
+        (void)fprintf(stderr, "pawl: the supervisor's answer makes no sense: it is of another version\n");
+    else {
+        code = (int)strtol(reply.p + 5, NULL, 10);
+        text = strchr(reply.p, '\n') + 1; /* exchange() has seen that it ends with one */
+        (void)fputs(text, stdout);
+        if (fflush(stdout) != 0)
+            code = 1;
+    }
+    pw_buf_done(&reply);
+    return code;
 }

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/pollset.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PW_CONTROL_SOCKET     "control.sock" /* in run_dir, mode 0600 */
@@ -19,10 +20,13 @@ struct pw_control;
 int  pw_control_open(struct pw_control **ret, const char *run_dir, struct pw_err *err) PW_MUST_CHECK;
 void pw_control_close(struct pw_control *ct); /* NULL is a no-op; removes the socket */
 
-/* One turn: descriptors in, poll, serve. answer fills *out for a request without its line break. */
+/* One turn: descriptors in, poll, serve. answer fills *out for a request without its line break; false: pw_control_reply() comes later,
+ * for this ticket. Whoever waits for that has all the time there is. */
 void    pw_control_poll(struct pw_control *ct, struct pw_pollset *ps);
 int64_t pw_control_until_us(const struct pw_control *ct); /* when the next client times out, INT64_MAX: none */
-void    pw_control_serve(struct pw_control *ct, const struct pw_pollset                           *ps,
-                         void (*answer)(void *arg, const char *request, struct pw_buf *out), void *arg);
+void    pw_control_serve(struct pw_control *ct, const struct pw_pollset                                            *ps,
+                         bool (*answer)(void *arg, const char *request, uint32_t ticket, struct pw_buf *out), void *arg);
+/* Nothing happens if the client has gone meanwhile. */
+void pw_control_reply(struct pw_control *ct, uint32_t ticket, const struct pw_buf *reply);
 
 #endif

@@ -7,14 +7,43 @@
 #include "plugin/plugin.h"
 #include "supervisor/backoff.h"
 #include "supervisor/control.h"
+#include "supervisor/files.h"
 #include "supervisor/storm.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/trial.h"
 #include "supervisor/watch.h"
 #include "topology/topology.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <sys/types.h>
 
 struct pw_pipe;
+
+/* A topology as it was read once. Workers read the same bytes again. */
+struct pw_reading {
+    struct pw_arena    *ar;
+    struct pw_topology *tp;
+    int                 fd; /* sealed */
+    unsigned            refs;
+};
+
+/* What the workers of a pipeline run: its part of a topology, and the staged files. */
+struct pw_release {
+    struct pw_reading        *rd;
+    const struct pw_pipeline *conf;
+    struct pw_plugin_meta     meta;
+    char                      plugin_file[PATH_MAX], config_file[PATH_MAX]; /* "": none */
+    uint32_t                  generation;
+    struct pw_blackbox       *ledger; /* strikes where no worker can reach them; its other fields are unused */
+};
+
+/* A process of ours. pid 0: none; then the descriptors are -1. */
+struct pw_proc {
+    pid_t pid;
+    int   pidfd, control_fd;
+};
+#define PW_NO_PROC ((struct pw_proc){ 0, -1, -1 })
 
 /* How a worker ended, when it was not asked to. */
 struct pw_crash {
@@ -33,24 +62,26 @@ struct pw_crash {
 
 /* One place for a worker. The page outlives the workers that pass through it. */
 struct pw_slot {
-    struct pw_pipe     *pipe;
-    uint32_t            slot;
-    struct pw_blackbox *bb;
-    int                 bb_fd;
-    pid_t               pid; /* 0: none */
-    int                 pidfd, control_fd;
-    int64_t             started_us, started_wall_us;
-    int64_t             start_at_us; /* when pid is 0: the next start */
-    uint64_t            batches_at_start;
-    bool                started_before;
-    enum pw_restart     why; /* the next start will be counted as */
-    uint64_t            restarts[PW_RESTART_N];
-    struct pw_watch     watch;
-    struct pw_backoff   backoff;
-    struct pw_crash     crash;         /* the last one */
-    bool                stopping;      /* asked to drain, since its pipeline is stopped */
-    int64_t             stop_until_us; /* INT64_MAX: killed already */
-    bool                was_halted[PW_BB_PARTITIONS];
+    struct pw_pipe          *pipe;
+    const struct pw_release *rel; /* of its worker, or of the next one */
+    uint32_t                 slot;
+    struct pw_blackbox      *bb;
+    int                      bb_fd;
+    struct pw_proc           proc;
+    struct pw_proc           old; /* has let go of the slot, and ends */
+    int64_t                  old_until_us;
+    int64_t                  started_us, started_wall_us;
+    int64_t                  start_at_us; /* when pid is 0: the next start */
+    uint64_t                 batches_at_start;
+    bool                     started_before;
+    enum pw_restart          why; /* the next start will be counted as */
+    uint64_t                 restarts[PW_RESTART_N];
+    struct pw_watch          watch;
+    struct pw_backoff        backoff;
+    struct pw_crash          crash;         /* the last one */
+    bool                     stopping;      /* asked to drain, since its pipeline is stopped */
+    int64_t                  stop_until_us; /* INT64_MAX: killed already */
+    bool                     was_halted[PW_BB_PARTITIONS];
 };
 
 /* A pipeline that a storm of crashes has stopped. */
@@ -60,38 +91,87 @@ struct pw_trip {
     char    text[512]; /* why */
 };
 
+enum pw_reload_step {
+    PW_RELOAD_NONE = 0,
+    PW_RELOAD_PROBE,     /* a process that only gets ready */
+    PW_RELOAD_READY,     /* the slot's successor gets ready */
+    PW_RELOAD_LET_GO,    /* the slot's worker was asked to hand over */
+    PW_RELOAD_TAKE,      /* the successor joins */
+    PW_RELOAD_PROBATION, /* all slots run the new release */
+    PW_RELOAD_UNDO,      /* it has failed; the probe or successor ends */
+    PW_RELOAD_BACK       /* its workers end, and the release before takes over again */
+};
+
+enum pw_reload_outcome { PW_RELOADED = 0, PW_RELOAD_UNCHANGED, PW_RELOAD_REFUSED, PW_RELOAD_ROLLED_BACK, PW_RELOAD_OUTCOMES };
+_Static_assert((int)PW_RELOAD_OUTCOMES == PW_METRICS_RELOADS, "each has a name there");
+
+struct pw_reload {
+    enum pw_reload_step step;
+    struct pw_release  *next; /* NULL: none */
+    struct pw_proc      proc; /* the probe, or the successor until it takes the slot */
+    struct pw_blackbox *bb;   /* its page until then */
+    int                 bb_fd;
+    unsigned char       nonce[PW_CONTROL_NONCE];
+    bool                ready; /* it has said the nonce */
+    size_t              slot;  /* whose turn it is */
+    int64_t             until_us;
+    int64_t             stopped_us;    /* when the slot's worker began no batch any more; 0: not yet */
+    int64_t             pause_us;      /* the longest of the slots */
+    int64_t             took_pause_us; /* of the last reload that took effect */
+    struct pw_trial     trial;
+    uint32_t            share; /* of messages that were rejected before, in millionths */
+    bool                was_tripped;
+    char                why[640]; /* it is rolled back */
+    bool                asked;    /* somebody waits for its outcome */
+    /* the last one that has come to its end */
+    int64_t                at_us; /* wall clock; 0: never */
+    enum pw_reload_outcome outcome;
+    char                   text[1024];
+    uint64_t               count[PW_RELOAD_OUTCOMES];
+};
+
 struct pw_pipe {
-    const struct pw_pipeline *conf;
-    struct pw_plugin_meta     meta;
-    char                      plugin_file[PATH_MAX], config_file[PATH_MAX]; /* staged; "": none */
-    struct pw_slot           *slots;
-    size_t                    slots_n;
-    struct pw_blackbox       *ledger; /* strikes where no worker can reach them; its other fields are unused */
-    uint64_t                  halts;
-    struct pw_storm           storm;
-    struct pw_trip            trip;
+    const char        *name;
+    struct pw_release *rel;
+    struct pw_slot    *slots;
+    size_t             slots_n;
+    uint64_t           halts;
+    struct pw_storm    storm;
+    struct pw_trip     trip;
+    struct pw_reload   rl;
+    struct pw_files    files; /* as they were last looked at */
 };
 
 struct pw_supervisor {
     const char         *self; /* binary of the workers */
+    const char         *file; /* the topology, as the user named it */
     struct pw_arena    *ar;
-    struct pw_topology *tp;
-    int                 lock_fd, topology_fd, signal_fd;
-    char              **worker_env;
-    struct pw_pipe     *pipes;
-    size_t              pipes_n, slots_n;
-    struct pw_page     *pages; /* one per slot, pipelines in order */
-    struct pw_control  *control;
-    struct pw_http     *http; /* NULL: none */
-    int64_t             started_us, started_wall_us;
-    bool                draining, killing;
-    int64_t             drain_until_us;
-    size_t              undrained; /* workers that did not end well while draining */
+    struct pw_reading  *rd; /* the last topology that was taken */
+    struct pw_topology *tp; /* of it */
+    uint32_t            generation;
+    struct { /* somebody waits for reloads to end */
+        bool          waits;
+        uint32_t      ticket; /* a client; 0: a signal, or a change of a file */
+        struct pw_buf text;   /* of pipelines that have come to an end */
+        bool          failed;
+    } asked;
+    bool               hup; /* a SIGHUP that came while one was under way */
+    int                lock_fd, signal_fd;
+    char             **worker_env;
+    struct pw_pipe    *pipes;
+    size_t             pipes_n, slots_n;
+    struct pw_page    *pages; /* one per slot, pipelines in order */
+    struct pw_control *control;
+    struct pw_http    *http; /* NULL: none */
+    int64_t            started_us, started_wall_us;
+    bool               draining, killing;
+    int64_t            drain_until_us;
+    size_t             undrained; /* workers that did not end well while draining */
 };
 
 /* ---- setup.c: all that can be wrong is found before the first worker starts ---- */
 
-/* Reads and checks the topology, seals its bytes into sup->topology_fd. Errors are printed to stderr. */
+/* Reads and checks the topology. Errors are printed to stderr. */
 int pw_setup_topology(struct pw_supervisor *sup, const char *file) PW_MUST_CHECK;
 /* Makes run_dir if needed and locks it. */
 int pw_setup_run_dir(struct pw_supervisor *sup, struct pw_err *err) PW_MUST_CHECK;
@@ -101,9 +181,37 @@ int pw_setup_plugins(struct pw_supervisor *sup) PW_MUST_CHECK;
 int  pw_setup_slots(struct pw_supervisor *sup, struct pw_err *err) PW_MUST_CHECK;
 void pw_setup_undo(struct pw_supervisor *sup);
 
+/* ---- release.c ---- */
+
+/* Reads and checks a topology and seals its bytes. Errors of the file are appended to *report. NULL: *err has the first. */
+struct pw_reading *pw_reading_new(const char *file, struct pw_buf *report, struct pw_err *err);
+struct pw_reading *pw_reading_ref(struct pw_reading *rd);
+void               pw_reading_unref(struct pw_reading *rd); /* NULL is a no-op */
+/* Stages the files of a pipeline. */
+struct pw_release *pw_release_new(struct pw_reading *rd, const struct pw_pipeline *conf, uint32_t generation,
+                                  struct pw_err *err);
+void               pw_release_free(struct pw_release *rel); /* NULL is a no-op; the staged files stay */
+/* Does it run the same code with the same configuration of the plugin? */
+bool pw_release_same_files(const struct pw_release *a, const struct pw_release *b);
+/* Removes staged files that no release has. */
+void pw_release_sweep(const struct pw_supervisor *sup);
+/* Where the plugin is. */
+int pw_release_source(const struct pw_reading *rd, const struct pw_pipeline *conf, char ret[PATH_MAX], struct pw_err *err);
+
 /* ---- spawn.c ---- */
 
-int pw_spawn_worker(struct pw_supervisor *sup, struct pw_slot *sl, struct pw_err *err) PW_MUST_CHECK;
+enum pw_spawn_role { PW_SPAWN_RUN = 0, PW_SPAWN_STANDBY, PW_SPAWN_PROBE };
+struct pw_spawn {
+    const struct pw_release *rel;
+    uint32_t                 slot;
+    enum pw_spawn_role       role;
+    int                      bb_fd;   /* its page */
+    int                      slot_fd; /* of one that stands by: the page that it takes later; -1: none */
+    bool                     probation;
+    uint32_t                 share;
+};
+int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct pw_proc *ret,
+                    struct pw_err *err) PW_MUST_CHECK;
 /* The environment of workers: ours without LD_*. */
 char **pw_spawn_env(struct pw_arena *ar);
 
@@ -113,18 +221,45 @@ char **pw_spawn_env(struct pw_arena *ar);
 int64_t pw_children_tick(struct pw_supervisor *sup);
 /* Its pidfd is readable. */
 void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl);
-void pw_children_drain(struct pw_supervisor *sup);
-void pw_children_kill(struct pw_supervisor *sup);
+/* The slot has got another worker, which was started as its successor. */
+void pw_child_took(struct pw_supervisor *sup, struct pw_slot *sl, struct pw_proc pc, const struct pw_release *rel);
+/* Its worker has let go of it, and is to have ended by then. */
+void pw_child_let_go(struct pw_supervisor *sup, struct pw_slot *sl, int64_t until_us);
+/* How a process ended, for people: "SIGSEGV", "exit 78". */
+void     pw_child_how(const siginfo_t *si, char *buf, size_t cap);
+uint64_t pw_children_done(const struct pw_pipe *pi, uint64_t *ret_rejected); /* messages, by all its workers so far */
+void     pw_children_drain(struct pw_supervisor *sup);
+void     pw_children_kill(struct pw_supervisor *sup);
 /* The workers of that pipeline start again if a storm has stopped them; *out is what a person is told. */
 void            pw_children_resume(struct pw_supervisor *sup, const char *pipeline, struct pw_buf *out);
 size_t          pw_children_alive(const struct pw_supervisor *sup);
 struct pw_slot *pw_children_slot(const struct pw_supervisor *sup, size_t i); /* 0..slots_n - 1, in the order of sup->pages */
+
+/* ---- reload.c ---- */
+
+/* filter: a pipeline, or the id or file of a plugin; NULL: all. Topology and files are read again; files_only: only files. false: *out
+ * has the answer already. Else it comes later, for that ticket (0: only to the log). */
+bool pw_reload_begin(struct pw_supervisor *sup, const char *filter, bool files_only, uint32_t ticket, struct pw_buf *out);
+/* Deadlines; whether probation is over; changes of files that are watched. Returns when it wants to be called again (monotonic). */
+int64_t pw_reload_tick(struct pw_supervisor *sup);
+void    pw_reload_poll(struct pw_supervisor *sup, struct pw_pollset *ps); /* what it waits for */
+void    pw_reload_serve(struct pw_supervisor *sup, const struct pw_pollset *ps, size_t from);
+/* A worker has ended; its slot has none now. cr: how, NULL if it was asked to. */
+void pw_reload_worker_ended(struct pw_supervisor *sup, struct pw_slot *sl, const struct pw_crash *cr);
+/* Was this worker's end the new release's fault, on probation? */
+bool pw_reload_on_trial(const struct pw_slot *sl);
+void pw_reload_abort(struct pw_supervisor *sup); /* the runtime stops */
+/* The release that the pipeline shows: the new one as soon as all slots run it. */
+const struct pw_release *pw_reload_shown(const struct pw_pipe *pi);
+const char              *pw_reload_step_name(const struct pw_pipe *pi); /* NULL: none is under way */
 
 /* ---- status.c ---- */
 
 /* True if every pipeline has all its workers and no partition is halted; else *why has a line for each reason. */
 bool pw_status_ready(struct pw_supervisor *sup, struct pw_buf *why);
 void pw_status_text(struct pw_supervisor *sup, struct pw_buf *out);
+void pw_status_reload_text(const struct pw_pipe *pi, struct pw_buf *out); /* lines, if there is something to tell */
+void pw_status_reload_json(const struct pw_pipe *pi, struct pw_buf *out); /* ,"reload":{...} */
 void pw_status_json(struct pw_supervisor *sup, struct pw_buf *out);
 void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out);
 

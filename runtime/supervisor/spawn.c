@@ -1,4 +1,4 @@
-/* fork and exec of one worker. The child inherits three descriptors and nothing else. */
+/* fork and exec of one worker. The child inherits the descriptors that it is told of and nothing else. */
 #include "base/clock.h"
 #include "supervisor/internal.h"
 #include "supervisor/supervisor.h"
@@ -15,8 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEPT        3
-#define ARGS        24
+#define KEPT        4
+#define ARGS        32
+#define NUMBERS     7
 #define EXEC_FAILED 127 /* as a shell has it */
 
 extern char **environ;
@@ -47,11 +48,13 @@ static void close_span(unsigned from, unsigned to)
         (void)close((int)fd); /* most are not open */
 }
 
+/* -1: none. */
 static void keep_only(const int fds[KEPT])
 {
-    int      sorted[KEPT] = { fds[0], fds[1], fds[2] };
-    unsigned from         = 3;
+    int      sorted[KEPT];
+    unsigned from = 3;
 
+    memcpy(sorted, fds, sizeof(sorted));
     for (int i = 0; i < KEPT; i++)
         for (int k = i + 1; k < KEPT; k++)
             if (sorted[k] < sorted[i]) {
@@ -60,6 +63,8 @@ static void keep_only(const int fds[KEPT])
                 sorted[k] = t;
             }
     for (int i = 0; i < KEPT; i++) {
+        if (sorted[i] < 0)
+            continue;
         close_span(from, (unsigned)sorted[i] - 1);
         (void)fcntl(sorted[i], F_SETFD, 0); /* cannot fail: it is open */
         from = (unsigned)sorted[i] + 1;
@@ -99,40 +104,48 @@ static int reopen(int fd, struct pw_err *err)
     return own < 0 ? pw_err_sys(err, PW_D_RETRY, "open %s", path) : own;
 }
 
-static void build_args(const struct pw_supervisor *sup, const struct pw_slot *sl, int topology, int control,
-                       char numbers[5][16], char *argv[ARGS])
+static void build_args(const struct pw_supervisor *sup, const struct pw_spawn *sp, int topology, int control,
+                       char numbers[NUMBERS][32], char *argv[ARGS])
 {
-    const struct pw_pipe *pi = sl->pipe;
-    int                   n  = 0;
+    const struct pw_release *rel = sp->rel;
+    int                      n   = 0;
 
-    (void)snprintf(numbers[0], 16, "%u", sl->slot);
-    (void)snprintf(numbers[1], 16, "%d", topology);
-    (void)snprintf(numbers[2], 16, "%d", sl->bb_fd);
-    (void)snprintf(numbers[3], 16, "%d", control);
-    (void)snprintf(numbers[4], 16, "1");
+    (void)snprintf(numbers[0], 32, "%u", sp->slot);
+    (void)snprintf(numbers[1], 32, "%d", topology);
+    (void)snprintf(numbers[2], 32, "%d", sp->bb_fd);
+    (void)snprintf(numbers[3], 32, "%d", control);
+    (void)snprintf(numbers[4], 32, "%u", rel->generation);
+    (void)snprintf(numbers[5], 32, "%d", sp->slot_fd);
+    (void)snprintf(numbers[6], 32, "%u:%u", rel->conf->reload_max_rejects, sp->share);
 #define ADD(s) argv[n++] = (char *)(uintptr_t)(s)
     ADD(sup->self), ADD("worker");
-    ADD(PW_WORKER_OPT_PIPELINE), ADD(pi->conf->name);
+    ADD(PW_WORKER_OPT_PIPELINE), ADD(rel->conf->name);
     ADD(PW_WORKER_OPT_SLOT), ADD(numbers[0]);
     ADD(PW_WORKER_OPT_GENERATION), ADD(numbers[4]);
-    ADD(PW_WORKER_OPT_TOPOLOGY), ADD(sup->tp->file);
+    ADD(PW_WORKER_OPT_TOPOLOGY), ADD(rel->rd->tp->file);
     ADD(PW_WORKER_OPT_TOPOLOGY_FD), ADD(numbers[1]);
     ADD(PW_WORKER_OPT_BLACKBOX_FD), ADD(numbers[2]);
     ADD(PW_WORKER_OPT_CONTROL_FD), ADD(numbers[3]);
-    ADD(PW_WORKER_OPT_PLUGIN), ADD(pi->plugin_file);
-    if (pi->config_file[0])
-        ADD(PW_WORKER_OPT_CONFIG), ADD(pi->config_file);
+    ADD(PW_WORKER_OPT_PLUGIN), ADD(rel->plugin_file);
+    if (rel->config_file[0])
+        ADD(PW_WORKER_OPT_CONFIG), ADD(rel->config_file);
+    if (sp->role == PW_SPAWN_PROBE)
+        ADD(PW_WORKER_OPT_ROLE), ADD(PW_WORKER_ROLE_PROBE);
+    if (sp->role == PW_SPAWN_STANDBY)
+        ADD(PW_WORKER_OPT_ROLE), ADD(PW_WORKER_ROLE_STANDBY), ADD(PW_WORKER_OPT_SLOT_FD), ADD(numbers[5]);
+    if (sp->probation)
+        ADD(PW_WORKER_OPT_PROBATION), ADD(numbers[6]);
 #undef ADD
     argv[n] = NULL;
     PW_ASSERT(n < ARGS);
 }
 
-int pw_spawn_worker(struct pw_supervisor *sup, struct pw_slot *sl, struct pw_err *err)
+int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct pw_proc *ret, struct pw_err *err)
 {
     pid_t parent = getpid(), pid;
-    char  numbers[5][16];
+    char  numbers[NUMBERS][32];
     char *argv[ARGS];
-    int   pair[2], pidfd, topology = reopen(sup->topology_fd, err);
+    int   pair[2], pidfd, topology = reopen(sp->rel->rd->fd, err);
 
     if (topology < 0)
         return -1;
@@ -141,11 +154,10 @@ int pw_spawn_worker(struct pw_supervisor *sup, struct pw_slot *sl, struct pw_err
         (void)close(topology); /* read only */
         return -1;
     }
-    build_args(sup, sl, topology, pair[1], numbers, argv);
-    pw_blackbox_recycle(sl->bb, sl->pipe->ledger);
+    build_args(sup, sp, topology, pair[1], numbers, argv);
     pid = fork();
     if (pid == 0)
-        become_worker(sup->self, argv, sup->worker_env, (const int[KEPT]){ topology, sl->bb_fd, pair[1] }, parent);
+        become_worker(sup->self, argv, sup->worker_env, (const int[KEPT]){ topology, sp->bb_fd, pair[1], sp->slot_fd }, parent);
     if (pid < 0) {
         (void)pw_err_sys(err, PW_D_RETRY, "fork");
         goto fail;
@@ -159,9 +171,7 @@ int pw_spawn_worker(struct pw_supervisor *sup, struct pw_slot *sl, struct pw_err
     }
     (void)close(pair[1]); /* the worker's */
     (void)close(topology);
-    sl->pid        = pid;
-    sl->pidfd      = pidfd;
-    sl->control_fd = pair[0];
+    *ret = (struct pw_proc){ pid, pidfd, pair[0] };
     return 0;
 fail:
     (void)close(topology); /* unused, all three */

@@ -67,7 +67,7 @@ uint64_t pw_status_counter_sum(const struct pw_pipe *pi, size_t i)
 
 uint64_t pw_status_waiting(const struct pw_slot *sl)
 {
-    return sl->pid > 0 ? atomic_load_explicit(&sl->bb->outbox_waiting, memory_order_relaxed) : 0;
+    return sl->proc.pid > 0 ? atomic_load_explicit(&sl->bb->outbox_waiting, memory_order_relaxed) : 0;
 }
 
 uint64_t pw_status_waiting_sum(const struct pw_pipe *pi)
@@ -81,7 +81,7 @@ uint64_t pw_status_waiting_sum(const struct pw_pipe *pi)
 
 static uint64_t dead_open(const struct pw_slot *sl)
 {
-    return sl->pid > 0 ? atomic_load_explicit(&sl->bb->dead_letters_open, memory_order_relaxed) : 0;
+    return sl->proc.pid > 0 ? atomic_load_explicit(&sl->bb->dead_letters_open, memory_order_relaxed) : 0;
 }
 
 uint64_t pw_status_dead_open_sum(const struct pw_pipe *pi)
@@ -116,7 +116,7 @@ int64_t pw_status_rss_bytes(pid_t pid)
 
 const char *pw_status_state(const struct pw_slot *sl)
 {
-    return pw_worker_state_name(pw_bb_state_read(sl->bb), sl->pid);
+    return pw_worker_state_name(pw_bb_state_read(sl->bb), sl->proc.pid);
 }
 
 uint64_t pw_status_restarts(const struct pw_slot *sl)
@@ -140,14 +140,14 @@ static bool slot_ready(const struct pw_slot *sl, struct pw_buf *why)
     enum pw_bb_state state = pw_bb_state_read(sl->bb);
     char             text[sizeof(sl->bb->text)];
 
-    if (sl->pid > 0 && (state == PW_BB_READY || state == PW_BB_RUNNING))
+    if (sl->proc.pid > 0 && (state == PW_BB_READY || state == PW_BB_RUNNING))
         return true;
-    pw_buf_printf(why, "worker %s/%u is %s", sl->pipe->conf->name, sl->slot, pw_status_state(sl));
+    pw_buf_printf(why, "worker %s/%u is %s", sl->pipe->name, sl->slot, pw_status_state(sl));
     pw_bb_text_read(sl->bb, text);
-    if (sl->pid > 0 && text[0]) {
+    if (sl->proc.pid > 0 && text[0]) {
         pw_buf_puts(why, ": ");
         clean_line(why, text);
-    } else if (sl->pid == 0 && sl->crash.at_us) {
+    } else if (sl->proc.pid == 0 && sl->crash.at_us) {
         pw_buf_printf(why, ": %s%s", sl->crash.how, sl->crash.words[0] ? ": " : "");
         clean_line(why, sl->crash.words);
     }
@@ -179,7 +179,7 @@ bool pw_status_ready_with(const struct pw_supervisor *sup, const struct pw_parti
         pw_buf_puts(why, "stopping\n");
     for (size_t i = 0; i < sup->pipes_n; i++)
         if (sup->pipes[i].trip.is) {
-            pw_buf_printf(why, "pipeline %s is stopped: %s; `pawl resume` starts it again\n", sup->pipes[i].conf->name,
+            pw_buf_printf(why, "pipeline %s is stopped: %s; `pawl resume` starts it again\n", sup->pipes[i].name,
                           sup->pipes[i].trip.text);
             ready = false;
         }
@@ -200,6 +200,22 @@ bool pw_status_ready(struct pw_supervisor *sup, struct pw_buf *why)
 
 /* ---- metrics ---- */
 
+static struct pw_metrics_pipeline pipeline_metrics(const struct pw_pipe *pi)
+{
+    const struct pw_release   *rel = pw_reload_shown(pi);
+    struct pw_metrics_pipeline pl  = { .name            = pi->name,
+                                       .plugin_id       = rel->meta.id,
+                                       .plugin_version  = rel->meta.version,
+                                       .plugin_build    = rel->meta.build_id,
+                                       .halts           = pi->halts,
+                                       .tripped         = pi->trip.is,
+                                       .reload_pause_us = pi->rl.count[PW_RELOADED] ? pi->rl.took_pause_us : -1,
+                                       .reloading       = pi->rl.step != PW_RELOAD_NONE };
+
+    memcpy(pl.reloads, pi->rl.count, sizeof(pl.reloads));
+    return pl;
+}
+
 void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out)
 {
     struct pw_metrics_pipeline *pls = calloc(sup->pipes_n + 1, sizeof(*pls));
@@ -216,14 +232,13 @@ void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out)
 
     PW_ASSERT(pls != NULL && ws != NULL);
     for (size_t i = 0; i < sup->pipes_n; i++)
-        pls[i] = (struct pw_metrics_pipeline){ sup->pipes[i].conf->name, sup->pipes[i].meta.id, sup->pipes[i].meta.version,
-                                               sup->pipes[i].halts, sup->pipes[i].trip.is };
+        pls[i] = pipeline_metrics(&sup->pipes[i]);
     for (size_t i = 0; i < sup->slots_n; i++) {
         const struct pw_slot *sl = pw_children_slot(sup, i);
 
         memcpy(ws[i].restarts, sl->restarts, sizeof(ws[i].restarts));
-        ws[i].rss_bytes  = pw_status_rss_bytes(sl->pid);
-        ws[i].started_us = sl->pid > 0 ? sl->started_wall_us : 0;
+        ws[i].rss_bytes  = pw_status_rss_bytes(sl->proc.pid);
+        ws[i].started_us = sl->proc.pid > 0 ? sl->started_wall_us : 0;
     }
     pw_metrics_render(out, &mx);
     free(pls);
@@ -280,11 +295,11 @@ static void text_trace(const struct pw_crash *cr, struct pw_buf *out)
 static void text_worker(const struct pw_slot *sl, struct pw_buf *out)
 {
     char             up[24] = "-", pid[16] = "-", rss[24] = "-", text[sizeof(sl->bb->text)];
-    int64_t          bytes = pw_status_rss_bytes(sl->pid);
+    int64_t          bytes = pw_status_rss_bytes(sl->proc.pid);
     enum pw_bb_state state = pw_bb_state_read(sl->bb);
 
-    if (sl->pid > 0) {
-        (void)snprintf(pid, sizeof(pid), "%d", (int)sl->pid);
+    if (sl->proc.pid > 0) {
+        (void)snprintf(pid, sizeof(pid), "%d", (int)sl->proc.pid);
         (void)ago(pw_clock_us() - sl->started_us, up, sizeof(up));
     }
     if (bytes >= 0)
@@ -295,12 +310,12 @@ static void text_worker(const struct pw_slot *sl, struct pw_buf *out)
     pw_buf_puts(out, "\n");
     text_trace(&sl->crash, out);
     pw_bb_text_read(sl->bb, text);
-    if (sl->pid > 0 && text[0] && (state == PW_BB_PAUSED || state == PW_BB_FAILED)) {
+    if (sl->proc.pid > 0 && text[0] && (state == PW_BB_PAUSED || state == PW_BB_FAILED)) {
         pw_buf_puts(out, "          ");
         clean_line(out, text);
         pw_buf_puts(out, "\n");
     }
-    if (sl->pid == 0 && sl->start_at_us > pw_clock_us())
+    if (sl->proc.pid == 0 && sl->start_at_us > pw_clock_us())
         pw_buf_printf(out, "          starts again in %.1f s\n", (double)(sl->start_at_us - pw_clock_us()) / 1e6);
 }
 
@@ -355,7 +370,9 @@ static void text_pipeline(const struct pw_pipe *pi, const struct pw_partition_ro
     bool head = false;
     char since[24];
 
-    pw_buf_printf(out, "\n%s: %s/%s, group %s\n", pi->conf->name, pi->meta.id, pi->meta.version, pi->conf->group);
+    pw_buf_printf(out, "\n%s: %s/%s, group %s\n", pi->name, pw_reload_shown(pi)->meta.id, pw_reload_shown(pi)->meta.version,
+                  pi->rel->conf->group);
+    pw_status_reload_text(pi, out);
     if (pi->trip.is)
         pw_buf_printf(out, "  STOPPED %s ago: %s; `pawl resume` starts it again\n",
                       ago(pw_clock_wall_us() - pi->trip.at_us, since, sizeof(since)), pi->trip.text);
@@ -364,7 +381,7 @@ static void text_pipeline(const struct pw_pipe *pi, const struct pw_partition_ro
     for (size_t i = 0; i < pi->slots_n; i++)
         text_worker(&pi->slots[i], out);
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(rows[i].page->pipeline, pi->conf->name) != 0)
+        if (strcmp(rows[i].page->pipeline, pi->name) != 0)
             continue;
         if (!head)
             pw_buf_printf(out, "  %-28s %-6s %12s %12s %9s  %s\n", "PARTITION", "WORKER", "NEXT", "END", "LAG", "STATE");

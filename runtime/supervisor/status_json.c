@@ -91,7 +91,7 @@ static void json_in_hand(const struct pw_slot *sl, struct pw_buf *out)
     int64_t                  age_ns;
 
     json_key(out, "in_hand");
-    if (sl->pid <= 0 || !pw_bb_mark_read(sl->bb, &v)) {
+    if (sl->proc.pid <= 0 || !pw_bb_mark_read(sl->bb, &v)) {
         pw_buf_puts(out, "null");
         return;
     }
@@ -113,12 +113,12 @@ static void json_worker(const struct pw_slot *sl, struct pw_buf *out)
 
     pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
     json_int(out, "slot", sl->slot);
-    json_known(out, "pid", sl->pid > 0 ? sl->pid : -1);
+    json_known(out, "pid", sl->proc.pid > 0 ? sl->proc.pid : -1);
     json_str(out, "state", pw_status_state(sl));
-    json_known(out, "uptime_ms", sl->pid > 0 ? (now - sl->started_us) / 1000 : -1);
-    json_time(out, "started", sl->pid > 0 ? sl->started_wall_us : 0);
-    json_known(out, "starts_in_ms", sl->pid > 0 ? -1 : sl->start_at_us > now ? (sl->start_at_us - now) / 1000 : 0);
-    json_known(out, "memory_bytes", pw_status_rss_bytes(sl->pid));
+    json_known(out, "uptime_ms", sl->proc.pid > 0 ? (now - sl->started_us) / 1000 : -1);
+    json_time(out, "started", sl->proc.pid > 0 ? sl->started_wall_us : 0);
+    json_known(out, "starts_in_ms", sl->proc.pid > 0 ? -1 : sl->start_at_us > now ? (sl->start_at_us - now) / 1000 : 0);
+    json_known(out, "memory_bytes", pw_status_rss_bytes(sl->proc.pid));
     pw_bb_text_read(sl->bb, text);
     json_str(out, "text", text[0] ? text : NULL);
     json_int(out, "restarts", (int64_t)pw_status_restarts(sl));
@@ -127,7 +127,7 @@ static void json_worker(const struct pw_slot *sl, struct pw_buf *out)
     for (int r = 0; r < PW_RESTART_N; r++)
         json_int(out, pw_restart_name((enum pw_restart)r), (int64_t)sl->restarts[r]);
     pw_buf_puts(out, "}");
-    json_known(out, "outbox_waiting", sl->pid > 0 ? json_count(pw_status_waiting(sl)) : -1);
+    json_known(out, "outbox_waiting", sl->proc.pid > 0 ? json_count(pw_status_waiting(sl)) : -1);
     json_in_hand(sl, out);
     json_crash(&sl->crash, out);
     json_key(out, "counters");
@@ -168,13 +168,16 @@ static void json_partition(const struct pw_partition_row *row, struct pw_buf *ou
 
 static void json_plugin(const struct pw_pipe *pi, struct pw_buf *out)
 {
+    const struct pw_release *rel = pw_reload_shown(pi);
+
     json_key(out, "plugin");
     pw_buf_puts(out, "{");
-    json_str(out, "id", pi->meta.id);
-    json_str(out, "version", pi->meta.version);
-    json_str(out, "build_id", pi->meta.build_id[0] ? pi->meta.build_id : NULL);
-    json_str(out, "file", pi->plugin_file);
-    json_str(out, "config", pi->config_file[0] ? pi->config_file : NULL);
+    json_str(out, "id", rel->meta.id);
+    json_str(out, "version", rel->meta.version);
+    json_str(out, "build_id", rel->meta.build_id[0] ? rel->meta.build_id : NULL);
+    json_str(out, "file", rel->plugin_file);
+    json_str(out, "config", rel->config_file[0] ? rel->config_file : NULL);
+    json_int(out, "generation", rel->generation);
     pw_buf_puts(out, "}");
 }
 
@@ -194,17 +197,18 @@ static void json_trip(const struct pw_pipe *pi, struct pw_buf *out)
 static void json_pipeline(const struct pw_pipe *pi, const struct pw_partition_row *rows, size_t n, struct pw_buf *out)
 {
     pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
-    json_str(out, "name", pi->conf->name);
-    json_str(out, "group", pi->conf->group);
+    json_str(out, "name", pi->name);
+    json_str(out, "group", pi->rel->conf->group);
     json_key(out, "topics");
     pw_buf_puts(out, "[");
-    for (size_t i = 0; i < pi->conf->topics_n; i++) {
+    for (size_t i = 0; i < pi->rel->conf->topics_n; i++) {
         pw_buf_puts(out, i ? "," : "");
-        pw_buf_json(out, pi->conf->topics[i], strlen(pi->conf->topics[i]));
+        pw_buf_json(out, pi->rel->conf->topics[i], strlen(pi->rel->conf->topics[i]));
     }
     pw_buf_puts(out, "]");
     json_plugin(pi, out);
     json_trip(pi, out);
+    pw_status_reload_json(pi, out);
     json_int(out, "halts", (int64_t)pi->halts);
     json_int(out, "outbox_waiting", json_count(pw_status_waiting_sum(pi)));
     json_int(out, "dead_letters_open", json_count(pw_status_dead_open_sum(pi)));
@@ -216,7 +220,7 @@ static void json_pipeline(const struct pw_pipe *pi, const struct pw_partition_ro
     json_key(out, "partitions");
     pw_buf_puts(out, "[");
     for (size_t i = 0; i < n; i++)
-        if (strcmp(rows[i].page->pipeline, pi->conf->name) == 0)
+        if (strcmp(rows[i].page->pipeline, pi->name) == 0)
             json_partition(&rows[i], out);
     pw_buf_puts(out, "]");
     json_key(out, "counters");

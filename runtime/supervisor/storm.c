@@ -52,3 +52,10 @@ void pw_storm_clear(struct pw_storm *st)
 {
     st->n = 0;
 }
+
+void pw_storm_limit(struct pw_storm *st, uint32_t messages, uint32_t window_ms)
+{
+    st->limit     = messages;
+    st->window_us = (int64_t)window_ms * 1000;
+    st->n         = 0;
+}

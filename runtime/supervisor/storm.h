@@ -27,5 +27,6 @@ struct pw_storm {
  * that hangs on everything is slow to show it. */
 bool pw_storm_add(struct pw_storm *st, const char *topic, int32_t partition, int64_t offset, int64_t now_us, uint64_t done);
 void pw_storm_clear(struct pw_storm *st);
+void pw_storm_limit(struct pw_storm *st, uint32_t messages, uint32_t window_ms); /* and nothing is remembered */
 
 #endif

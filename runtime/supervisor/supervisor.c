@@ -19,8 +19,12 @@
 
 /* ---- answers ---- */
 
-static void answer_control(void *arg, const char *request, struct pw_buf *out)
+static bool answer_control(void *arg, const char *request, uint32_t ticket, struct pw_buf *out)
 {
+    if (strcmp(request, "reload") == 0)
+        return !pw_reload_begin(arg, NULL, false, ticket, out);
+    if (strncmp(request, "reload ", 7) == 0)
+        return !pw_reload_begin(arg, request + 7, false, ticket, out);
     if (strcmp(request, "status text") == 0)
         pw_status_text(arg, out);
     else if (strcmp(request, "status json") == 0)
@@ -28,7 +32,10 @@ static void answer_control(void *arg, const char *request, struct pw_buf *out)
     else if (strncmp(request, "resume ", 7) == 0)
         pw_children_resume(arg, request + 7, out);
     else
-        pw_buf_puts(out, "error: unknown request; there are 'status text', 'status json' and 'resume PIPELINE'\n");
+        pw_buf_puts(
+            out,
+            "error: unknown request; there are 'status text', 'status json', 'resume PIPELINE', 'reload' and 'reload PLUGIN'\n");
+    return true;
 }
 
 static unsigned answer_http(void *arg, enum pw_http_page page, struct pw_buf *out)
@@ -61,6 +68,24 @@ static int open_signals(struct pw_supervisor *sup, struct pw_err *err)
     return sup->signal_fd < 0 ? pw_err_sys(err, PW_D_FATAL, "open a signalfd") : 0;
 }
 
+static void take_hup(struct pw_supervisor *sup)
+{
+    struct pw_buf out  = { 0 };
+    bool          busy = false;
+
+    if (sup->draining)
+        return;
+    for (size_t i = 0; i < sup->pipes_n; i++)
+        busy = busy || sup->pipes[i].rl.step != PW_RELOAD_NONE;
+    sup->hup = busy;
+    if (busy)
+        pw_log(PW_LOG_INFO, "reload.queued", PW_LOG_AT_NONE,
+               "SIGHUP: a reload is under way; the next one begins when it is over");
+    else
+        (void)pw_reload_begin(sup, NULL, false, 0, &out); /* whatever comes of it is logged */
+    pw_buf_done(&out);
+}
+
 static void take_signals(struct pw_supervisor *sup)
 {
     struct signalfd_siginfo si;
@@ -68,7 +93,9 @@ static void take_signals(struct pw_supervisor *sup)
     while (read(sup->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
         const char *name = sigabbrev_np((int)si.ssi_signo);
 
-        if (!sup->draining) {
+        if (si.ssi_signo == SIGHUP) {
+            take_hup(sup);
+        } else if (!sup->draining) {
             pw_log(PW_LOG_INFO, "supervisor.draining", PW_LOG_AT_NONE, "SIG%s: %zu workers have %u ms to finish", name,
                    pw_children_alive(sup), sup->tp->drain_timeout_ms);
             pw_children_drain(sup);
@@ -79,6 +106,17 @@ static void take_signals(struct pw_supervisor *sup)
             pw_children_kill(sup);
         }
     }
+}
+
+static bool is_ours(const struct pw_supervisor *sup, pid_t pid)
+{
+    for (size_t i = 0; i < sup->slots_n; i++) {
+        const struct pw_slot *sl = pw_children_slot(sup, i);
+
+        if (sl->proc.pid == pid || sl->old.pid == pid || sl->pipe->rl.proc.pid == pid)
+            return true;
+    }
+    return false;
 }
 
 /* As process 1 of a container we inherit what others left behind. */
@@ -92,9 +130,8 @@ static void reap_strangers(const struct pw_supervisor *sup)
         si.si_pid = 0;
         if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
             return;
-        for (size_t i = 0; i < sup->slots_n; i++)
-            if (pw_children_slot(sup, i)->pid == si.si_pid)
-                return;                                               /* its pidfd will tell; then the next */
+        if (is_ours(sup, si.si_pid))
+            return;                                                   /* its pidfd will tell; then the next */
         (void)waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG); /* it is there: we have just seen it */
     }
 }
@@ -121,13 +158,15 @@ static void wait_for(struct pw_pollset *ps, int64_t until_us)
 
 static void turn(struct pw_supervisor *sup, struct pw_pollset *ps)
 {
-    int64_t until = pw_children_tick(sup);
-    size_t  at    = 1;
+    int64_t until = earlier(pw_reload_tick(sup), pw_children_tick(sup));
+    size_t  at    = 1, reload;
 
     ps->n = 0;
     (void)pw_pollset_add(ps, sup->signal_fd, POLLIN);
     for (size_t i = 0; i < sup->slots_n; i++) /* without a worker: -1, which poll() skips */
-        (void)pw_pollset_add(ps, pw_children_slot(sup, i)->pidfd, POLLIN);
+        (void)pw_pollset_add(ps, pw_children_slot(sup, i)->proc.pidfd, POLLIN);
+    reload = ps->n;
+    pw_reload_poll(sup, ps);
     pw_control_poll(sup->control, ps);
     until = earlier(until, pw_control_until_us(sup->control));
     if (sup->http) {
@@ -137,8 +176,9 @@ static void turn(struct pw_supervisor *sup, struct pw_pollset *ps)
     if (sup->draining)
         until = earlier(until, sup->drain_until_us);
     wait_for(ps, until);
+    pw_reload_serve(sup, ps, reload); /* first: what a worker has said before its end */
     for (size_t i = 0; i < sup->slots_n; i++)
-        if (ps->p[at + i].revents)
+        if (ps->p[at + i].revents && ps->p[at + i].fd == pw_children_slot(sup, i)->proc.pidfd)
             pw_child_ended(sup, pw_children_slot(sup, i));
     reap_strangers(sup);
     if (ps->p[0].revents)
@@ -162,6 +202,7 @@ static int run(struct pw_supervisor *sup)
         turn(sup, &ps);
     }
     free(ps.p);
+    pw_buf_done(&sup->asked.text);
     sup->undrained += pw_children_alive(sup);
     if (sup->undrained)
         pw_log(PW_LOG_WARN, "supervisor.stopped", PW_LOG_AT_NONE, "%zu workers did not drain", sup->undrained);
@@ -219,7 +260,7 @@ static int prepare(struct pw_supervisor *sup, const char *topology_file)
 
 int pw_supervisor_run(const char *self, const char *topology_file)
 {
-    struct pw_supervisor sup = { .self = self, .lock_fd = -1, .topology_fd = -1, .signal_fd = -1 };
+    struct pw_supervisor sup = { .self = self, .file = topology_file, .lock_fd = -1, .signal_fd = -1 };
     int                  rc;
 
     fill_standard();

@@ -12,15 +12,34 @@
 #define PW_WORKER_OPT_TOPOLOGY    "--topology"    /* file name as given by the user, for messages */
 #define PW_WORKER_OPT_TOPOLOGY_FD "--topology-fd" /* its bytes, a sealed memfd */
 #define PW_WORKER_OPT_BLACKBOX_FD "--blackbox-fd"
-#define PW_WORKER_OPT_CONTROL_FD  "--control-fd" /* socketpair: a byte 'D' = drain; end of file = the supervisor is gone */
+#define PW_WORKER_OPT_CONTROL_FD  "--control-fd" /* socketpair, PW_CONTROL_*; end of file = the supervisor is gone */
 #define PW_WORKER_OPT_PLUGIN      "--plugin"     /* staged file */
 #define PW_WORKER_OPT_CONFIG      "--config"     /* staged libconfig file, absent if none */
+#define PW_WORKER_OPT_ROLE        "--role"       /* PW_WORKER_ROLE_*, absent for one that runs at once */
+#define PW_WORKER_ROLE_STANDBY    "standby"      /* gets ready, and takes the slot when it is told to */
+#define PW_WORKER_ROLE_PROBE      "probe"        /* gets ready, and ends */
+#define PW_WORKER_OPT_SLOT_FD     "--slot-fd"    /* with standby: the slot's page; --blackbox-fd is its own until then */
+#define PW_WORKER_OPT_PROBATION   "--probation"  /* REJECTS:SHARE, the share in millionths; absent: none */
+
+/* What goes over the control socket. To the worker: */
+#define PW_CONTROL_DRAIN 'D' /* finish and end */
+#define PW_CONTROL_HAND  'H' /* finish and end at once: a successor stands by */
+#define PW_CONTROL_NONCE 16  /* bytes that follow PW_CONTROL_ASK */
+#define PW_CONTROL_ASK   'N' /* to be answered with PW_CONTROL_READY and the same bytes */
+#define PW_CONTROL_GO    'G' /* the worker before has let go: take the slot */
+#define PW_CONTROL_OVER  'P' /* probation is over */
+/* From the worker: */
+#define PW_CONTROL_READY   'R' /* and the nonce: ready, not in the group */
+#define PW_CONTROL_STOPPED 'S' /* no batch is begun any more */
+#define PW_CONTROL_LET_GO  'L' /* nothing is in the air, and the slot's page is not touched any more */
+#define PW_CONTROL_TAKEN   'T' /* the partitions run */
 
 /* Exit codes of a worker. */
 #define PW_EXIT_OK     0  /* drained */
 #define PW_EXIT_CONFIG 78 /* EX_CONFIG: the same again will fail again */
 #define PW_EXIT_FAILED 70 /* EX_SOFTWARE: fatal verdict or error; text is in the black box */
 #define PW_EXIT_FENCED 75 /* another process uses our group.instance.id */
+#define PW_EXIT_REJECT 76 /* on probation: it would have rejected more than is allowed, and has not */
 
 /* Runs until SIGTERM or SIGINT (drain) or a second one (at once). self: path of this binary for the workers.
  * The caller has called pw_log_init("supervisor", ...). Returns the process's exit code: 0 all workers drained, 1 some did not or it
@@ -30,6 +49,10 @@ int pw_supervisor_run(const char *self, const char *topology_file);
 /* Asks the supervisor that listens in run_dir to start the workers of a pipeline again that a storm of crashes has stopped.
  * *ret_started: it had been stopped. It is no error if nothing runs there, or another topology. */
 int pw_control_resume(const char *run_dir, const char *pipeline, bool *ret_started, struct pw_err *err) PW_MUST_CHECK;
+
+/* Asks the supervisor that listens in run_dir to reload, waits until it is over, and prints what became of each pipeline. plugin: a
+ * pipeline, or the id or file of a plugin; NULL: all. Returns the exit code. */
+int pw_control_reload(const char *run_dir, const char *plugin);
 
 /* Asks the supervisor that listens in run_dir; prints to stdout. json: 0 or 1. Returns the exit code. */
 int pw_control_status(const char *run_dir, int json);

@@ -347,7 +347,7 @@ static void manual_table(struct pw_buf *out, const char *parent)
             continue;
         pw_buf_printf(out, "| `%s` | %s | ", name, pw_key_expect(k, buf, sizeof(buf)));
         manual_default(out, k);
-        pw_buf_printf(out, " | %s |\n", k->doc);
+        pw_buf_printf(out, " | %s%s |\n", k->doc, k->restart ? " A change needs a restart." : "");
     }
     pw_buf_puts(out, "\n");
     for (const struct pw_key *k = keys; k < keys + n; k++) {

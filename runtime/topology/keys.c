@@ -20,10 +20,10 @@
 
 static const struct pw_key table[] = {
     { "version", PW_KEY_INT, .required = true, .min = 1, .max = 1, .doc = "Version of this format." },
-    { "instance", PW_KEY_NAME, IN_TOPOLOGY(instance), .dflt_text = "the host name",
+    { "instance", PW_KEY_NAME, IN_TOPOLOGY(instance), .dflt_text = "the host name", .restart = true,
       .doc =
           "Name of this runtime; it begins the group.instance.id of its workers, so no two that share a group may have the same." },
-    { "run_dir", PW_KEY_FOLDER, .min = 1, .max = 80, IN_TOPOLOGY(run_dir), .dflt = "/run/pawl",
+    { "run_dir", PW_KEY_FOLDER, .min = 1, .max = 80, IN_TOPOLOGY(run_dir), .dflt = "/run/pawl", .restart = true,
       .doc = "Folder for the control socket, staged plugins and the lock." },
     { "plugin_dir", PW_KEY_FOLDER, .min = 1, .max = 4000, IN_TOPOLOGY(plugin_dir),
       .dflt_text = "the environment variable PAWL_PLUGIN_DIR, else the folder of the installation",
@@ -31,24 +31,25 @@ static const struct pw_key table[] = {
     { "drain_timeout", PW_KEY_DURATION, .min = 1 * SECOND, .max = HOUR, IN_TOPOLOGY(drain_timeout_ms), .dflt = "10s",
       .doc = "How long workers may finish what they have begun when the runtime stops." },
 
-    { "kafka", PW_KEY_KAFKA, .required = true,
+    { "kafka", PW_KEY_KAFKA, .required = true, .restart = true,
       .doc = "librdkafka properties, by their own names; values are text, whole numbers, true or false." },
 
     { "postgres", PW_KEY_MAP, .required = true, .secret = true, .doc = "Where positions, writes and outputs go." },
     { "postgres.dsn", PW_KEY_TEXT, .required = true, .secret = true, .min = 1, .max = PW_KEYS_MAX_TEXT,
-      IN_TOPOLOGY(postgres_dsn),
+      IN_TOPOLOGY(postgres_dsn), .restart = true,
       .doc = "Connection string of libpq. Never shown; keep it in a file: ${file:/run/secrets/dsn}." },
 
     { "http", PW_KEY_MAP, .doc = "Metrics and health; without it nothing listens." },
-    { "http.listen", PW_KEY_LISTEN, .required = true, .min = 1, .max = 260, IN_TOPOLOGY(http_listen),
+    { "http.listen", PW_KEY_LISTEN, .required = true, .min = 1, .max = 260, IN_TOPOLOGY(http_listen), .restart = true,
       .doc = "Address and port, such as 127.0.0.1:9464 or [::1]:9464; port 0 takes a free one." },
 
     { "pipelines", PW_KEY_PIPELINES, .required = true, .min = 1, .max = PW_KEYS_MAX_PIPELINES,
       .doc = "Each has a plugin and the topics that feed it." },
 
     { "pipelines.*.source", PW_KEY_MAP, .required = true, .doc = "What is read." },
-    { "pipelines.*.source.topics", PW_KEY_TOPICS, .required = true, .min = 1, .max = 16, .doc = "Topics; they must exist." },
-    { "pipelines.*.source.group", PW_KEY_GROUP, .required = true, IN_PIPELINE(group),
+    { "pipelines.*.source.topics", PW_KEY_TOPICS, .required = true, .min = 1, .max = 16, .restart = true,
+      .doc = "Topics; they must exist." },
+    { "pipelines.*.source.group", PW_KEY_GROUP, .required = true, IN_PIPELINE(group), .restart = true,
       .doc = "Consumer group; it names the pipeline's positions in PostgreSQL, so no two pipelines may share it." },
     { "pipelines.*.source.start", PW_KEY_CHOICE, .choices = "earliest|latest", .dflt = "earliest", IN_PIPELINE(start),
       .doc = "Where a partition begins that has no position yet." },
@@ -63,7 +64,7 @@ static const struct pw_key table[] = {
     { "pipelines.*.outputs", PW_KEY_OUTPUTS, .max = PW_KEYS_MAX_OUTPUTS,
       .doc = "Topic of each output that the plugin declares; none may be a topic of the same pipeline's source." },
 
-    { "pipelines.*.workers", PW_KEY_INT, .min = 1, .max = 64, .dflt = "2", IN_PIPELINE(workers),
+    { "pipelines.*.workers", PW_KEY_INT, .min = 1, .max = 64, .dflt = "2", IN_PIPELINE(workers), .restart = true,
       .doc = "Worker processes; more than partitions are idle." },
 
     { "pipelines.*.batch", PW_KEY_MAP, .doc = "What one transaction holds. A batch ends at the first limit it meets." },
@@ -103,11 +104,13 @@ static const struct pw_key table[] = {
       .doc =
           "Copies of an event that had its effect are passed over. Without it they are handled. Give either header or key; see delivery.md." },
     { "pipelines.*.dedupe.header", PW_KEY_TEXT, .min = 1, .max = 255, IN_PIPELINE(dedupe_header), .dflt_text = "none",
-      .doc = "Header whose value is the event's id, such as ce_id; if it is there more than once, the last one counts." },
-    { "pipelines.*.dedupe.key", PW_KEY_BOOL, .dflt_text = "false", IN_PIPELINE(dedupe_key),
+      .restart = true,
+      .doc     = "Header whose value is the event's id, such as ce_id; if it is there more than once, the last one counts." },
+    { "pipelines.*.dedupe.key", PW_KEY_BOOL, .dflt_text = "false", IN_PIPELINE(dedupe_key), .restart = true,
       .doc = "The record's key is the event's id." },
     { "pipelines.*.dedupe.window", PW_KEY_DURATION, .required = true, .min = MINUTE, .max = 90 * DAY,
-      IN_PIPELINE(dedupe_window_ms), .doc = "How long an id is remembered at least; at most half of it longer." },
+      IN_PIPELINE(dedupe_window_ms), .restart = true,
+      .doc = "How long an id is remembered at least; at most half of it longer." },
 
     { "pipelines.*.handler_timeout", PW_KEY_DURATION, .min = 100, .max = 45 * SECOND, .dflt = "10s",
       IN_PIPELINE(handler_timeout_ms),
@@ -126,6 +129,24 @@ static const struct pw_key table[] = {
     { "pipelines.*.crash_storm.action", PW_KEY_CHOICE, .choices = "stop|continue", .dflt = "stop",
       IN_PIPELINE(crash_storm_action),
       .doc = "Stop: the pipeline's workers end and stay away until `pawl resume` or a restart. Continue: it is only logged." },
+
+    { "pipelines.*.reload", PW_KEY_MAP, .doc = "How a new version of the plugin is taken into use; see operations.md." },
+    { "pipelines.*.reload.timeout", PW_KEY_DURATION, .min = 1 * SECOND, .max = HOUR, .dflt = "30s",
+      IN_PIPELINE(reload_timeout_ms),
+      .doc =
+          "How long each step may take: the probe, a new worker getting ready, the old one finishing its batch, the new one taking over." },
+    { "pipelines.*.reload.probation_messages", PW_KEY_INT, .min = 0, .max = 1000000, .dflt = "1000",
+      IN_PIPELINE(reload_probation_messages),
+      .doc = "Messages that a new version must handle before the one before is forgotten; 0: no probation." },
+    { "pipelines.*.reload.probation_time", PW_KEY_DURATION, .min = 0, .max = 24 * HOUR, .dflt = "30s",
+      IN_PIPELINE(reload_probation_time_ms),
+      .doc = "Probation ends after so long, too, however few messages there were; 0ms: no probation." },
+    { "pipelines.*.reload.max_rejects", PW_KEY_INT, .min = 0, .max = 1000000, .dflt = "10", IN_PIPELINE(reload_max_rejects),
+      .doc =
+          "Messages that each worker may reject on probation, on top of twice the share that was rejected before. The batch that exceeds it is not committed." },
+    { "pipelines.*.reload.watch", PW_KEY_BOOL, .dflt = "false", IN_PIPELINE(reload_watch),
+      .doc =
+          "Reload by itself when the plugin's file or its configuration has changed and then stayed the same for 2 s. Changes of the topology are not looked for." },
 };
 
 #define TABLE_N (sizeof(table) / sizeof(table[0]))

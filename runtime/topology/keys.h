@@ -38,6 +38,7 @@ struct pw_key {
     const char      *path; /* "pipelines.*.batch.max_messages" */
     enum pw_key_type type;
     bool             required, secret;
+    bool             restart; /* a change of it needs a restart; all others are applied by a reload */
     int64_t          min, max;
     const char      *choices;   /* "earliest|latest" */
     const char      *dflt;      /* as it would be written in the file; NULL: none */

@@ -51,7 +51,12 @@ struct pw_pipeline {
     uint32_t             crash_storm_messages; /* 0: no limit */
     uint32_t             crash_storm_window_ms;
     enum pw_storm_action crash_storm_action;
-    int                  line; /* of its key, for later errors */
+    uint32_t             reload_timeout_ms;
+    uint32_t             reload_probation_messages; /* 0: no probation */
+    uint32_t             reload_probation_time_ms;  /* 0: no probation */
+    uint32_t             reload_max_rejects;        /* of a worker on probation */
+    uint32_t             reload_watch;              /* 1: the files of the plugin are looked at */
+    int                  line;                      /* of its key, for later errors */
 };
 
 struct pw_topology {
@@ -79,6 +84,14 @@ int pw_topology_load(struct pw_arena *ar, const char *file, struct pw_topology *
                      struct pw_err *err) PW_MUST_CHECK;
 
 const struct pw_pipeline *pw_topology_pipeline(const struct pw_topology *tp, const char *name); /* NULL: none */
+
+/* What differs between two topologies, or between a pipeline before and after (NULL, NULL: what is outside of pipelines). Names of keys
+ * that a reload cannot apply go to *restart, those that it can to *applies, each with ", " between them. Secrets and passwords may
+ * differ: who connects reads them anew. */
+void pw_topology_diff(const struct pw_topology *before, const struct pw_topology *after, const struct pw_pipeline *pl_before,
+                      const struct pw_pipeline *pl_after, struct pw_buf *restart, struct pw_buf *applies);
+/* Do two connection strings name the same, but for passwords? */
+bool pw_topology_same_dsn(const char *a, const char *b);
 
 /* JSON Schema (draft 2020-12) of the file, and its reference as Markdown; both from the key table. */
 void pw_topology_schema(struct pw_buf *out);

@@ -45,8 +45,6 @@ int pw_worker_open_consumer(struct pw_worker *w, struct pw_err *err)
             .properties_n   = tp->kafka_n,
             .group          = w->pipe->group,
             .instance_id    = pw_arena_printf(w->life, "%s-%s-%u", tp->instance, w->pipe->name, w->args->slot),
-            .topics         = w->pipe->topics,
-            .topics_n       = w->pipe->topics_n,
             .queue_messages = QUEUE_MESSAGES,
             .queue_kbytes   = QUEUE_KBYTES,
     };
@@ -55,9 +53,6 @@ int pw_worker_open_consumer(struct pw_worker *w, struct pw_err *err)
         keys[i]   = tp->kafka[i].key;
         values[i] = tp->kafka[i].value;
     }
-    for (size_t i = 0; i < w->pipe->topics_n && i < PW_BB_TOPICS; i++)
-        (void)snprintf(w->bb->topics[i], sizeof(w->bb->topics[i]), "%s", w->pipe->topics[i]);
-    atomic_store(&w->bb->topics_n, (uint32_t)(w->pipe->topics_n < PW_BB_TOPICS ? w->pipe->topics_n : PW_BB_TOPICS));
     w->consumer.log = log_from_kafka;
     return pw_consumer_open(&w->consumer, &se, err);
 }

@@ -112,6 +112,13 @@ bool pw_worker_stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum p
 
         if (it->unparked) /* its partition is past it: it stays where it is */
             return pw_worker_park_alone(w, ba, it->code ? it->code : "rejected", it->detail ? it->detail : "");
+        if (w->probation.on) { /* a halt is worse than a dead letter: let the version before judge */
+            (void)pw_err_set(&err, PW_D_FATAL, "%s[%d]@%lld was rejected (%s: %.100s), and the pipeline has no dlq.topic",
+                             it->msg.topic.p, it->msg.partition, (long long)it->msg.offset, it->code ? it->code : "rejected",
+                             it->detail ? it->detail : "no reason given");
+            pw_worker_failed(w, PW_EXIT_REJECT, "reload.rejects", &err);
+            return false;
+        }
         pw_log(PW_LOG_ERROR, "partition.halted", &at, "rejected, %s: %s; no dlq.topic takes it",
                it->code ? it->code : "rejected", it->detail ? it->detail : "");
         pw_part_halt(pt, 1, 0, "offset %lld was rejected (%.40s) and the pipeline has no dlq.topic", (long long)it->msg.offset,
@@ -119,6 +126,7 @@ bool pw_worker_stopped_at_front(struct pw_worker *w, struct pw_batch *ba, enum p
         return false;
     }
     case PW_STOP_NONE:
+    case PW_STOP_PROBATION:
     case PW_STOP_SLOW: break; /* never at the front */
     }
     pw_assert_failed(__FILE__, __LINE__, "a slow batch is never stopped at its front");

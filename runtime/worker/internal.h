@@ -3,6 +3,7 @@
 #define PW_WORKER_INTERNAL_H
 
 #include "kafka/consumer.h"
+#include "supervisor/supervisor.h"
 #include "worker/batch.h"
 #include "worker/breaker.h"
 #include "worker/publisher.h"
@@ -34,6 +35,12 @@ struct pw_cover {
     int64_t  wait_us;    /* after the last request for a rebalance */
 };
 
+/* After a reload: how many messages were done and rejected since. */
+struct pw_probation {
+    bool     on;
+    uint64_t done, rejected;
+};
+
 struct pw_worker {
     const struct pw_worker_args *args;
     const struct pw_pipeline    *pipe;
@@ -55,6 +62,12 @@ struct pw_worker {
     size_t          batch_cap; /* messages; shrinks when handle() is slow */
     bool            in_batch;  /* its records must stay */
     bool            draining, orphaned;
+    bool            handing; /* draining, for a successor that stands by */
+    bool            standby; /* ready to take over, and not in the group */
+    bool            go;      /* the one before has let go */
+    bool            taking;  /* not told yet that the partitions run */
+    unsigned char   nonce[PW_CONTROL_NONCE];
+    bool            has_nonce;
     int             exit_code; /* -1: go on */
     char            cluster_id[128];
 
@@ -82,6 +95,8 @@ struct pw_worker {
     struct pw_gate    gate;
     struct pw_cover   cover;
     struct pw_strikes strikes;
+
+    struct pw_probation probation;
 };
 
 /* worker.c */
@@ -91,6 +106,21 @@ int     pw_worker_turn(struct pw_worker *w, int fd, short events, int64_t until_
 void    pw_worker_connect(struct pw_worker *w); /* to PostgreSQL, if it is time */
 int64_t pw_worker_connect_at_us(const struct pw_worker *w);
 void    pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, const struct pw_err *err);
+
+void pw_worker_state(struct pw_worker *w, enum pw_bb_state state);
+void pw_worker_introduce(struct pw_worker *w); /* what the page says of this worker */
+
+/* handover.c */
+/* Ready but for the group; then waits until the worker before has let go, and takes its place. false: it is to end. */
+bool pw_worker_stand_by(struct pw_worker *w);
+void pw_worker_taken(struct pw_worker *w); /* tells the supervisor once, when the partitions run */
+/* The loop has ended for a successor: what is published is settled, and nothing of the slot is touched any more. */
+void pw_worker_hand_over(struct pw_worker *w);
+
+/* probation.c */
+/* May this batch be committed? false: it holds more rejections than a new version may make; *err says how many, and the first. */
+bool pw_probation_allows(const struct pw_worker *w, const struct pw_batch *ba, struct pw_err *err);
+void pw_probation_count(struct pw_worker *w, const struct pw_batch *ba); /* it is committed */
 
 /* outage.c */
 void pw_worker_outage(struct pw_worker *w, enum pw_outage cause, const char *text); /* it does not answer */
@@ -145,7 +175,15 @@ int64_t pw_worker_backoff_us(const struct pw_worker *w, int32_t attempt); /* bef
 
 /* failure.c */
 /* Where and why one message ended a batch early; the batch before it may still be committed. */
-enum pw_stop_kind { PW_STOP_NONE = 0, PW_STOP_RETRY, PW_STOP_FATAL, PW_STOP_NO_DLQ, PW_STOP_FULL, PW_STOP_SLOW };
+enum pw_stop_kind {
+    PW_STOP_NONE = 0,
+    PW_STOP_RETRY,
+    PW_STOP_FATAL,
+    PW_STOP_NO_DLQ,
+    PW_STOP_FULL,
+    PW_STOP_SLOW,
+    PW_STOP_PROBATION /* the whole batch: it would reject too much */
+};
 struct pw_stop {
     enum pw_stop_kind kind;
     size_t            at; /* index of the item */

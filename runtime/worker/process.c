@@ -191,6 +191,7 @@ void pw_worker_advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_u
     pw_bb_observe(&w->bb->batch_size, pw_bb_limits_n, ba->n);
     pw_bb_observe(&w->bb->commit_us, pw_bb_limits_us, (uint64_t)(pw_clock_us() - began_us));
     count_verdicts(w, ba);
+    pw_probation_count(w, ba);
     pw_worker_park_committed(w, ba);
     pw_strikes_forget(&w->strikes, ba);
     for (size_t r = 0; r < ba->ranges_n; r++) {
@@ -286,6 +287,10 @@ static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct pw_stop *s
     if (ba->n)
         pw_bb_observe(&w->bb->handle_us, pw_bb_limits_us, (uint64_t)(pw_clock_us() - handle_us) / ba->n);
     PW_FAULT(after_handle);
+    if (w->probation.on && !pw_probation_allows(w, ba, err)) {
+        *stop = (struct pw_stop){ PW_STOP_PROBATION, 0 };
+        return -1;
+    }
     if (pw_tx_commit(&w->tx, ba, err) < 0)
         return pw_err_wrap(err, "commit batch of %zu", ba->n);
     PW_FAULT(after_commit);
@@ -325,6 +330,11 @@ static void run_pieces(struct pw_worker *w, struct pw_batch *whole)
             to     = bad_to > from ? bad_to : whole->n;
             bad_to = whole->n;
             continue;
+        }
+        if (stop.kind == PW_STOP_PROBATION) {
+            pw_tx_rollback(&w->tx);
+            pw_worker_failed(w, PW_EXIT_REJECT, "reload.rejects", &err);
+            return;
         }
         if (stop.kind != PW_STOP_NONE) {
             pw_tx_rollback(&w->tx);

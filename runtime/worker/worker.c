@@ -26,17 +26,31 @@
 
 /* ---- the turn ---- */
 
-/* 'D' asks to drain; end of file means that the supervisor is gone. */
+/* End of file means that the supervisor is gone. */
 static void read_control(struct pw_worker *w)
 {
     char    c;
     ssize_t n = read(w->args->control_fd, &c, 1);
 
-    if (n == 1 && c == 'D') {
+    if (n == 0)
+        w->draining = w->orphaned = true;
+    if (n != 1)
+        return;
+    switch (c) {
+    case PW_CONTROL_HAND:
+        w->handing = w->draining = true;
+        PW_FAULT(handover_asked);
+        break;
+    case PW_CONTROL_DRAIN:
         w->draining = true;
         PW_FAULT(drain);
-    } else if (n == 0) {
-        w->draining = w->orphaned = true;
+        break;
+    case PW_CONTROL_ASK: /* the bytes came with it */
+        w->has_nonce = read(w->args->control_fd, w->nonce, sizeof(w->nonce)) == (ssize_t)sizeof(w->nonce);
+        break;
+    case PW_CONTROL_GO: w->go = true; break;
+    case PW_CONTROL_OVER: w->probation.on = false; break;
+    default: break;
     }
 }
 
@@ -53,7 +67,7 @@ int pw_worker_turn(struct pw_worker *w, int fd, short events, int64_t until_us)
     int64_t       left_us = until_us - pw_clock_us();
     struct pollfd p[4]    = { { .fd = pw_consumer_fd(&w->consumer), .events = POLLIN },
                               { .fd = w->orphaned ? -1 : w->args->control_fd, .events = POLLIN },
-                              { .fd = pw_publisher_fd(w->publisher), .events = POLLIN },
+                              { .fd = w->publisher ? pw_publisher_fd(w->publisher) : -1, .events = POLLIN },
                               { .fd = fd, .events = events } };
 
     if (left_us > TURN_MAX_US)
@@ -91,7 +105,7 @@ static int wait_for_postgres(void *arg, int fd, short events, int64_t deadline_u
 
 /* ---- connecting ---- */
 
-static void set_state(struct pw_worker *w, enum pw_bb_state state)
+void pw_worker_state(struct pw_worker *w, enum pw_bb_state state)
 {
     atomic_store_explicit(&w->bb->state, (uint32_t)state, memory_order_relaxed);
 }
@@ -100,7 +114,7 @@ void pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, con
 {
     pw_log(PW_LOG_ERROR, event, PW_LOG_AT_NONE, "%s", err->text);
     pw_bb_text(w->bb, err->text);
-    set_state(w, PW_BB_FAILED);
+    pw_worker_state(w, PW_BB_FAILED);
     w->exit_code = exit_code;
 }
 
@@ -160,6 +174,13 @@ static int plugin_log_enabled(void *arg, int32_t level)
     return pw_log_enabled(level >= PAWL_LOG_ERROR ? PW_LOG_ERROR : level < 0 ? PW_LOG_DEBUG : (enum pw_log_level)level);
 }
 
+/* What a reload is told of, if it ends here. */
+static void step(struct pw_worker *w, const char *text)
+{
+    if (w->args->role != PW_WORKER_RUNS)
+        pw_bb_text(w->bb, text);
+}
+
 static int load_plugin(struct pw_worker *w, struct pw_err *err)
 {
     const struct pw_inst_hooks hooks  = { w, plugin_log_enabled, log_from_plugin, NULL };
@@ -168,15 +189,16 @@ static int load_plugin(struct pw_worker *w, struct pw_err *err)
     int                        rc;
 
     pw_bb_mark_set(w->bb, PW_BB_CREATE, 0, -1, -1, 0);
+    step(w, "loading the plugin");
     rc = pw_plugin_load(w->life, w->args->plugin_path, &w->plugin, err);
     pw_crash_note_modules(w->args->plugin_path);
     if (rc == 0) {
         pw_log_plugin(w->plugin->name, w->args->generation);
-        (void)snprintf(w->bb->plugin, sizeof(w->bb->plugin), "%s", w->plugin->name);
         rc = pw_options_load(w->life, w->plugin, w->args->config_path, &opts, &report, err);
         if (report.n)
             pw_log(PW_LOG_ERROR, "plugin.config", PW_LOG_AT_NONE, "%s", report.p);
     }
+    step(w, "creating the plugin");
     if (rc == 0)
         rc = pw_inst_new(w->life, w->plugin, opts, &hooks, &w->inst, err);
     pw_bb_mark_clear(w->bb);
@@ -199,6 +221,17 @@ static bool taken_away(void *arg)
     const struct pw_worker *w = arg;
 
     return w->consumer.revoked && w->consumer.lost;
+}
+
+void pw_worker_introduce(struct pw_worker *w)
+{
+    atomic_store(&w->bb->pid, (int32_t)getpid());
+    atomic_store(&w->bb->started_us, pw_clock_wall_us());
+    if (w->plugin)
+        (void)snprintf(w->bb->plugin, sizeof(w->bb->plugin), "%s", w->plugin->name);
+    for (size_t i = 0; i < w->pipe->topics_n && i < PW_BB_TOPICS; i++)
+        (void)snprintf(w->bb->topics[i], sizeof(w->bb->topics[i]), "%s", w->pipe->topics[i]);
+    atomic_store(&w->bb->topics_n, (uint32_t)(w->pipe->topics_n < PW_BB_TOPICS ? w->pipe->topics_n : PW_BB_TOPICS));
 }
 
 static int start(struct pw_worker *w, struct pw_err *err)
@@ -233,7 +266,14 @@ static int start(struct pw_worker *w, struct pw_err *err)
         .connect_timeout_ms             = CONNECT_TIMEOUT_MS,
     };
     pw_conn_init(&w->conn, wait_for_postgres, w);
+    pw_worker_introduce(w);
+    w->standby      = w->args->role != PW_WORKER_RUNS;
+    w->probation.on = w->args->probation;
     if (pw_worker_open_consumer(w, err) < 0)
+        return -1;
+    if (w->standby) /* its publisher would fence the one that works */
+        return 0;
+    if (pw_consumer_join(&w->consumer, w->pipe->topics, w->pipe->topics_n, err) < 0)
         return -1;
     return pw_worker_open_publisher(w, err);
 }
@@ -322,7 +362,7 @@ static void show_state(struct pw_worker *w)
         pw_worker_outage_over(w, PW_OUTAGE_POSTGRES);
     }
     if (pw_worker_outage_text(w, text, sizeof(text))) {
-        set_state(w, PW_BB_PAUSED);
+        pw_worker_state(w, PW_BB_PAUSED);
         pw_bb_text(w->bb, text);
         w->outage_shown = true;
         return;
@@ -333,11 +373,11 @@ static void show_state(struct pw_worker *w)
     if (!pw_conn_alive(&w->conn))
         return;
     if (!pw_worker_gate_open(w)) {
-        set_state(w, PW_BB_PAUSED);
+        pw_worker_state(w, PW_BB_PAUSED);
         pw_bb_text(w->bb, w->gate.text);
         return;
     }
-    set_state(w, w->consumer.rebalances == 0 ? PW_BB_STARTING : w->parts_n ? PW_BB_RUNNING : PW_BB_READY);
+    pw_worker_state(w, w->consumer.rebalances == 0 ? PW_BB_STARTING : w->parts_n ? PW_BB_RUNNING : PW_BB_READY);
 }
 
 static void loop(struct pw_worker *w)
@@ -368,6 +408,7 @@ static void loop(struct pw_worker *w)
         if (w->tx.dedupe)
             pw_dedupe_turn(w->tx.dedupe);
         show_state(w);
+        pw_worker_taken(w);
         if (pw_conn_alive(&w->conn) && batch_due(w, pw_clock_us(), &until)) {
             w->linger_until_us = 0;
             pw_worker_process(w);
@@ -388,30 +429,46 @@ static void finish(struct pw_worker *w)
     w->publisher = NULL;
 }
 
+/* The loop has ended, and not with a failure. */
+static void leave(struct pw_worker *w)
+{
+    pw_worker_state(w, PW_BB_DRAINING);
+    pw_log(PW_LOG_INFO, "worker.drained", PW_LOG_AT_NONE, "%s",
+           w->orphaned ? "the supervisor is gone" :
+           w->handing  ? "a successor stands by" :
+                         "asked to stop");
+    w->exit_code = PW_EXIT_OK;
+    if (w->orphaned)
+        return;
+    if (w->handing)
+        pw_worker_hand_over(w);
+    else
+        finish(w);
+}
+
 int pw_worker_run(const struct pw_worker_args *args)
 {
     struct pw_worker w = { .args = args, .pipe = args->pipeline, .bb = args->bb };
     struct pw_err    err;
+    bool             joined = args->role == PW_WORKER_RUNS;
 
-    atomic_store(&args->bb->pid, (int32_t)getpid());
-    atomic_store(&args->bb->started_us, pw_clock_wall_us());
-    set_state(&w, PW_BB_STARTING);
+    pw_worker_introduce(&w);
+    pw_worker_state(&w, PW_BB_STARTING);
     if (start(&w, &err) < 0) {
         pw_worker_failed(&w, PW_EXIT_CONFIG, "worker.failed", &err);
         return w.exit_code;
     }
-    pw_log(PW_LOG_INFO, "worker.started", PW_LOG_AT_NONE, "group %s, member %s-%s-%u", w.pipe->group, args->topology->instance,
-           w.pipe->name, args->slot);
-    loop(&w);
-    if (w.exit_code < 0) {
-        set_state(&w, PW_BB_DRAINING);
-        pw_log(PW_LOG_INFO, "worker.drained", PW_LOG_AT_NONE, "%s", w.orphaned ? "the supervisor is gone" : "asked to stop");
-        w.exit_code = PW_EXIT_OK;
-        if (!w.orphaned)
-            finish(&w);
+    if (w.standby)
+        joined = pw_worker_stand_by(&w);
+    if (joined) {
+        pw_log(PW_LOG_INFO, "worker.started", PW_LOG_AT_NONE, "group %s, member %s-%s-%u", w.pipe->group,
+               args->topology->instance, w.pipe->name, args->slot);
+        loop(&w);
+        if (w.exit_code < 0)
+            leave(&w);
     }
     pw_conn_close(&w.conn);
-    if (!w.consumer.fatal)
+    if (joined && !w.consumer.fatal && !w.handing) /* a successor takes the place at once: closing would only take time */
         pw_consumer_close(&w.consumer, CLOSE_TIMEOUT_MS);
     pw_inst_destroy(w.inst);
     return w.exit_code;

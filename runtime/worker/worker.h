@@ -7,6 +7,12 @@
 
 #include <stdint.h>
 
+enum pw_worker_role {
+    PW_WORKER_RUNS = 0,
+    PW_WORKER_STANDS_BY, /* gets ready on a page of its own, and takes the slot's when the worker before has let go */
+    PW_WORKER_PROBES     /* gets ready, says so, and ends */
+};
+
 struct pw_worker_args {
     const struct pw_topology *topology;
     const struct pw_pipeline *pipeline;
@@ -14,6 +20,11 @@ struct pw_worker_args {
     const char               *plugin_path, *config_path;
     struct pw_blackbox       *bb;
     int                       control_fd;
+    enum pw_worker_role       role;
+    int                       slot_fd; /* of one that stands by: the slot's page */
+    /* after a reload: rejections that are allowed, and a share of the messages on top of it, in millionths */
+    bool     probation;
+    uint32_t rejects, reject_share;
 };
 
 /* Runs until drained, fenced or failed; returns an exit code (PW_EXIT_*). */

@@ -1,5 +1,5 @@
 /* SIGKILL at every fault point but the publisher's, which publisher.c passes with outputs flowing, those of a redrive
- * (redrive.c), and those that only a message passes that is tried again (park.c). The list is the binary's own, so that a new point cannot be forgotten. */
+ * (redrive.c) or a reload (handover.c), and those that only a message passes that is tried again (park.c). The list is the binary's own, so that a new point cannot be forgotten. */
 #include "oracle.h"
 #include "run.h"
 
@@ -27,7 +27,8 @@ ParameterizedTestParameters(matrix, a_kill_at_any_step_loses_and_doubles_nothing
     if (proc_run(argv, 10000, &out) == 0)
         for (char *save = NULL, *line = strtok_r(out, "\n", &save); line && n < POINTS_MAX; line = strtok_r(NULL, "\n", &save))
             if (line[strcspn(line, "\t")] == '\t' && strncmp(line, "publisher_", 10) != 0 &&
-                strncmp(line, "redrive_", 8) != 0 && strncmp(line, "park_", 5) != 0 && strncmp(line, "attempt_", 8) != 0)
+                strncmp(line, "redrive_", 8) != 0 && strncmp(line, "handover_", 9) != 0 && strncmp(line, "park_", 5) != 0 &&
+                strncmp(line, "attempt_", 8) != 0)
                 (void)snprintf(points[n++].name, sizeof(points[0].name), "%.*s", (int)strcspn(line, "\t"), line);
     free(out);
     return cr_make_param_array(struct point, points, n, NULL);

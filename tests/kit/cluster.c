@@ -81,6 +81,32 @@ static void defaults(struct cluster_opts *o)
         FAIL("keys: from one a partition to %d", CLUSTER_KEYS);
 }
 
+const char *plugin_file(const char *plugin)
+{
+    static char path[512];
+
+    (void)snprintf(path, sizeof(path), plugin[0] == '/' ? "%s" : "%s/%s.so", plugin[0] == '/' ? plugin : kit_plugins(), plugin);
+    return path;
+}
+
+const char *plugin_path(const struct cluster *k)
+{
+    static char path[300];
+
+    (void)snprintf(path, sizeof(path), "%s/plugin.so", k->dir);
+    return path;
+}
+
+void plugin_deploy(const struct cluster *k, const char *plugin)
+{
+    char  temp[320];
+    char *argv[] = { "cp", (char *)plugin_file(plugin), temp, NULL };
+
+    (void)snprintf(temp, sizeof(temp), "%s/plugin.new", k->dir);
+    if (proc_run(argv, 10000, NULL) != 0 || rename(temp, plugin_path(k)) < 0)
+        FAIL("deploy %s: %s", plugin, strerror(errno));
+}
+
 static void migrate(struct cluster *k)
 {
     char  path[512];
@@ -170,6 +196,8 @@ struct cluster *cluster_up_with(struct cluster_opts o)
     if (cluster_publishes(k))
         kafka_topic_create(k->dlq, o.partitions, o.replicas);
     k->producer = kafka_producer_new();
+    if (o.deployed)
+        plugin_deploy(k, o.plugin);
     migrate(k);
     sql_connect(k);
     return k;
@@ -227,11 +255,13 @@ static char *with_next(const struct cluster *k, char *text, int slots)
 char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots)
 {
     char *text = NULL;
-    char  dsn[300], outputs[128] = "", dedupe[128] = "";
+    char  dsn[300], outputs[128] = "", dedupe[128] = "", reload[256] = "";
     int   n;
 
     if (k->o.dedupe)
         (void)snprintf(dedupe, sizeof(dedupe), "    dedupe: { %s }\n", k->o.dedupe);
+    if (k->o.reload)
+        (void)snprintf(reload, sizeof(reload), "    reload: { %s }\n", k->o.reload);
     if (emits(k))
         (void)snprintf(outputs, sizeof(outputs), "    outputs: { out: %s.out }\n", k->topic);
     if (k->proxy)
@@ -257,19 +287,20 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         "pipelines:\n"
         "  main:\n"
         "    source: { topics: [%s], group: %s, start: %s }\n"
-        "    plugin: { path: %s.so }\n"
+        "    plugin: { path: %s }\n"
         "    workers: %d\n"
         "    batch: { max_messages: %d }\n"
         "    retry: { attempts: %d, backoff: %dms, max_backoff: %dms, mode: %s, park_max_messages: %d }\n"
         "    handler_timeout: %dms\n"
         "    crash_limit: %d\n"
         "    crash_storm: %s\n"
-        "%s%s%s%s%s%s",
+        "%s%s%s%s%s%s%s",
         instance, k->dir, name, kit_plugins(), k->kafka ? kafka_proxy_bootstrap(k->kafka) : kafka_bootstrap(), k->o.session_ms,
-        CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn, k->topic, k->group, k->o.start, k->o.plugin, slots, k->o.batch,
-        k->o.retry_attempts, k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode,
-        k->o.park_max, k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm, k->o.no_receipts ? "    receipts: false\n" : "",
-        dedupe, outputs, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
+        CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn, k->topic, k->group, k->o.start,
+        k->o.deployed ? plugin_path(k) : plugin_file(k->o.plugin), slots, k->o.batch, k->o.retry_attempts,
+        k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode, k->o.park_max,
+        k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm, k->o.no_receipts ? "    receipts: false\n" : "", dedupe, outputs,
+        reload, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
         k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
     if (n < 0)
         abort();

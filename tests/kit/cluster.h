@@ -52,6 +52,8 @@ struct cluster_opts {
     const char *start;       /* source.start, default "earliest" */
     int         metadata_ms; /* topic.metadata.refresh.interval.ms, default 30000 */
     const char *dedupe;      /* what stands in dedupe: { }; events have a header ce_id then, "KEY-SEQ" */
+    bool        deployed;    /* the plugin is a copy of the test's own, plugin_deploy() replaces it; `plugin` names the first */
+    const char *reload;      /* what stands in reload: { } */
 };
 
 struct cluster {
@@ -113,6 +115,12 @@ int  worker_says_n(const struct worker *w, const char *text);
 int pawl_run(char **ret_out, ...) __attribute__((sentinel));
 /* `pawl status --json`, malloc'ed. */
 char *worker_status(const struct worker *w);
+
+/* Another version of the plugin is put in place, complete at once, as deployments do. Path: of the file, or a plugin's name. */
+void        plugin_deploy(const struct cluster *k, const char *plugin);
+const char *plugin_path(const struct cluster *k); /* where it is */
+/* The file of one of the test plugins, such as "ledger". */
+const char *plugin_file(const char *plugin);
 
 /* The token file of fault points; making it arms one act. */
 const char *cluster_token(const struct cluster *k);

@@ -11,8 +11,24 @@
 #define PLUGIN_ID "org.pawl.test.ledger"
 #endif
 
+#ifndef LEDGER_VERSION
+#define LEDGER_VERSION "1.0.0"
+#endif
+#ifndef LEDGER_SCHEMA
+#define LEDGER_SCHEMA 1
+#endif
+
+#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
+
+/* What a bad release does with a good message now and then, or when it is loaded. */
+enum { FLAW_NONE, FLAW_CRASH, FLAW_HANG, FLAW_REJECT, FLAW_CREATE_CRASHES, FLAW_CREATE_HANGS, FLAW_DESTROY_CRASHES };
+#ifndef LEDGER_FLAW
+#define LEDGER_FLAW FLAW_NONE
+#endif
+#define FLAW_EVERY 20 /* of a key */
 
 static const pawl_column key_column[]      = { PAWL_COL("key", TEXT) };
 static const pawl_column state_columns[]   = { PAWL_COL("key", TEXT), PAWL_COL("seq", I64), PAWL_COL("count", I64) };
@@ -43,7 +59,12 @@ static const pawl_port outputs[] = { { PAWL_STR("out"), PAWL_STR("text/plain"),
                                        PAWL_STR("One record for each that is applied."), 0, 0 } };
 #endif
 
-static const pawl_migration migrations[] = { { 1, 0, PAWL_STR("tables"), PAWL_STR(sql_ledger), { 0, 0 } } };
+static const pawl_migration migrations[] = {
+    { 1, 0, PAWL_STR("tables"), PAWL_STR(sql_ledger), { 0, 0 } },
+#if LEDGER_SCHEMA > 1
+    { 2, 0, PAWL_STR("nothing_more"), PAWL_STR("SELECT 1"), { 0, 0 } },
+#endif
+};
 
 /* A bounded copy, so that numbers can be read by strtoll. */
 bool order_read(const pawl_msg *m, struct order *ret)
@@ -170,6 +191,14 @@ static pawl_rc ledger_handle(void *self, pawl_ctx *c, const pawl_msg *m)
         return pawl_fatal(c, "test.fatal", "seq %lld asked for it", (long long)o.seq);
     if (is(&o, "slow"))
         take_time(o.arg);
+    if (o.seq % FLAW_EVERY == FLAW_EVERY - 1) {
+        if (LEDGER_FLAW == FLAW_CRASH)
+            (void)raise(SIGSEGV);
+        while (LEDGER_FLAW == FLAW_HANG)
+            (void)pause();
+        if (LEDGER_FLAW == FLAW_REJECT)
+            return pawl_reject(c, "test.flaw", "this version refuses seq %lld", (long long)o.seq);
+    }
 #ifdef LEDGER_HOSTILE
     pawl_rc rc = hostile_handle(c, m, &o);
 
@@ -183,7 +212,18 @@ static pawl_rc ledger_create(const pawl_host *h, void **inst)
 {
     (void)h;
     *inst = NULL;
+    if (LEDGER_FLAW == FLAW_CREATE_CRASHES)
+        (void)raise(SIGSEGV);
+    while (LEDGER_FLAW == FLAW_CREATE_HANGS)
+        (void)pause();
     return PAWL_OK;
+}
+
+static void ledger_destroy(void *self)
+{
+    (void)self;
+    if (LEDGER_FLAW == FLAW_DESTROY_CRASHES)
+        (void)raise(SIGSEGV);
 }
 
 static const pawl_plugin ledger = {
@@ -191,7 +231,7 @@ static const pawl_plugin ledger = {
     .abi_major = PAWL_ABI_MAJOR,
     .abi_minor = PAWL_ABI_MINOR,
     .id        = PAWL_STR(PLUGIN_ID),
-    .version   = PAWL_STR("1.0.0"),
+    .version   = PAWL_STR(LEDGER_VERSION),
     .doc       = PAWL_STR("Does what its messages say; for tests."),
 #ifdef LEDGER_EMITS
     .outputs = PAWL_SPAN(outputs),
@@ -199,11 +239,12 @@ static const pawl_plugin ledger = {
     .statements     = PAWL_SPAN(statements),
     .migrations     = PAWL_SPAN(migrations),
     .db_schema      = PAWL_STR("test"),
-    .db_version     = 1,
-    .db_version_min = 1,
+    .db_version     = LEDGER_SCHEMA,
+    .db_version_min = LEDGER_SCHEMA,
     .create         = ledger_create,
+    .destroy        = ledger_destroy,
     .plan           = ledger_plan,
     .handle         = ledger_handle,
 };
 
-PAWL_PLUGIN(ledger, PLUGIN_ID, "1.0.0");
+PAWL_PLUGIN(ledger, PLUGIN_ID, LEDGER_VERSION);

@@ -43,14 +43,13 @@ static void open_consumer(struct pw_consumer *co, const char *bootstrap)
                                              .properties_n   = 2,
                                              .group          = "g",
                                              .instance_id    = "i",
-                                             .topics         = topics,
-                                             .topics_n       = 1,
                                              .queue_messages = QUEUE,
                                              .queue_kbytes   = 8192 };
     struct pw_err               err;
 
     *co = (struct pw_consumer){ 0 };
     cr_assert_eq(pw_consumer_open(co, &se, &err), 0, "%s", err.text);
+    cr_assert_eq(pw_consumer_join(co, topics, 1, &err), 0, "%s", err.text);
     while (!co->assigned) {
         struct pollfd p = { .fd = pw_consumer_fd(co), .events = POLLIN };
 

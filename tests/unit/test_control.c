@@ -19,7 +19,8 @@
 static char               dir[] = "/tmp/pawl-control-XXXXXX";
 static struct pw_control *ct;
 static char               asked[PW_CONTROL_LINE + 1];
-static size_t             big; /* bytes of the answer, 0: "<request>\n" */
+static uint32_t           ticket; /* of the client that asked last */
+static size_t             big;    /* bytes of the answer, 0: "<request>\n" */
 
 static void setup(void)
 {
@@ -41,14 +42,18 @@ static void teardown(void)
 
 TestSuite(control, .init = setup, .fini = teardown, .timeout = 30);
 
-static void answer(void *arg, const char *request, struct pw_buf *out)
+static bool answer(void *arg, const char *request, uint32_t number, struct pw_buf *out)
 {
     (void)arg;
     (void)snprintf(asked, sizeof(asked), "%s", request);
+    ticket = number;
+    if (strcmp(request, "later") == 0)
+        return false;
     if (big)
         memset(pw_buf_room(out, big), 'x', big), out->n += big;
     else
         pw_buf_printf(out, "you said %s\n", request);
+    return true;
 }
 
 static void turn(void)

@@ -39,9 +39,11 @@ static void partition(struct pw_blackbox *bb, uint32_t slot, int32_t number, int
 
 static struct pw_buf render(const struct pw_page *pages, const struct pw_metrics_worker *workers, size_t n)
 {
-    static const struct pw_metrics_pipeline pl  = { "uw", "org.example.underwriting", "1.2.3", 4, false };
-    struct pw_metrics                       mx  = { "0.1.0", 1500000, 2048, 3, &pl, 1, pages, workers, n };
-    struct pw_buf                           out = { 0 };
+    static const struct pw_metrics_pipeline pl = {
+        "uw", "org.example.underwriting", "1.2.3", 4, false, "abcd", { 3, 0, 2, 1 }, 23400, true
+    };
+    struct pw_metrics mx  = { "0.1.0", 1500000, 2048, 3, &pl, 1, pages, workers, n };
+    struct pw_buf     out = { 0 };
 
     pw_metrics_render(&out, &mx);
     return out;
@@ -127,7 +129,14 @@ Test(metrics, workers_pipelines_and_partitions_have_their_numbers)
     cr_expect(has_line(&out, "pawl_worker_restarts_total{pipeline=\"uw\",worker=\"2\",reason=\"hung\"} 2"));
     cr_expect(has_line(&out, "pawl_worker_resident_memory_bytes{pipeline=\"uw\",worker=\"2\"} 4096"));
     cr_expect(has_line(&out, "pawl_worker_start_time_seconds{pipeline=\"uw\",worker=\"2\"} 2.500"));
-    cr_expect(has_line(&out, "pawl_plugin_info{pipeline=\"uw\",plugin=\"org.example.underwriting\",version=\"1.2.3\"} 1"));
+    cr_expect(has_line(
+        &out, "pawl_plugin_info{pipeline=\"uw\",plugin=\"org.example.underwriting\",version=\"1.2.3\",build=\"abcd\"} 1"));
+    cr_expect(has_line(&out, "pawl_reloads_total{pipeline=\"uw\",outcome=\"reloaded\"} 3"));
+    cr_expect(has_line(&out, "pawl_reloads_total{pipeline=\"uw\",outcome=\"unchanged\"} 0"));
+    cr_expect(has_line(&out, "pawl_reloads_total{pipeline=\"uw\",outcome=\"refused\"} 2"));
+    cr_expect(has_line(&out, "pawl_reloads_total{pipeline=\"uw\",outcome=\"rolled_back\"} 1"));
+    cr_expect(has_line(&out, "pawl_reload_pause_seconds{pipeline=\"uw\"} 0.023400"));
+    cr_expect(has_line(&out, "pawl_reloading{pipeline=\"uw\"} 1"));
     cr_expect(has_line(&out, "pawl_partition_halts_total{pipeline=\"uw\"} 4"));
     cr_expect(has_line(&out, "pawl_build_info{version=\"0.1.0\"} 1"));
     cr_expect(has_line(&out, "process_start_time_seconds 1.500"));

@@ -147,7 +147,7 @@ Test(topology_docs, the_manual_names_every_key_property_and_reason)
 
         (void)snprintf(cell, sizeof(cell), "\n| `%s` | ", dot ? dot + 1 : keys[i].path);
         cr_expect_not_null(strstr(out.p, cell), "%s", keys[i].path);
-        (void)snprintf(cell, sizeof(cell), " | %s |\n", keys[i].doc);
+        (void)snprintf(cell, sizeof(cell), " | %s%s |\n", keys[i].doc, keys[i].restart ? " A change needs a restart." : "");
         cr_expect_not_null(strstr(out.p, cell), "%s", keys[i].path);
     }
     props = pw_kafka_props(&n);

@@ -1,0 +1,165 @@
+/* What workers run, from the files that people change to copies that nobody does. */
+#include "supervisor/internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- a topology ---- */
+
+/* Workers read exactly what was checked here, whatever happens to the file meanwhile. */
+static int seal(const struct pw_buf *text, int *ret_fd, struct pw_err *err)
+{
+    int    fd   = memfd_create("pawl-topology", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    size_t done = 0;
+
+    if (fd < 0)
+        return pw_err_sys(err, PW_D_FATAL, "make a file in memory");
+    while (done < text->n) {
+        ssize_t n = write(fd, text->p + done, text->n - done);
+
+        if (n < 0)
+            goto fail;
+        done += (size_t)n;
+    }
+    if (lseek(fd, 0, SEEK_SET) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        goto fail;
+    *ret_fd = fd;
+    return 0;
+fail:
+    (void)pw_err_sys(err, PW_D_FATAL, "keep the topology in memory");
+    (void)close(fd); /* the first error counts */
+    return -1;
+}
+
+struct pw_reading *pw_reading_new(const char *file, struct pw_buf *report, struct pw_err *err)
+{
+    struct pw_arena   *ar   = pw_arena_new(1 << 16);
+    struct pw_reading *rd   = pw_arena_alloc(ar, sizeof(*rd));
+    struct pw_buf      text = { 0 };
+    int                rc   = pw_topology_read(file, &text, err);
+
+    *rd = (struct pw_reading){ .ar = ar, .fd = -1, .refs = 1 };
+    if (rc == 0) /* the name is kept: the one before may have it from a reading that goes */
+        rc = pw_topology_parse(ar, pw_arena_strdup(ar, file), text.p ? text.p : "", text.n, &rd->tp, report, err);
+    if (rc == 0)
+        rc = seal(&text, &rd->fd, err);
+    pw_buf_done(&text);
+    if (rc == 0)
+        return rd;
+    pw_reading_unref(rd);
+    return NULL;
+}
+
+struct pw_reading *pw_reading_ref(struct pw_reading *rd)
+{
+    rd->refs++;
+    return rd;
+}
+
+void pw_reading_unref(struct pw_reading *rd)
+{
+    if (!rd || --rd->refs > 0)
+        return;
+    if (rd->fd >= 0)
+        (void)close(rd->fd);     /* in memory */
+    (void)pw_arena_free(rd->ar); /* and rd with it */
+}
+
+/* ---- its files ---- */
+
+static void staged_dir(const struct pw_topology *tp, char ret[PATH_MAX])
+{
+    (void)snprintf(ret, PATH_MAX, "%s/staged", tp->run_dir);
+}
+
+int pw_release_source(const struct pw_reading *rd, const struct pw_pipeline *conf, char ret[PATH_MAX], struct pw_err *err)
+{
+    int n = conf->plugin_path[0] == '/' ? snprintf(ret, PATH_MAX, "%s", conf->plugin_path) :
+                                          snprintf(ret, PATH_MAX, "%s/%s", rd->tp->plugin_dir, conf->plugin_path);
+
+    return n < 0 || n >= PATH_MAX ? pw_err_set(err, PW_D_FATAL, "the path of the plugin is too long") : 0;
+}
+
+static int stage(struct pw_release *rel, struct pw_err *err)
+{
+    char path[PATH_MAX], dir[PATH_MAX];
+
+    staged_dir(rel->rd->tp, dir);
+    if (pw_release_source(rel->rd, rel->conf, path, err) < 0 ||
+        pw_stage_file(path, dir, 0, rel->plugin_file, sizeof(rel->plugin_file), err) < 0 ||
+        pw_plugin_meta(rel->plugin_file, &rel->meta, err) < 0)
+        return -1;
+    if (rel->conf->plugin_config)
+        return pw_stage_file(rel->conf->plugin_config, dir, 0, rel->config_file, sizeof(rel->config_file), err);
+    return 0;
+}
+
+struct pw_release *pw_release_new(struct pw_reading *rd, const struct pw_pipeline *conf, uint32_t generation,
+                                  struct pw_err *err)
+{
+    struct pw_release *rel = calloc(1, sizeof(*rel));
+
+    PW_ASSERT(rel != NULL);
+    rel->rd         = pw_reading_ref(rd);
+    rel->conf       = conf;
+    rel->generation = generation;
+    rel->ledger     = calloc(1, sizeof(*rel->ledger));
+    PW_ASSERT(rel->ledger != NULL);
+    if (stage(rel, err) == 0)
+        return rel;
+    pw_release_free(rel);
+    return NULL;
+}
+
+void pw_release_free(struct pw_release *rel)
+{
+    if (!rel)
+        return;
+    pw_reading_unref(rel->rd);
+    free(rel->ledger);
+    free(rel);
+}
+
+bool pw_release_same_files(const struct pw_release *a, const struct pw_release *b)
+{
+    return strcmp(a->plugin_file, b->plugin_file) == 0 && strcmp(a->config_file, b->config_file) == 0;
+}
+
+static bool has(const struct pw_release *rel, const char *path)
+{
+    return rel && (strcmp(rel->plugin_file, path) == 0 || strcmp(rel->config_file, path) == 0);
+}
+
+static bool is_staged(const struct pw_supervisor *sup, const char *path)
+{
+    for (size_t i = 0; i < sup->pipes_n; i++)
+        if (has(sup->pipes[i].rel, path) || has(sup->pipes[i].rl.next, path))
+            return true;
+    return false;
+}
+
+/* We hold the lock of the folder, so nobody else uses them; a worker that still ends has its own mapped. */
+void pw_release_sweep(const struct pw_supervisor *sup)
+{
+    char           dir[PATH_MAX];
+    DIR           *d;
+    struct dirent *e;
+
+    staged_dir(sup->tp, dir);
+    d = opendir(dir);
+    while (d && (e = readdir(d))) {
+        char path[PATH_MAX];
+        int  n = snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+
+        if (n > 0 && (size_t)n < sizeof(path) && !is_staged(sup, path))
+            (void)unlink(path); /* "." and "..", or not ours to remove: harmless leftovers */
+    }
+    if (d)
+        (void)closedir(d); /* only read */
+}
