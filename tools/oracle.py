@@ -522,6 +522,15 @@ def check_documents(audit, ledger, documents):
         audit.problem("mismatched", f"policy {name} is in the books, but was never charged")
 
 
+def check_acks(audit, events, acks):
+    """What the gateway acknowledged is in the topic, where it said."""
+    there = {(row["partition"], row["offset"]): row["ce_id"] for row in events}
+    for row in acks:
+        at = (row["partition"], row["offset"])
+        if there.get(at) != row["event_id"]:
+            audit.problem("lost", f"event {row['event_id']} was acknowledged at {at}, where {there.get(at) or 'nothing'} is")
+
+
 def audit_of(tariff, events, ledger, table, dead, documents=None, dedupe=False):
     audit = Audit()
     audit.sent = len(events)
@@ -558,14 +567,18 @@ def main(argv=None):
                        ("policy", "underwriting.policy as CSV"), ("dead", "pawl.dead_letters as CSV"), ("tariff", "the plugin's libconfig file")):
         parser.add_argument(f"--{name}", required=True, help=what)
     parser.add_argument("--documents", help="billing.document as CSV: the second pipeline of the chain")
+    parser.add_argument("--acks", action="append", default=[], help="what the gateway acknowledged, as auto-events produce --acks writes it")
     parser.add_argument("--dedupe", action="store_true", help="the pipeline passes over events whose ce_id had its effect before")
     parser.add_argument("--p95-ms", default="-", help="latency that was measured elsewhere; only printed")
     args = parser.parse_args(argv)
     try:
         with open(args.tariff, encoding="utf-8") as file:
             tariff = Tariff(file.read())
-        audit = audit_of(tariff, read_tsv(args.events), read_csv(args.premium), read_csv(args.policy), read_csv(args.dead),
+        events = read_tsv(args.events)
+        audit = audit_of(tariff, events, read_csv(args.premium), read_csv(args.policy), read_csv(args.dead),
                          read_csv(args.documents) if args.documents else None, args.dedupe)
+        for path in args.acks:
+            check_acks(audit, events, read_tsv(path))
     except (OSError, KeyError, ValueError, TariffError) as error:
         print(f"oracle: {error}", file=sys.stderr)
         return 2

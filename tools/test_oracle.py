@@ -409,6 +409,17 @@ class Damage(unittest.TestCase):
             code = oracle.main([part for name, path in paths.items() for part in (f"--{name}", path)] + ["--p95-ms", "3.5"])
         return code, out.getvalue(), err.getvalue()
 
+    def test_what_was_acknowledged_is_where_the_gateway_said(self):
+        audit, here = oracle.Audit(), {"partition": "0", "offset": "7", "ce_id": "EV-7"}
+        oracle.check_acks(audit, [here], [{"event_id": "EV-7", "partition": "0", "offset": "7"}])
+        self.assertEqual((audit.lost, audit.problems), (0, []))
+        oracle.check_acks(audit, [here], [{"event_id": "EV-8", "partition": "0", "offset": "7"}, {"event_id": "EV-7", "partition": "1", "offset": "7"}])
+        self.assertEqual(audit.lost, 2)
+        acks = self.path / "acks.tsv"
+        acks.write_text("event_id\tpartition\toffset\nEV-nobody\t0\t0\n", encoding="ascii")
+        code, out, err = self.run_main(acks=str(acks))
+        self.assertEqual((code, "lost=1 " in out, "EV-nobody was acknowledged" in err), (1, True, True))
+
     def test_the_command_says_so_with_its_last_line_and_exit_status(self):
         self.assertEqual(self.run_main(), (0, "audit sent=800 applied=788 rejected=12 lost=0 duplicated=0 disordered=0 dead=12 p95_ms=3.5\n", ""))
         broken = self.path / "broken.csv"

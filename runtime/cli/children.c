@@ -303,7 +303,7 @@ int pw_child_stop(struct pw_child *ch, int sig, int grace_ms)
 
 /* ---- a program that runs to its end ---- */
 
-static int last_line(const char *name, char *ret, size_t cap)
+bool pw_children_last_line(const char *name, char *ret, size_t cap)
 {
     char   path[256];
     char  *line = NULL;
@@ -335,7 +335,7 @@ static int wait_for(struct pw_child *ch, int64_t deadline_us, struct pw_err *err
     }
     if (exit_code(ch) == 0)
         return 0;
-    if (last_line(ch->name, why, sizeof(why)))
+    if (pw_children_last_line(ch->name, why, sizeof(why)))
         return pw_err_set(err, PW_D_FATAL, "%s ended with %d: %s", ch->name, exit_code(ch), why);
     return pw_err_set(err, PW_D_FATAL, "%s ended with %d", ch->name, exit_code(ch));
 }

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -43,6 +44,8 @@ int pw_child_run(const char *name, char *const argv[], int timeout_ms, char **re
 /* The same with stdout into that file. */
 int pw_child_run_into(const char *name, char *const argv[], int timeout_ms, const char *file, struct pw_err *err) PW_MUST_CHECK;
 
+/* The last line of <dir>/<name>.log that is not blank; false if there is none. */
+bool pw_children_last_line(const char *name, char *ret, size_t cap);
 /* The last lines of <dir>/<name>.log, to stderr. */
 void pw_children_tail(const char *name, int lines);
 

@@ -284,21 +284,24 @@ const struct pw_command pw_commands[PW_CMD_N] = {
     [PW_CMD_demo] = {
         .name = "demo",
         .summary = "Show it: events through Kafka into PostgreSQL, then an audit.",
-        .text = "Sends seeded policy events through Kafka and two pipelines, underwriting and billing, into a private PostgreSQL, kills\n"
-                "workers on the way if told so, and audits the tables with an independent oracle, whose verdict is the last line. With a\n"
-                "real Kafka it begins with a bad release of underwriting that dies of two events more. When all else is applied, the good\n"
-                "release takes over, and `pawl dlq redrive` sends the two again. Needs an installed PostgreSQL server and Python 3. Leaves\n"
-                "nothing behind.",
-        .exits = "0  nothing lost, duplicated or disordered, and all accounted for\n1  failed\n64  wrong usage",
+        .text = "Sends seeded policy events by gRPC to a gateway, and so through Kafka and two pipelines, underwriting and billing, into a private\n"
+                "PostgreSQL. The gateway is killed on the way, workers if told so; the client sends again what has no answer. With a real Kafka it\n"
+                "begins with a bad release of underwriting that dies of two events more. When all else is applied, the good release takes over, and\n"
+                "`pawl dlq redrive` sends the two again. Then the months are closed, and independent oracles work out premiums, books and acts a\n"
+                "second time from the events alone. The last line is their verdict. Needs an installed PostgreSQL server, and Python 3 for the\n"
+                "oracles; without it the line says `unchecked`. Leaves nothing behind.",
+        .exits = "0  nothing lost, duplicated or disordered, all accounted for, and all as the oracles have it\n1  failed\n64  wrong usage",
         .opts = {
             { "--kafka", "HOST:PORT", "A real Kafka; the demo makes its own topics there and deletes them. Without it: a mock broker." },
             { "--events", "N", "Events in all. Default: 10000." },
-            { "--bad", "N", "Of them, so many that must be rejected. Default: 10." },
+            { "--bad", "N", "Of them, so many that must be refused, by the gateway or by underwriting. Default: 10." },
             { "--duplicates", "N", "Good ones that are sent twice. Default: 100." },
             { "--seed", "N", "The same seed makes the same events. Default: 42." },
             { "--rate", "N", "Events a second; 0: as fast as the broker takes them. Default: 2000." },
             { "--kills", "N", "SIGKILL a worker so many times; needs --kafka. Default: 0." },
-            { "--keep", "DIR", "Work in this new folder and leave logs and tables there." },
+            { "--gateway-kills", "N", "SIGKILL the gateway so many times. Default: 2." },
+            { "--keep", NULL, "When all is done, leave everything running until Ctrl-C, and say how to look around." },
+            { "--dir", "DIR", "Work in this new folder and leave logs and tables there." },
         },
     },
     [PW_CMD_worker] = {

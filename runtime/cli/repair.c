@@ -18,15 +18,15 @@ void pw_repair_plan(struct pw_repair *re, double all_us)
         re->at_us[i] = (int64_t)(all_us * (i + 0.5) / PW_REPAIR_EVENTS);
 }
 
-static int check_producer(struct pw_repair *re, struct pw_err *err)
+static int check_client(struct pw_repair *re, struct pw_err *err)
 {
     int rc;
 
-    if (!re->producer.pid || pw_child_running(&re->producer))
+    if (!re->client.pid || pw_child_running(&re->client))
         return 0;
-    rc           = pw_child_stop(&re->producer, SIGTERM, 0);
-    re->producer = (struct pw_child){ 0 };
-    return rc == 0 ? 0 : pw_err_set(err, PW_D_FATAL, "the producer of a bad event ended with %d", rc);
+    rc         = pw_child_stop(&re->client, SIGTERM, 0);
+    re->client = (struct pw_child){ 0 };
+    return rc == 0 ? 0 : pw_err_set(err, PW_D_FATAL, "the client with a bad event ended with %d", rc);
 }
 
 int pw_repair_send(struct pw_repair *re, struct pw_world *w, int64_t seed, int64_t since_us, struct pw_err *err)
@@ -36,17 +36,17 @@ int pw_repair_send(struct pw_repair *re, struct pw_world *w, int64_t seed, int64
 
     if (!re->on)
         return 0;
-    if (check_producer(re, err) < 0)
+    if (check_client(re, err) < 0)
         return -1;
-    if (re->producer.pid || re->begun == PW_REPAIR_EVENTS || since_us < re->at_us[re->begun])
+    if (re->client.pid || re->begun == PW_REPAIR_EVENTS || since_us < re->at_us[re->begun])
         return 0;
     (void)snprintf(source, sizeof(source), "/demo-bug/%s", bugs[re->begun++]);
-    return pw_world_produce(w, &re->producer, &ev, err);
+    return pw_world_produce(w, &re->client, &ev, err);
 }
 
 bool pw_repair_sent(const struct pw_repair *re)
 {
-    return !re->on || (re->begun == PW_REPAIR_EVENTS && !re->producer.pid);
+    return !re->on || (re->begun == PW_REPAIR_EVENTS && !re->client.pid);
 }
 
 static int count_crashed(struct pw_world *w, struct pw_err *err)

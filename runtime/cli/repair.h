@@ -11,7 +11,7 @@ struct pw_repair {
     bool            on;
     int64_t         at_us[PW_REPAIR_EVENTS]; /* after the first event */
     int             begun;
-    struct pw_child producer; /* of one such event at a time */
+    struct pw_child client; /* of one such event at a time */
 };
 
 /* Spread over the time that sending takes. */

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #define MOCK_SESSION "6000"
-#define DIR_MAX      70 /* sockets lie in it, and their names have 108 bytes */
+#define DIR_MAX      70                            /* sockets lie in it, and their names have 108 bytes */
+#define CLAIMED      (2 * PW_WORLD_PARTITIONS + 1) /* events, premiums, periods */
 
 /* ---- where things are ---- */
 
@@ -52,18 +53,18 @@ static int find_folders(struct pw_world *w, struct pw_err *err)
     return 0;
 }
 
-static int make_folder(struct pw_world *w, const char *keep, struct pw_err *err)
+static int make_folder(struct pw_world *w, const char *dir, struct pw_err *err)
 {
     const char *tmp = getenv("TMPDIR");
     char        real[PATH_MAX];
 
-    if (keep) {
-        if (mkdir(keep, 0711) < 0)
-            return pw_err_sys(err, PW_D_FATAL, "%s: must be a new folder", keep);
-        if (!realpath(keep, real))
-            return pw_err_sys(err, PW_D_FATAL, "%s", keep);
+    if (dir) {
+        if (mkdir(dir, 0711) < 0)
+            return pw_err_sys(err, PW_D_FATAL, "%s: must be a new folder", dir);
+        if (!realpath(dir, real))
+            return pw_err_sys(err, PW_D_FATAL, "%s", dir);
         if ((size_t)snprintf(w->dir, sizeof(w->dir), "%s", real) >= sizeof(w->dir))
-            return pw_err_set(err, PW_D_FATAL, "%s: path too long", keep);
+            return pw_err_set(err, PW_D_FATAL, "%s: path too long", dir);
     } else {
         (void)snprintf(w->dir, sizeof(w->dir), "%s/pawl-demo-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
         if (!mkdtemp(w->dir))
@@ -77,15 +78,16 @@ static int make_folder(struct pw_world *w, const char *keep, struct pw_err *err)
     return chmod(w->dir, 0711) < 0 ? pw_err_sys(err, PW_D_FATAL, "chmod %s", w->dir) : 0;
 }
 
-int pw_world_init(struct pw_world *w, const char *self, const char *keep, struct pw_err *err)
+int pw_world_init(struct pw_world *w, const char *self, const char *dir, struct pw_err *err)
 {
     w->self = self;
     (void)snprintf(w->topic, sizeof(w->topic), "auto.events-%06x", (unsigned)(pw_clock_wall_us() & 0xffffff));
     (void)snprintf(w->dlq, sizeof(w->dlq), "%s.dlq", w->topic);
     (void)snprintf(w->premiums, sizeof(w->premiums), "%s.premiums", w->topic);
     (void)snprintf(w->premiums_dlq, sizeof(w->premiums_dlq), "%s.dlq", w->premiums);
+    (void)snprintf(w->periods, sizeof(w->periods), "%s.periods", w->topic);
     (void)snprintf(w->acts, sizeof(w->acts), "%s.acts", w->topic);
-    return find_folders(w, err) < 0 ? -1 : make_folder(w, keep, err);
+    return find_folders(w, err) < 0 ? -1 : make_folder(w, dir, err);
 }
 
 /* ---- starting ---- */
@@ -144,6 +146,7 @@ static int start_mock(struct pw_world *w, struct pw_err *err)
                                             { w->premiums, PW_WORLD_PARTITIONS },
                                             { w->dlq, 1 },
                                             { w->premiums_dlq, 1 },
+                                            { w->periods, 1 },
                                             { w->acts, 1 },
                                             { NULL, 0 } };
     struct pw_mockbroker_args  args     = { .topics = topics };
@@ -179,10 +182,11 @@ static int start_kafka(struct pw_world *w, const char *kafka, struct pw_err *err
         return pw_err_set(err, PW_D_FATAL, "--kafka: too long");
     admin_path(w, admin, sizeof(admin));
     pw_children_at_end((const char *const[]){ admin, "-t", "5", w->bootstrap, "delete", w->topic, w->premiums, w->dlq, NULL });
-    pw_children_at_end((const char *const[]){ admin, "-t", "5", w->bootstrap, "delete", w->premiums_dlq, w->acts, NULL });
+    pw_children_at_end(
+        (const char *const[]){ admin, "-t", "5", w->bootstrap, "delete", w->premiums_dlq, w->periods, w->acts, NULL });
     return create_topic(w, w->topic, count, err) < 0 || create_topic(w, w->premiums, count, err) < 0 ||
                    create_topic(w, w->dlq, "1", err) < 0 || create_topic(w, w->premiums_dlq, "1", err) < 0 ||
-                   create_topic(w, w->acts, "1", err) < 0 ?
+                   create_topic(w, w->periods, "1", err) < 0 || create_topic(w, w->acts, "1", err) < 0 ?
                -1 :
                0;
 }
@@ -205,7 +209,7 @@ static int wait_until_claimed(struct pw_world *w, struct pw_err *err)
         claimed = (int)strtol(PQgetvalue(res, 0, 0), NULL, 10);
         owners  = (int)strtol(PQgetvalue(res, 0, 1), NULL, 10);
         PQclear(res);
-        if (code == 200 && claimed == 2 * PW_WORLD_PARTITIONS && owners == PW_WORLD_WORKERS)
+        if (code == 200 && claimed == CLAIMED && owners == PW_WORLD_WORKERS)
             return 0;
         if (!pw_child_running(&w->run))
             return pw_err_set(err, PW_D_FATAL, "pawl run ended before it was ready");
@@ -213,7 +217,7 @@ static int wait_until_claimed(struct pw_world *w, struct pw_err *err)
             return pw_err_set(
                 err, PW_D_FATAL,
                 "pawl run was not ready after %d s: /readyz says %d, %d of %d partitions are claimed, by %d workers",
-                PW_WORLD_START_MS / 1000, code, claimed, 2 * PW_WORLD_PARTITIONS, owners);
+                PW_WORLD_START_MS / 1000, code, claimed, CLAIMED, owners);
         if (!pw_children_nap(50))
             return pw_err_set(err, PW_D_FATAL, "interrupted");
     }
@@ -253,18 +257,21 @@ static int start_pawl(struct pw_world *w, const char *plugin, struct pw_err *err
 
 int pw_world_start(struct pw_world *w, const char *kafka, const char *plugin, struct pw_err *err)
 {
-    return start_postgres(w, err) < 0 || start_kafka(w, kafka, err) < 0 || start_pawl(w, plugin, err) < 0 ? -1 : 0;
+    return start_postgres(w, err) < 0 || start_kafka(w, kafka, err) < 0 || start_pawl(w, plugin, err) < 0 ||
+                   pw_demo_gateway_start(&w->gateway, w->bin, w->share, PW_WORLD_START_MS, err) < 0 ?
+               -1 :
+               0;
 }
 
 int pw_world_produce(struct pw_world *w, struct pw_child *ret_ch, const struct pw_world_events *ev, struct pw_err *err)
 {
-    char  program[320], count[24], seed[24], bad[24], twice[24], rate[24];
+    char  program[320], gateway[32], acks[320], count[24], seed[24], bad[24], twice[24], rate[24];
     char *argv[] = { program,
                      "produce",
-                     "--bootstrap",
-                     w->bootstrap,
-                     "--topic",
-                     w->topic,
+                     "--gateway",
+                     gateway,
+                     "--acks",
+                     acks,
                      "--count",
                      count,
                      "--seed",
@@ -280,18 +287,21 @@ int pw_world_produce(struct pw_world *w, struct pw_child *ret_ch, const struct p
                      NULL };
 
     (void)snprintf(program, sizeof(program), "%s/auto-events", w->bin);
+    (void)snprintf(gateway, sizeof(gateway), "127.0.0.1:%d", w->gateway.port);
+    (void)snprintf(acks, sizeof(acks), "%s/acks.%d.tsv", w->dir, w->sendings++);
     (void)snprintf(count, sizeof(count), "%" PRId64, ev->count);
     (void)snprintf(seed, sizeof(seed), "%" PRId64, ev->seed);
     (void)snprintf(bad, sizeof(bad), "%" PRId64, ev->bad);
     (void)snprintf(twice, sizeof(twice), "%" PRId64, ev->duplicates);
     (void)snprintf(rate, sizeof(rate), "%" PRId64, ev->rate);
-    return pw_child_start(ret_ch, "producer", argv, err);
+    return pw_child_start(ret_ch, ev->source ? "bad-event" : "client", argv, err);
 }
 
 void pw_world_show_logs(void)
 {
-    static const char *const logs[] = { "postgres", "mock",   "kafka-admin", "migrate", "producer", "redrive",
-                                        "receipts", "status", "reader",      "oracle",  "run" };
+    static const char *const logs[] = { "postgres",  "mock",    "kafka-admin", "migrate",  "client",
+                                        "bad-event", "redrive", "books",       "receipts", "status",
+                                        "reader",    "oracle",  "ledger",      "gateway",  "run" };
 
     for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++)
         pw_children_tail(logs[i], strcmp(logs[i], "run") == 0 ? 25 : 5);
@@ -342,54 +352,4 @@ int pw_world_sent(struct pw_world *w, int64_t *ret_n, struct pw_err *err)
     }
     free(out);
     return 0;
-}
-
-static int copy_out(struct pw_world *w, const char *sql, const char *name, struct pw_err *err)
-{
-    char      path[320];
-    PGresult *res = PQexec(w->sql, sql);
-    FILE     *f;
-    char     *row;
-    int       n;
-
-    (void)snprintf(path, sizeof(path), "%s/%s.csv", w->dir, name);
-    f = fopen(path, "we");
-    if (!f) {
-        PQclear(res);
-        return pw_err_sys(err, PW_D_FATAL, "open %s", path);
-    }
-    if (PQresultStatus(res) == PGRES_COPY_OUT) {
-        while ((n = PQgetCopyData(w->sql, &row, 0)) > 0) {
-            (void)fwrite(row, 1, (size_t)n, f); /* an error stays until fclose */
-            PQfreemem(row);
-        }
-        PQclear(res);
-        res = PQgetResult(w->sql);
-    }
-    n = PQresultStatus(res) == PGRES_COMMAND_OK ? 0 : pw_err_set(err, PW_D_FATAL, "read %s: %s", name, PQerrorMessage(w->sql));
-    PQclear(res);
-    while ((res = PQgetResult(w->sql)))
-        PQclear(res);
-    if ((ferror(f) | fclose(f)) != 0 && n == 0)
-        n = pw_err_sys(err, PW_D_FATAL, "write %s", path);
-    return n;
-}
-
-int pw_world_dump(struct pw_world *w, struct pw_err *err)
-{
-    char  events[320], program[320], dead[200];
-    char *read[] = { program, "read", "--bootstrap", w->bootstrap, "--topic", w->topic, NULL };
-
-    (void)snprintf(program, sizeof(program), "%s/auto-events", w->bin);
-    (void)snprintf(events, sizeof(events), "%s/events.tsv", w->dir);
-    (void)snprintf(dead, sizeof(dead),
-                   "COPY (SELECT * FROM pawl.dead_letters WHERE topic = '%s') TO STDOUT (FORMAT csv, HEADER)", w->topic);
-    return pw_child_run_into("reader", read, PW_WORLD_START_MS, events, err) < 0 ||
-                   copy_out(w, "COPY (SELECT * FROM underwriting.premium) TO STDOUT (FORMAT csv, HEADER)", "premium", err) <
-                       0 ||
-                   copy_out(w, "COPY (SELECT * FROM underwriting.policy) TO STDOUT (FORMAT csv, HEADER)", "policy", err) < 0 ||
-                   copy_out(w, dead, "dead", err) < 0 ||
-                   copy_out(w, "COPY (SELECT * FROM billing.document) TO STDOUT (FORMAT csv, HEADER)", "document", err) < 0 ?
-               -1 :
-               0;
 }
