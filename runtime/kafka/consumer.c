@@ -5,6 +5,7 @@
 #include "kafka/props.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -100,6 +101,31 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topi
         note_error(co, code, "rebalance failed");
 }
 
+/* ---- connections; the threads of the brokers call these ---- */
+
+static rd_kafka_resp_err_t on_broker(rd_kafka_t *rk, int32_t id, const char *protocol, const char *name, int port,
+                                     const char *state, void *opaque)
+{
+    (void)rk;
+    (void)id;
+    (void)protocol;
+    (void)name;
+    (void)port;
+    if (strcmp(state, "UP") == 0)
+        atomic_fetch_add_explicit(&self(opaque)->connects, 1, memory_order_relaxed);
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *why, size_t why_cap)
+{
+    (void)conf;
+    (void)why;
+    (void)why_cap;
+    return rd_kafka_interceptor_add_on_broker_state_change(rk, "pawl", on_broker, opaque);
+}
+
+/* ---- open ---- */
+
 /* Properties that old libraries do not have, and do not need. */
 static bool set_if_known(rd_kafka_conf_t *conf, const char *key, const char *value)
 {
@@ -160,6 +186,7 @@ static int configure(struct pw_consumer *co, rd_kafka_conf_t *conf, const struct
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
+    (void)rd_kafka_conf_interceptor_add_on_new(conf, "pawl", on_new, co); /* refused only if it is there already */
     return 0;
 }
 

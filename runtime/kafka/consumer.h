@@ -32,6 +32,7 @@ struct pw_consumer {
     bool                             fenced; /* another process uses our instance id */
     bool                             fatal;
     uint64_t                         rebalances, errors;
+    _Atomic uint64_t                 connects;                /* to brokers; the library's threads count */
     bool                             brokers_down;            /* the last of them has gone; whoever acts on it clears it */
     int64_t                          trouble_us;              /* monotonic time of the last broker error, 0 after a good sign */
     const char                      *wake_name, *wake_secret; /* see pw_consumer_hurry(); NULL: it does nothing */

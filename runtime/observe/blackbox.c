@@ -257,6 +257,8 @@ bool pw_bb_partition_read(const struct pw_blackbox *bb, uint32_t slot, struct pw
         ret->writer          = GET(p->writer);
         ret->parked          = GET(p->parked);
         ret->parked_since_us = GET(p->parked_since_us);
+        ret->unpublished     = GET(p->unpublished);
+        ret->oldest_ms       = GET(p->oldest_ms);
         pw_text_copy(ret->reason, sizeof(ret->reason), p->reason, sizeof(p->reason));
         if (read_ok(&p->seq, began))
             break;
@@ -285,6 +287,8 @@ void pw_bb_partition_write(struct pw_blackbox *bb, uint32_t slot, const struct p
     PUT(p->writer, GET(bb->pid));
     PUT(p->parked, v->parked);
     PUT(p->parked_since_us, v->parked_since_us);
+    PUT(p->unpublished, v->unpublished);
+    PUT(p->oldest_ms, v->oldest_ms);
     pw_text_copy(p->reason, sizeof(p->reason), v->reason, sizeof(v->reason));
     write_end(&p->seq, odd);
     if (slot >= GET(bb->partitions_n))

@@ -45,6 +45,16 @@ enum pw_bb_pstate { PW_BB_P_NONE = 0, PW_BB_P_CLAIMING, PW_BB_P_RUNNING, PW_BB_P
 /* What may not answer, for pw_blackbox.outage_since_us. */
 enum pw_bb_outage { PW_BB_OUTAGE_POSTGRES = 0, PW_BB_OUTAGE_KAFKA, PW_BB_OUTAGE_OUTPUTS, PW_BB_OUTAGES };
 
+/* The steps of a batch that are timed, for pw_blackbox.steps_us. The publisher's thread writes the last one. */
+enum pw_bb_step {
+    PW_BB_STEP_FETCH = 0,
+    PW_BB_STEP_LOOKUP,
+    PW_BB_STEP_HANDLE,
+    PW_BB_STEP_COMMIT,
+    PW_BB_STEP_PUBLISH,
+    PW_BB_STEPS
+};
+
 /* What the worker's thread has in its hands. since_ns: CLOCK_MONOTONIC at the start of the call, 0 when idle. */
 struct pw_bb_mark {
     pw_bb_u32 seq; /* odd while being written */
@@ -68,6 +78,8 @@ struct pw_bb_partition {
     pw_bb_i32 writer;             /* pid: an entry of a worker that is gone is the last known, not the truth */
     pw_bb_i64 parked;             /* messages that are set aside */
     pw_bb_i64 parked_since_us;    /* wall; the oldest of them, 0: none */
+    pw_bb_i64 unpublished;        /* rows of the outbox that are committed and not published */
+    pw_bb_i64 oldest_ms;          /* wall; since when the first event that is not applied waits, 0: none does */
 };
 
 /* A message that was in the hands of a worker when it died. Written by the supervisor, read by the worker. */
@@ -148,6 +160,11 @@ struct pw_blackbox {
 
     /* with dedupe: copies of an event that had its effect, and events that have no id to be recognised by */
     pw_bb_u64 events_duplicate, events_without_id;
+
+    struct pw_bb_histogram steps_us[PW_BB_STEPS];
+    pw_bb_i64              last_error_us[PW_BB_OUTAGES]; /* wall; 0: none yet */
+    pw_bb_u64              kafka_connects;
+    pw_bb_u64              arena_bytes; /* what the arenas hold; they keep the most that a batch has needed */
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */
@@ -185,6 +202,7 @@ struct pw_bb_partition_view {
     char              reason[160];
     int32_t           writer; /* ignored by pw_bb_partition_write, which notes bb->pid */
     int64_t           parked, parked_since_us;
+    int64_t           unpublished, oldest_ms;
 };
 /* false: nothing in hand (phase idle). After a worker's death a half-written mark is read as it stands. */
 bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret);

@@ -53,10 +53,16 @@ static enum MHD_Result serve(void *cls, struct MHD_Connection *co, const char *u
     }
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         if (strcmp(url, paths[i]) == 0) {
-            unsigned status = ht->answer(ht->arg, (enum pw_http_page)i, &body);
+            const char       *accept = MHD_lookup_connection_value(co, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+            enum pw_http_page page   = i == PW_HTTP_METRICS && pw_metrics_accepts_open(accept) ? PW_HTTP_OPENMETRICS :
+                                                                                                 (enum pw_http_page)i;
+            unsigned          status = ht->answer(ht->arg, page, &body);
 
-            return reply(co, status, i == PW_HTTP_METRICS ? PW_METRICS_CONTENT_TYPE : "text/plain; charset=utf-8", &body,
-                         false);
+            return reply(co, status,
+                         page == PW_HTTP_OPENMETRICS ? PW_METRICS_OPEN_CONTENT_TYPE :
+                         page == PW_HTTP_METRICS     ? PW_METRICS_CONTENT_TYPE :
+                                                       "text/plain; charset=utf-8",
+                         &body, false);
         }
     pw_buf_puts(&body, "there are /metrics, /healthz and /readyz\n");
     return reply(co, MHD_HTTP_NOT_FOUND, "text/plain; charset=utf-8", &body, false);

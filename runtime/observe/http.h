@@ -12,7 +12,12 @@
 #define PW_HTTP_TIMEOUT_S 10    /* of a silent connection */
 #define PW_HTTP_MEMORY    16384 /* for the head of a request */
 
-enum pw_http_page { PW_HTTP_METRICS, PW_HTTP_HEALTH, PW_HTTP_READY };
+enum pw_http_page {
+    PW_HTTP_METRICS,
+    PW_HTTP_HEALTH,
+    PW_HTTP_READY,
+    PW_HTTP_OPENMETRICS /* /metrics, as the client wants it */
+};
 
 struct pw_http;
 

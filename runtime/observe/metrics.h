@@ -1,4 +1,4 @@
-/* metrics: one table of what can be measured. It renders the page that Prometheus reads and the manual (docs/metrics.md). */
+/* metrics: what can be measured, by one table (metrics_table.h): the page that Prometheus reads and the manual (docs/metrics.md). */
 #ifndef PW_OBSERVE_METRICS_H
 #define PW_OBSERVE_METRICS_H
 
@@ -49,11 +49,17 @@ struct pw_metrics {
     const struct pw_page             *pages; /* and workers: one each per slot */
     const struct pw_metrics_worker   *workers;
     size_t                            workers_n;
+    int64_t                           now_us; /* wall clock */
 };
 
-#define PW_METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+#define PW_METRICS_CONTENT_TYPE      "text/plain; version=0.0.4; charset=utf-8"
+#define PW_METRICS_OPEN_CONTENT_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-void pw_metrics_render(struct pw_buf *out, const struct pw_metrics *mx);
+void pw_metrics_render(struct pw_buf *out, const struct pw_metrics *mx, bool open_metrics);
+/* Is OpenMetrics what that Accept header (NULL: none) prefers? */
+bool pw_metrics_accepts_open(const char *accept);
+/* A limit of a histogram as its label `le` says it: "0.25", "1.0". */
+void pw_metrics_le(struct pw_buf *out, double limit);
 void pw_metrics_manual(struct pw_buf *out);
 /* "down" while there is no worker, else the state in its page. */
 const char *pw_worker_state_name(enum pw_bb_state state, int32_t pid);

@@ -261,6 +261,6 @@ void pw_status_text(struct pw_supervisor *sup, struct pw_buf *out);
 void pw_status_reload_text(const struct pw_pipe *pi, struct pw_buf *out); /* lines, if there is something to tell */
 void pw_status_reload_json(const struct pw_pipe *pi, struct pw_buf *out); /* ,"reload":{...} */
 void pw_status_json(struct pw_supervisor *sup, struct pw_buf *out);
-void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out);
+void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out, bool open_metrics);
 
 #endif

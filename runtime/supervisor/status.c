@@ -216,7 +216,7 @@ static struct pw_metrics_pipeline pipeline_metrics(const struct pw_pipe *pi)
     return pl;
 }
 
-void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out)
+void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out, bool open_metrics)
 {
     struct pw_metrics_pipeline *pls = calloc(sup->pipes_n + 1, sizeof(*pls));
     struct pw_metrics_worker   *ws  = calloc(sup->slots_n + 1, sizeof(*ws));
@@ -228,7 +228,8 @@ void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out)
                                         .pipelines_n = sup->pipes_n,
                                         .pages       = sup->pages,
                                         .workers     = ws,
-                                        .workers_n   = sup->slots_n };
+                                        .workers_n   = sup->slots_n,
+                                        .now_us      = pw_clock_wall_us() };
 
     PW_ASSERT(pls != NULL && ws != NULL);
     for (size_t i = 0; i < sup->pipes_n; i++)
@@ -240,7 +241,7 @@ void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out)
         ws[i].rss_bytes  = pw_status_rss_bytes(sl->proc.pid);
         ws[i].started_us = sl->proc.pid > 0 ? sl->started_wall_us : 0;
     }
-    pw_metrics_render(out, &mx);
+    pw_metrics_render(out, &mx, open_metrics);
     free(pls);
     free(ws);
 }

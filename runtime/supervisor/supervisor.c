@@ -41,7 +41,8 @@ static bool answer_control(void *arg, const char *request, uint32_t ticket, stru
 static unsigned answer_http(void *arg, enum pw_http_page page, struct pw_buf *out)
 {
     switch (page) {
-    case PW_HTTP_METRICS: pw_status_metrics(arg, out); return 200;
+    case PW_HTTP_METRICS:
+    case PW_HTTP_OPENMETRICS: pw_status_metrics(arg, out, page == PW_HTTP_OPENMETRICS); return 200;
     case PW_HTTP_HEALTH: pw_buf_puts(out, "ok\n"); return 200;
     case PW_HTTP_READY: break;
     }

@@ -515,11 +515,13 @@ static void halt_if_unpublishable(struct pw_worker *w, struct pw_part *pt)
 
 void pw_worker_publish(struct pw_worker *w)
 {
-    int64_t now = pw_clock_us();
+    int64_t now = pw_clock_us(), wall_ms = pw_clock_wall_us() / 1000;
 
     for (size_t i = 0; i < w->parts_n; i++) {
         struct pw_part *pt = &w->parts[i];
 
+        if (now >= w->ends_at_us && pt->publication != PW_PART_NOT_PUBLISHED && pt->state != PW_PART_WANTED)
+            pt->unpublished = pw_publisher_waiting_of(w->publisher, pt->publication);
         if (now >= w->ends_at_us && pt->state == PW_PART_RUNNING) {
             halt_if_unpublishable(w, pt);
             int64_t end = pw_consumer_end(&w->consumer, pt->topic, pt->partition);
@@ -529,7 +531,7 @@ void pw_worker_publish(struct pw_worker *w)
         if (pt->end_offset >= 0 && pt->end_offset < pt->next_offset && pt->state != PW_PART_HALTED)
             pt->end_offset = pt->next_offset; /* what is applied was there */
         if (pt->slot < PW_BB_PARTITIONS)
-            pw_part_publish(pt, w->bb);
+            pw_part_publish(pt, wall_ms, w->bb);
     }
     if (now >= w->ends_at_us)
         w->ends_at_us = now + ENDS_EVERY_US;

@@ -97,6 +97,10 @@ struct pw_worker {
     struct pw_strikes strikes;
 
     struct pw_probation probation;
+
+    struct {
+        uint64_t log_dropped, rebalances, kafka_errors, kafka_connects;
+    } shown; /* in the page */
 };
 
 /* worker.c */

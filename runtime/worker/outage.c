@@ -32,6 +32,8 @@ void pw_worker_outage(struct pw_worker *w, enum pw_outage cause, const char *tex
     if (pw_breaker_fail(br, pw_clock_us(), pw_clock_wall_us(), text))
         pw_log(PW_LOG_WARN, "breaker.opened", PW_LOG_AT_NONE, "%s: %s", names[cause], text);
     atomic_store_explicit(&w->bb->outage_since_us[cause], br->since_us, memory_order_relaxed);
+    if (cause != PW_OUTAGE_OUTPUTS) /* of these the publisher says when one failed */
+        atomic_store_explicit(&w->bb->last_error_us[cause], pw_clock_wall_us(), memory_order_relaxed);
 }
 
 void pw_worker_outage_over(struct pw_worker *w, enum pw_outage cause)

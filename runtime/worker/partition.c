@@ -91,7 +91,27 @@ void pw_part_halt(struct pw_part *pt, int64_t from, int64_t to, const char *fmt,
     va_end(ap);
 }
 
-void pw_part_publish(const struct pw_part *pt, struct pw_blackbox *bb)
+/* Since when the first event that is not applied waits: its timestamp. Of one that is not fetched, or has no timestamp, it is not
+ * known how old it is; that counts from when it was first seen to be there. 0: none waits. */
+static int64_t oldest_ms(struct pw_part *pt, int64_t wall_ms)
+{
+    rd_kafka_timestamp_type_t kind;
+    int64_t                   ms = pt->n ? rd_kafka_message_timestamp(pw_part_at(pt, 0), &kind) : -1;
+
+    if (!pt->n && pt->end_offset <= pt->next_offset) {
+        pt->behind_since_ms = 0;
+        return 0;
+    }
+    if (!pt->behind_since_ms || pt->behind_offset != pt->next_offset) {
+        pt->behind_since_ms = wall_ms;
+        pt->behind_offset   = pt->next_offset;
+    }
+    if (ms > 0 && ms < pt->behind_since_ms)
+        pt->behind_since_ms = ms; /* still known when the record is dropped, as a halt does */
+    return pt->behind_since_ms;
+}
+
+void pw_part_publish(struct pw_part *pt, int64_t wall_ms, struct pw_blackbox *bb)
 {
     static const enum pw_bb_pstate states[] = {
         [PW_PART_WANTED] = PW_BB_P_CLAIMING, [PW_PART_OPENING] = PW_BB_P_CLAIMING, [PW_PART_CLAIMED] = PW_BB_P_CLAIMING,
@@ -103,7 +123,9 @@ void pw_part_publish(const struct pw_part *pt, struct pw_blackbox *bb)
                                       .halt_from       = pt->halt_from,
                                       .halt_to         = pt->halt_to,
                                       .parked          = (int64_t)pt->park.n,
-                                      .parked_since_us = pt->park.n ? pt->park.rows[0].parked_at_us : 0 };
+                                      .parked_since_us = pt->park.n ? pt->park.rows[0].parked_at_us : 0,
+                                      .unpublished     = pt->unpublished,
+                                      .oldest_ms       = oldest_ms(pt, wall_ms) };
 
     v.state = pt->state == PW_PART_RUNNING && pt->retry_at_us ? PW_BB_P_RETRYING : states[pt->state];
     if (v.state == PW_BB_P_HALTED || v.state == PW_BB_P_RETRYING)

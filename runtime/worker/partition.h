@@ -68,6 +68,10 @@ struct pw_part {
     int64_t  halt_from, halt_to;
 
     struct pw_park park; /* what is set aside of it */
+
+    /* for metrics */
+    int64_t unpublished;                    /* rows of the outbox, as last looked at */
+    int64_t behind_since_ms, behind_offset; /* wall; when the event at this offset was first seen to wait, 0: none did */
 };
 
 void                pw_part_init(struct pw_part *pt, const char *topic, uint32_t topic_index, int32_t partition, uint32_t slot);
@@ -79,7 +83,7 @@ void                pw_part_clear(struct pw_part *pt);
 bool                pw_part_has_room(const struct pw_part *pt, size_t messages, size_t bytes);
 /* from, to: the range that is missing; from > to: none known. */
 void pw_part_halt(struct pw_part *pt, int64_t from, int64_t to, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void pw_part_publish(const struct pw_part *pt, struct pw_blackbox *bb); /* into its slot of the black box */
+void pw_part_publish(struct pw_part *pt, int64_t wall_ms, struct pw_blackbox *bb); /* into its slot of the black box */
 
 /* Fingerprint of a record: tells a recreated topic from the one we read. */
 int64_t pw_part_fingerprint(const rd_kafka_message_t *m);

@@ -183,6 +183,26 @@ static void count_verdicts(struct pw_worker *w, const struct pw_batch *ba)
     }
 }
 
+static void observe_step(struct pw_worker *w, enum pw_bb_step step, int64_t us)
+{
+    pw_bb_observe(&w->bb->steps_us[step], pw_bb_limits_us, us > 0 ? (uint64_t)us : 0);
+}
+
+/* Where the time of a committed batch went. Its events waited until it began: for the broker, the network and earlier batches. */
+static void observe_steps(struct pw_worker *w, const struct pw_batch *ba, int64_t began_us, int64_t handle_us,
+                          int64_t commit_us)
+{
+    int64_t now_us = pw_clock_us();
+
+    if (!ba->of_parked && ba->oldest_ms != INT64_MAX)
+        observe_step(w, PW_BB_STEP_FETCH, pw_clock_wall_us() - (now_us - began_us) - ba->oldest_ms * 1000);
+    observe_step(w, PW_BB_STEP_LOOKUP, handle_us - began_us);
+    observe_step(w, PW_BB_STEP_HANDLE, commit_us - handle_us);
+    observe_step(w, PW_BB_STEP_COMMIT, now_us - commit_us);
+    atomic_store_explicit(&w->bb->arena_bytes, pw_arena_bytes(w->life) + pw_arena_bytes(w->scratch) + pw_arena_bytes(ba->ar),
+                          memory_order_relaxed);
+}
+
 /* It is committed: memory follows the database. */
 void pw_worker_advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us)
 {
@@ -259,7 +279,7 @@ int pw_worker_sweep(struct pw_worker *w, struct pw_err *err)
 /* Returns 0 when it is committed; otherwise -1, and stop or err->disp says what the loop does next. */
 static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct pw_stop *stop, struct pw_err *err)
 {
-    int64_t began_us, handle_us;
+    int64_t began_us, handle_us, commit_us;
     size_t  more;
 
     if (!pw_worker_park_begin(w, ba, &stop->at)) {
@@ -284,8 +304,9 @@ static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct pw_stop *s
     handle_us = pw_clock_us();
     if (stop->kind != PW_STOP_NONE || handle_all(w, ba, stop, err) < 0 || stop->kind != PW_STOP_NONE)
         return -1;
+    commit_us = pw_clock_us();
     if (ba->n)
-        pw_bb_observe(&w->bb->handle_us, pw_bb_limits_us, (uint64_t)(pw_clock_us() - handle_us) / ba->n);
+        pw_bb_observe(&w->bb->handle_us, pw_bb_limits_us, (uint64_t)(commit_us - handle_us) / ba->n);
     PW_FAULT(after_handle);
     if (w->probation.on && !pw_probation_allows(w, ba, err)) {
         *stop = (struct pw_stop){ PW_STOP_PROBATION, 0 };
@@ -294,6 +315,7 @@ static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct pw_stop *s
     if (pw_tx_commit(&w->tx, ba, err) < 0)
         return pw_err_wrap(err, "commit batch of %zu", ba->n);
     PW_FAULT(after_commit);
+    observe_steps(w, ba, began_us, handle_us, commit_us);
     pw_worker_advance(w, ba, began_us);
     return 0;
 }

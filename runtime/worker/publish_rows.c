@@ -1,4 +1,5 @@
 /* Rows of the outbox and the position behind them, in one Kafka transaction. */
+#include "base/clock.h"
 #include "base/fault.h"
 #include "observe/log.h"
 #include "worker/publisher_parts.h"
@@ -171,9 +172,10 @@ static int refused(struct pw_publisher *pub, bool *by_reference, struct pw_err *
 
 int pw_pub_publish(struct pw_publisher *pub, struct pw_pub_view *vi, struct pw_err *err)
 {
-    bool *by_reference; /* ends: each turn but the first marks a row that was not marked */
-    bool  clean = true;
-    int   rc;
+    bool   *by_reference; /* ends: each turn but the first marks a row that was not marked */
+    int64_t began_us = pw_clock_us();
+    bool    clean    = true;
+    int     rc;
 
     if (read_rows(pub, vi, err) < 0)
         return -1;
@@ -191,6 +193,7 @@ int pw_pub_publish(struct pw_publisher *pub, struct pw_pub_view *vi, struct pw_e
     if (rc < 0)
         return -1;
     rows_are_published(pub, vi);
+    pw_bb_observe(&pub->se.bb->steps_us[PW_BB_STEP_PUBLISH], pw_bb_limits_us, (uint64_t)(pw_clock_us() - began_us));
     if (clean && pub->producer.apart) /* it is slow; the next one is not */
         pw_producer_discard(&pub->producer);
     renew_if_in_doubt(pub);

@@ -104,16 +104,31 @@ enum pw_pub_state pw_publisher_state(struct pw_publisher *pub, size_t number, in
     return state;
 }
 
+static int64_t waiting(const struct pw_pub_part *pa)
+{
+    return pa->seq > pa->at_seq ? pa->seq - pa->at_seq : 0; /* else it is skipping */
+}
+
 int64_t pw_publisher_waiting(struct pw_publisher *pub)
 {
     int64_t sum = 0;
 
     (void)pthread_mutex_lock(&pub->mutex);
     for (size_t i = 0; i < pub->n; i++)
-        if (pub->parts[i].seq > pub->parts[i].at_seq) /* else it is skipping */
-            sum += pub->parts[i].seq - pub->parts[i].at_seq;
+        sum += waiting(&pub->parts[i]);
     (void)pthread_mutex_unlock(&pub->mutex);
     return sum;
+}
+
+int64_t pw_publisher_waiting_of(struct pw_publisher *pub, size_t number)
+{
+    int64_t n;
+
+    (void)pthread_mutex_lock(&pub->mutex);
+    PW_ASSERT(number < pub->n);
+    n = waiting(&pub->parts[number]);
+    (void)pthread_mutex_unlock(&pub->mutex);
+    return n;
 }
 
 bool pw_publisher_settled(struct pw_publisher *pub)
@@ -254,6 +269,7 @@ static int round_once(struct pw_publisher *pub, struct pw_pub_view *vi, bool hur
 static void start_over(struct pw_publisher *pub, const struct pw_err *err)
 {
     pw_bb_add(&pub->se.bb->publish_failures, 1);
+    atomic_store_explicit(&pub->se.bb->last_error_us[PW_BB_OUTAGE_OUTPUTS], pw_clock_wall_us(), memory_order_relaxed);
     if (!pub->backoff_us || pub->backoff_us >= BACKOFF_MAX_US)
         pw_log(PW_LOG_WARN, "publisher.failed", PW_LOG_AT_NONE, "%s", err->text);
     pub->backoff_us = pub->backoff_us ? pub->backoff_us * 2 : BACKOFF_MIN_US;

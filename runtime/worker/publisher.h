@@ -58,6 +58,7 @@ enum pw_pub_state pw_publisher_state(struct pw_publisher *pub, size_t number, in
 
 /* Rows committed and not published, of all partitions. */
 int64_t pw_publisher_waiting(struct pw_publisher *pub);
+int64_t pw_publisher_waiting_of(struct pw_publisher *pub, size_t number); /* of one */
 /* True when all is published and the group's offsets say so. Asks the thread to hurry. */
 bool pw_publisher_settled(struct pw_publisher *pub);
 

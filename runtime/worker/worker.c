@@ -54,12 +54,22 @@ static void read_control(struct pw_worker *w)
     }
 }
 
+/* What this worker has counted, added to what its predecessors did. */
+static void show(pw_bb_u64 *total, uint64_t counted, uint64_t *shown)
+{
+    pw_bb_add(total, counted - *shown);
+    *shown = counted;
+}
+
 static void heartbeat(struct pw_worker *w)
 {
     atomic_store_explicit(&w->bb->alive_ns, pw_clock_coarse_ns(), memory_order_relaxed);
-    atomic_store_explicit(&w->bb->log_dropped, pw_log_dropped(), memory_order_relaxed);
-    atomic_store_explicit(&w->bb->rebalances, w->consumer.rebalances, memory_order_relaxed);
-    atomic_store_explicit(&w->bb->kafka_errors, w->consumer.errors, memory_order_relaxed);
+    if (w->consumer.errors != w->shown.kafka_errors)
+        atomic_store_explicit(&w->bb->last_error_us[PW_BB_OUTAGE_KAFKA], pw_clock_wall_us(), memory_order_relaxed);
+    show(&w->bb->log_dropped, pw_log_dropped(), &w->shown.log_dropped);
+    show(&w->bb->rebalances, w->consumer.rebalances, &w->shown.rebalances);
+    show(&w->bb->kafka_errors, w->consumer.errors, &w->shown.kafka_errors);
+    show(&w->bb->kafka_connects, w->consumer.connects, &w->shown.kafka_connects);
 }
 
 int pw_worker_turn(struct pw_worker *w, int fd, short events, int64_t until_us)

@@ -96,6 +96,45 @@ static size_t cut(size_t max_messages, const struct pw_strikes *strikes)
     return pw_batch_cut(&ba, parts, PARTITIONS, &li, &cursor, inst);
 }
 
+/* As metrics show it, when the clock says wall_ms. */
+static int64_t oldest(struct pw_part *pt, int64_t wall_ms)
+{
+    static struct pw_blackbox  *bb;
+    struct pw_bb_partition_view v;
+    struct pw_err               err;
+    int                         fd;
+
+    if (!bb) {
+        cr_assert_eq(pw_blackbox_create(&bb, &fd, &err), 0);
+        snprintf(bb->topics[0], sizeof(bb->topics[0]), "t");
+        bb->topics_n = 1;
+    }
+    pw_part_publish(pt, wall_ms, bb);
+    cr_assert(pw_bb_partition_read(bb, pt->slot, &v));
+    return v.oldest_ms;
+}
+
+Test(batch, a_partition_tells_since_when_its_first_event_waits)
+{
+    struct pw_part           *pt = &parts[1];
+    rd_kafka_timestamp_type_t kind;
+    int64_t                   at = rd_kafka_message_timestamp(pw_part_at(pt, 0), &kind), later = at + 5000;
+
+    pt->end_offset = RECORDS;
+    cr_assert_gt(at, 0);
+    cr_expect_eq(oldest(pt, later), at, "its timestamp");
+    pw_part_halt(pt, 1, 0, "for a test");
+    cr_expect_eq(oldest(pt, later + 9), at, "also when the record is dropped");
+    pt->next_offset = 7;
+    cr_expect_eq(oldest(pt, later + 20), later + 20, "of another that was not fetched: when it was first seen to be there");
+    cr_expect_eq(oldest(pt, later + 90), later + 20);
+    pt->next_offset = RECORDS;
+    cr_expect_eq(oldest(pt, later + 99), 0, "none waits");
+    pt->end_offset = RECORDS + 1;
+    cr_expect_eq(oldest(pt, later + 200), later + 200, "the wait of another does not count");
+    cr_expect_eq(oldest(&parts[2], 1000), 1000, "its producer's clock is ahead");
+}
+
 Test(batch, takes_one_partition_after_the_other_and_keeps_offset_order)
 {
     cr_assert_eq(cut(150, NULL), 150);

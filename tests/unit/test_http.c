@@ -17,7 +17,7 @@ static unsigned        ready = 200;
 
 static unsigned answer(void *arg, enum pw_http_page page, struct pw_buf *out)
 {
-    static const char *const names[] = { "metrics", "health", "readiness" };
+    static const char *const names[] = { "metrics", "health", "readiness", "OpenMetrics" };
 
     (void)arg;
     pw_buf_printf(out, "this is %s\n", names[page]);
@@ -81,6 +81,20 @@ static const char *ask(const char *request)
 }
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+Test(http, metrics_are_in_the_format_that_the_client_prefers)
+{
+    const char *s =
+        ask("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\nConnection: close\r\n\r\n");
+
+    cr_expect(strstr(s, "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"), "%s", s);
+    cr_expect(strstr(s, "\r\n\r\nthis is OpenMetrics\n"), "%s", s);
+    s = ask("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\nConnection: close\r\n\r\n");
+    cr_expect(strstr(s, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"), "%s", s);
+    cr_expect(strstr(s, "\r\n\r\nthis is metrics\n"), "%s", s);
+    s = ask("GET /healthz HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\nConnection: close\r\n\r\n");
+    cr_expect(strstr(s, "\r\n\r\nthis is health\n"), "%s", s);
+}
 
 Test(http, a_free_port_is_taken_and_told_when_port_0_is_asked_for)
 {

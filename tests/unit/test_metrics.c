@@ -37,16 +37,22 @@ static void partition(struct pw_blackbox *bb, uint32_t slot, int32_t number, int
     pw_bb_partition_write(bb, slot, &v, 0);
 }
 
-static struct pw_buf render(const struct pw_page *pages, const struct pw_metrics_worker *workers, size_t n)
+static struct pw_buf render_as(bool open_metrics, const struct pw_page *pages, const struct pw_metrics_worker *workers,
+                               size_t n)
 {
     static const struct pw_metrics_pipeline pl = {
-        "uw", "org.example.underwriting", "1.2.3", 4, false, "abcd", { 3, 0, 2, 1 }, 23400, true
+        "uw", "org.example.underwriting", "1.2.3", 4, false, "c0ffee", { 3, 0, 2, 1 }, 23400, true
     };
-    struct pw_metrics mx  = { "0.1.0", 1500000, 2048, 3, &pl, 1, pages, workers, n };
+    struct pw_metrics mx  = { "0.1.0", 1500000, 2048, 3, &pl, 1, pages, workers, n, 9000500000 };
     struct pw_buf     out = { 0 };
 
-    pw_metrics_render(&out, &mx);
+    pw_metrics_render(&out, &mx, open_metrics);
     return out;
+}
+
+static struct pw_buf render(const struct pw_page *pages, const struct pw_metrics_worker *workers, size_t n)
+{
+    return render_as(false, pages, workers, n);
 }
 
 static bool has_line(const struct pw_buf *out, const char *line)
@@ -105,7 +111,11 @@ Test(metrics, workers_pipelines_and_partitions_have_their_numbers)
 
     pw_bb_add(&bb->events_ok, 5);
     pw_bb_add(&bb->events_crashed, 1);
+    pw_bb_add(&bb->events_retried, 8);
     pw_bb_add(&bb->in_doubt, 9);
+    pw_bb_add(&bb->kafka_connects, 11);
+    atomic_store(&bb->arena_bytes, 65536);
+    atomic_store(&bb->last_error_us[PW_BB_OUTAGE_KAFKA], 3500000);
     pw_bb_add(&bb->published, 30);
     pw_bb_add(&bb->publish_transactions, 4);
     pw_bb_add(&bb->publish_failures, 2);
@@ -115,7 +125,8 @@ Test(metrics, workers_pipelines_and_partitions_have_their_numbers)
     out = render(&pg, &w, 1);
     cr_expect(has_line(&out, "pawl_events_total{pipeline=\"uw\",worker=\"2\",verdict=\"ok\"} 5"));
     cr_expect(has_line(&out, "pawl_events_total{pipeline=\"uw\",worker=\"2\",verdict=\"crashed\"} 1"));
-    cr_expect(has_line(&out, "pawl_events_total{pipeline=\"uw\",worker=\"2\",verdict=\"retry\"} 0"));
+    cr_expect(has_line(&out, "pawl_retries_total{pipeline=\"uw\",worker=\"2\"} 8"));
+    cr_expect_eq(count(&out, "verdict=\"retry\""), 0, "an attempt is no event that is done");
     cr_expect(has_line(&out, "pawl_in_doubt_total{pipeline=\"uw\",worker=\"2\"} 9"));
     cr_expect(has_line(&out, "pawl_published_total{pipeline=\"uw\",worker=\"2\"} 30"));
     cr_expect(has_line(&out, "pawl_publish_transactions_total{pipeline=\"uw\",worker=\"2\"} 4"));
@@ -130,7 +141,11 @@ Test(metrics, workers_pipelines_and_partitions_have_their_numbers)
     cr_expect(has_line(&out, "pawl_worker_resident_memory_bytes{pipeline=\"uw\",worker=\"2\"} 4096"));
     cr_expect(has_line(&out, "pawl_worker_start_time_seconds{pipeline=\"uw\",worker=\"2\"} 2.500"));
     cr_expect(has_line(
-        &out, "pawl_plugin_info{pipeline=\"uw\",plugin=\"org.example.underwriting\",version=\"1.2.3\",build=\"abcd\"} 1"));
+        &out, "pawl_plugin_info{pipeline=\"uw\",id=\"org.example.underwriting\",version=\"1.2.3\",build_id=\"c0ffee\"} 1"));
+    cr_expect(has_line(&out, "pawl_kafka_connects_total{pipeline=\"uw\",worker=\"2\"} 11"));
+    cr_expect(has_line(&out, "pawl_worker_arena_bytes{pipeline=\"uw\",worker=\"2\"} 65536"));
+    cr_expect(has_line(&out, "pawl_last_error_timestamp_seconds{pipeline=\"uw\",worker=\"2\",cause=\"kafka\"} 3.500"));
+    cr_expect_eq(count(&out, "pawl_last_error_timestamp_seconds{"), 1, "the others never failed");
     cr_expect(has_line(&out, "pawl_reloads_total{pipeline=\"uw\",outcome=\"reloaded\"} 3"));
     cr_expect(has_line(&out, "pawl_reloads_total{pipeline=\"uw\",outcome=\"unchanged\"} 0"));
     cr_expect(has_line(&out, "pawl_reloads_total{pipeline=\"uw\",outcome=\"refused\"} 2"));
@@ -180,12 +195,121 @@ Test(metrics, histograms_are_cumulative_and_their_count_is_the_last_bucket)
     cr_expect(has_line(&out, "pawl_commit_seconds_bucket{pipeline=\"uw\",worker=\"0\",le=\"5e-05\"} 0"));
     cr_expect(has_line(&out, "pawl_commit_seconds_bucket{pipeline=\"uw\",worker=\"0\",le=\"0.0001\"} 1"));
     cr_expect(has_line(&out, "pawl_commit_seconds_bucket{pipeline=\"uw\",worker=\"0\",le=\"0.001\"} 2"));
-    cr_expect(has_line(&out, "pawl_commit_seconds_bucket{pipeline=\"uw\",worker=\"0\",le=\"60\"} 2"));
+    cr_expect(has_line(&out, "pawl_commit_seconds_bucket{pipeline=\"uw\",worker=\"0\",le=\"60.0\"} 2"));
     cr_expect(has_line(&out, "pawl_commit_seconds_bucket{pipeline=\"uw\",worker=\"0\",le=\"+Inf\"} 3"));
     cr_expect(has_line(&out, "pawl_commit_seconds_count{pipeline=\"uw\",worker=\"0\"} 3"));
     cr_expect(has_line(&out, "pawl_commit_seconds_sum{pipeline=\"uw\",worker=\"0\"} 90.000660"));
-    cr_expect(has_line(&out, "pawl_batch_size_bucket{pipeline=\"uw\",worker=\"0\",le=\"5\"} 1"));
+    cr_expect(has_line(&out, "pawl_batch_size_bucket{pipeline=\"uw\",worker=\"0\",le=\"5.0\"} 1"));
     cr_expect(has_line(&out, "pawl_batch_size_sum{pipeline=\"uw\",worker=\"0\"} 4"));
+}
+
+Test(metrics, each_step_of_a_batch_has_its_own_histogram)
+{
+    struct pw_blackbox      *bb = page(7);
+    struct pw_page           pg = seen("uw", 0, 7, bb);
+    struct pw_metrics_worker w  = { .rss_bytes = -1 };
+    struct pw_buf            out;
+
+    for (uint64_t i = 0; i < PW_BB_STEPS; i++)
+        pw_bb_observe(&bb->steps_us[i], pw_bb_limits_us, 1000 * (i + 1));
+    out = render(&pg, &w, 1);
+    cr_expect(has_line(&out, "pawl_step_seconds_sum{pipeline=\"uw\",worker=\"0\",step=\"fetch\"} 0.001000"));
+    cr_expect(has_line(&out, "pawl_step_seconds_sum{pipeline=\"uw\",worker=\"0\",step=\"lookup\"} 0.002000"));
+    cr_expect(has_line(&out, "pawl_step_seconds_sum{pipeline=\"uw\",worker=\"0\",step=\"handle\"} 0.003000"));
+    cr_expect(has_line(&out, "pawl_step_seconds_sum{pipeline=\"uw\",worker=\"0\",step=\"commit\"} 0.004000"));
+    cr_expect(has_line(&out, "pawl_step_seconds_sum{pipeline=\"uw\",worker=\"0\",step=\"publish\"} 0.005000"));
+    cr_expect(has_line(&out, "pawl_step_seconds_bucket{pipeline=\"uw\",worker=\"0\",step=\"publish\",le=\"0.003\"} 0"));
+    cr_expect(has_line(&out, "pawl_step_seconds_bucket{pipeline=\"uw\",worker=\"0\",step=\"publish\",le=\"0.005\"} 1"));
+}
+
+/* The clock of the page is 9000.5 s. */
+Test(metrics, the_three_lags_of_a_partition)
+{
+    struct pw_blackbox         *bb = page(7);
+    struct pw_page              pg = seen("uw", 0, 7, bb);
+    struct pw_metrics_worker    w  = { .rss_bytes = -1 };
+    struct pw_bb_partition_view v  = {
+         .state = PW_BB_P_RUNNING, .next_offset = 10, .end_offset = 15, .halt_to = -1, .unpublished = 3, .oldest_ms = 8998250
+    };
+    struct pw_buf out;
+
+    pw_bb_partition_write(bb, 0, &v, 0);
+    v.partition = 1;
+    v.oldest_ms = 0; /* nothing waits */
+    pw_bb_partition_write(bb, 1, &v, 0);
+    v.partition = 2;
+    v.oldest_ms = 9999999; /* a producer whose clock is ahead */
+    pw_bb_partition_write(bb, 2, &v, 0);
+    out = render(&pg, &w, 1);
+    cr_expect(has_line(&out, "pawl_partition_lag{pipeline=\"uw\",topic=\"auto.events\",partition=\"0\"} 5"));
+    cr_expect(has_line(&out, "pawl_partition_unpublished{pipeline=\"uw\",topic=\"auto.events\",partition=\"0\"} 3"));
+    cr_expect(has_line(&out, "pawl_partition_oldest_age_seconds{pipeline=\"uw\",topic=\"auto.events\",partition=\"0\"} 2.250"));
+    cr_expect(has_line(&out, "pawl_partition_oldest_age_seconds{pipeline=\"uw\",topic=\"auto.events\",partition=\"1\"} 0.000"));
+    cr_expect(has_line(&out, "pawl_partition_oldest_age_seconds{pipeline=\"uw\",topic=\"auto.events\",partition=\"2\"} 0.000"));
+}
+
+Test(metrics, open_metrics_has_its_own_names_of_counters_and_an_end)
+{
+    struct pw_blackbox      *bb    = page(7);
+    struct pw_page           pg    = seen("uw", 0, 7, bb);
+    struct pw_metrics_worker w     = { .rss_bytes = -1 };
+    struct pw_buf            plain = render(&pg, &w, 1), open = render_as(true, &pg, &w, 1);
+
+    cr_expect(has_line(&plain, "# TYPE pawl_outputs_total counter"));
+    cr_expect(has_line(&open, "# TYPE pawl_outputs counter"));
+    cr_expect(has_line(&open, "pawl_outputs_total{pipeline=\"uw\",worker=\"0\"} 0"), "the sample keeps it");
+    cr_expect(has_line(&open, "# TYPE pawl_step_seconds histogram"));
+    cr_expect_eq(count(&plain, "# EOF"), 0);
+    cr_expect_str_eq(open.p + open.n - 7, "\n# EOF\n");
+    cr_expect_eq(count(&open, "# EOF"), 1);
+}
+
+Test(metrics, open_metrics_is_for_those_who_prefer_it)
+{
+    static const struct {
+        const char *accept;
+        bool        open;
+    } cases[] = {
+        { NULL, false },
+        { "", false },
+        { "*/*", false },
+        { "text/plain", false },
+        { "application/openmetrics-text", true },
+        { "Application/OpenMetrics-Text ; version=1.0.0", true },
+        { "application/openmetrics-text; version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+          true },
+        { "application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", true },
+        { "application/openmetrics-text;q=0", false },
+        { "application/openmetrics-text;q=0.000,*/*", false },
+        { "application/openmetrics-text;q=0.4,text/plain;q=0.5", false },
+        { "text/plain;q=0.5 , application/openmetrics-text;q=0.5", true },
+        { "application/openmetrics-text;q=0.5,text/*;q=0.6", false },
+        { "application/openmetrics-text;q=0.5,text/*;q=0.6,text/plain;q=0.1", true },
+        { "application/openmetrics-text;q=1.000;x=y,text/plain;q=0.999", true },
+        { "application/openmetrics-text;q=nonsense", false },
+        { "application/openmetrics-text;q=", false },
+        { "application/openmetrics-text;q=0.1234", false },
+        { "application/openmetrics-textual", false },
+        { ",,;,;;q=1,", false },
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        cr_expect_eq(pw_metrics_accepts_open(cases[i].accept), cases[i].open, "%s",
+                     cases[i].accept ? cases[i].accept : "(none)");
+}
+
+Test(metrics, a_limit_is_written_as_open_metrics_wants_it)
+{
+    static const double      limits[] = { 0.00001, 0.25, 1, 2.5, 60, 10000 };
+    static const char *const texts[]  = { "1e-05", "0.25", "1.0", "2.5", "60.0", "10000.0" };
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        struct pw_buf out = { 0 };
+
+        pw_metrics_le(&out, limits[i]);
+        cr_expect_str_eq(out.p, texts[i]);
+        pw_buf_done(&out);
+    }
 }
 
 Test(metrics, names_are_escaped)
