@@ -10,6 +10,7 @@
 #define ASK_MIN_MS 20 /* between two questions for a transaction of the predecessor that is still ending; doubling */
 #define ASK_MAX_MS 500
 #define WARM_MS    1000 /* for what brokers know of one topic */
+#define REPORTS_MS 1000 /* for reports of records that are not on their way any more */
 
 enum { ADD_PARTITIONS_TO_TXN = 24, ADD_OFFSETS_TO_TXN = 25, END_TXN = 26, TXN_OFFSET_COMMIT = 28 }; /* the protocol's numbers */
 
@@ -217,17 +218,30 @@ int pw_producer_send(struct pw_producer *pr, const struct pw_record *re, struct 
     }
 }
 
+/* What failed may be a record's fault that was refused meanwhile: its report says which one. The others will not be sent. */
+static void hear_reports(struct pw_producer *pr)
+{
+    (void)rd_kafka_purge(pr->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    (void)rd_kafka_flush(pr->rk, REPORTS_MS);
+}
+
 int pw_producer_offsets(struct pw_producer *pr, const rd_kafka_consumer_group_metadata_t *member,
                         const rd_kafka_topic_partition_list_t *offsets, int timeout_ms, struct pw_err *err)
 {
     rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(pr->rk, offsets, member, timeout_ms);
 
-    return error ? failed(error, "send offsets to the transaction", err) : 0;
+    if (!error)
+        return 0;
+    hear_reports(pr);
+    return failed(error, "send offsets to the transaction", err);
 }
 
 int pw_producer_commit(struct pw_producer *pr, int timeout_ms, struct pw_err *err)
 {
     rd_kafka_error_t *error = rd_kafka_commit_transaction(pr->rk, timeout_ms);
 
-    return error ? failed(error, "commit transaction", err) : 0;
+    if (!error)
+        return 0;
+    hear_reports(pr);
+    return failed(error, "commit transaction", err);
 }

@@ -4,6 +4,8 @@
 
 #include <criterion/criterion.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +139,39 @@ Test(producer, that_sends_records_apart_knows_which_one_a_broker_refused, .fini 
     cr_assert_eq(pw_producer_commit(&pr, 20000, &err), -1);
     cr_assert_eq(pr.refused, 1);
     cr_assert(pr.refused_exactly);
+}
+
+static atomic_bool transaction_is_lost; /* the library says so in one of its threads, before it reports the record */
+
+static void on_log(int level, const char *facility, const char *text)
+{
+    (void)level, (void)text;
+    if (strcmp(facility, "TXNERR") == 0)
+        transaction_is_lost = true;
+}
+
+Test(producer, knows_the_refused_record_when_the_refusal_came_before_the_offsets, .fini = close_producer)
+{
+    static const char *const    keys[]   = { "test.mock.num.brokers" };
+    static const char *const    values[] = { "1" };
+    struct pw_producer_settings se       = {
+              .keys = keys, .values = values, .properties_n = 1, .transactional_id = "t", .apart = true, .log = on_log
+    };
+    rd_kafka_consumer_group_metadata_t *member  = rd_kafka_consumer_group_metadata_new("g");
+    rd_kafka_topic_partition_list_t    *offsets = rd_kafka_topic_partition_list_new(1);
+    struct pw_err                       err;
+
+    rd_kafka_topic_partition_list_add(offsets, "in", 0)->offset = 1;
+    cr_assert_eq(pw_producer_open(&pr, &se, 20000, &err), 0, "%s", err.text);
+    refuse_next(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    three_records();
+    while (!transaction_is_lost)
+        (void)sched_yield();
+    cr_assert_eq(pw_producer_offsets(&pr, member, offsets, 20000, &err), -1);
+    cr_assert_eq(pr.refused, 1);
+    cr_assert(pr.refused_exactly);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    rd_kafka_consumer_group_metadata_destroy(member);
 }
 
 /* ---- requests without an answer ---- */
