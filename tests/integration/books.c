@@ -2,6 +2,7 @@
  * by an oracle that works it out a second time. */
 #include "kafka.h"
 #include "proc.h"
+#include "roles.h"
 #include "run.h"
 #include "wait.h"
 
@@ -72,8 +73,9 @@ static void run_tool(const char *file, char *const argv[])
 
 static void write_topology(void)
 {
-    char *text = NULL;
+    char *text = NULL, dsn[300];
 
+    role_dsn(kit_postgres_dsn(ch.pg), dsn, sizeof(dsn));
     (void)snprintf(ch.topology, sizeof(ch.topology), "%s/auto.yaml", ch.dir);
     cr_assert_gt(asprintf(&text,
                           "version: 1\n"
@@ -95,7 +97,7 @@ static void write_topology(void)
                           "    outputs: { acts: %1$s.acts }\n"
                           "    batch: { max_messages: 300 }\n"
                           "    dlq: { topic: %1$s.dlq }\n",
-                          ch.name, ch.dir, kit_plugins(), kafka_bootstrap(), kit_postgres_dsn(ch.pg), BOOKS_CONF),
+                          ch.name, ch.dir, kit_plugins(), kafka_bootstrap(), dsn, BOOKS_CONF),
                  0);
     kit_write_file(ch.topology, text);
     free(text);
@@ -107,7 +109,7 @@ static void start(void)
     char  log[256];
 
     (void)snprintf(log, sizeof(log), "%s/run.log", ch.dir);
-    proc_start(&ch.run, log, argv, NULL);
+    proc_start(&ch.run, log, argv, (char *[]){ ROLE_WORKER, NULL });
 }
 
 static void up(void)
@@ -124,9 +126,11 @@ static void up(void)
     for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++)
         kafka_topic_create(topic(topics[i]), parts[i], 1);
     write_topology();
-    run_tool(NULL, (char *[]){ (char *)kit_pawl(), "migrate", ch.topology, NULL });
     ch.sql = PQconnectdb(kit_postgres_dsn(ch.pg));
     cr_assert_eq(PQstatus(ch.sql), CONNECTION_OK, "%s", PQerrorMessage(ch.sql));
+    roles_migrate(ch.sql, ch.topology);
+    roles_grant(ch.sql, "underwriting.sql", NULL);
+    roles_grant(ch.sql, "billing.sql", NULL);
     start();
 }
 

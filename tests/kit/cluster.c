@@ -1,5 +1,6 @@
 #include "cluster.h"
 
+#include "roles.h"
 #include "run.h"
 
 #include <dirent.h>
@@ -110,18 +111,13 @@ void plugin_deploy(const struct cluster *k, const char *plugin)
 static void migrate(struct cluster *k)
 {
     char  path[512];
-    char *text   = cluster_topology(k, "migrate", "migrate", 1);
-    char *out    = NULL;
-    char *argv[] = { (char *)kit_pawl(), "migrate", path, NULL };
-    int   rc;
+    char *text = cluster_topology(k, "migrate", "migrate", 1);
 
     (void)snprintf(path, sizeof(path), "%s/migrate.yaml", k->dir);
     kit_write_file(path, text);
-    rc = proc_run(argv, 60000, &out);
-    if (rc != 0)
-        FAIL("pawl migrate ended with %d:\n%s\n%s", rc, out ? out : "", text);
-    free(out);
     free(text);
+    roles_migrate(k->sql, path);
+    roles_grant(k->sql, NULL, "test");
 }
 
 static void sql_connect(struct cluster *k)
@@ -198,8 +194,8 @@ struct cluster *cluster_up_with(struct cluster_opts o)
     k->producer = kafka_producer_new();
     if (o.deployed)
         plugin_deploy(k, o.plugin);
-    migrate(k);
     sql_connect(k);
+    migrate(k);
     return k;
 }
 
@@ -255,7 +251,7 @@ static char *with_next(const struct cluster *k, char *text, int slots)
 char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots)
 {
     char *text = NULL;
-    char  dsn[300], outputs[128] = "", dedupe[128] = "", reload[256] = "";
+    char  own[300], dsn[300], outputs[128] = "", dedupe[128] = "", reload[256] = "";
     int   n;
 
     if (k->o.dedupe)
@@ -265,9 +261,10 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
     if (emits(k))
         (void)snprintf(outputs, sizeof(outputs), "    outputs: { out: %s.out }\n", k->topic);
     if (k->proxy)
-        (void)snprintf(dsn, sizeof(dsn), "host=127.0.0.1 port=%d %s", proxy_port(k->proxy), kit_postgres_login(k->pg));
+        (void)snprintf(own, sizeof(own), "host=127.0.0.1 port=%d %s", proxy_port(k->proxy), kit_postgres_login(k->pg));
     else
-        (void)snprintf(dsn, sizeof(dsn), "%s", kit_postgres_dsn(k->pg));
+        (void)snprintf(own, sizeof(own), "%s", kit_postgres_dsn(k->pg));
+    role_dsn(own, dsn, sizeof(dsn));
     n = asprintf(
         &text,
         "version: 1\n"
@@ -345,8 +342,8 @@ struct worker *worker_start_with(struct cluster *k, const char *instance, struct
     char          *text = cluster_topology(k, instance, o.as ? o.as : instance, o.slots ? o.slots : 1);
     char           log[512], failpoint[128], token[400], guards[128];
     char          *argv[] = { (char *)kit_pawl(), "run", w->topology, NULL };
-    char          *env[4] = { NULL };
-    int            n      = 0;
+    char          *env[5] = { ROLE_WORKER };
+    int            n      = 1;
 
     if (proc_running(&w->proc))
         FAIL("worker %s runs already", instance);
