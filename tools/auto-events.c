@@ -11,18 +11,19 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: auto-events produce --bootstrap B --topic T --count N --seed S [--bad N] [--duplicates N] [--policies N] [--rate R]\n"
+    "usage: auto-events produce --bootstrap B --topic T --count N --seed S [--bad N] [--duplicates N] [--policies N] [--book] [--rate R]\n"
     "                           [--source URI] [--create-topic PARTITIONS] [--replication N] [--header name=value]... [-X name=value]...\n"
-    "       auto-events produce --gateway HOST:PORT --count N --seed S [--bad N] [--duplicates N] [--policies N] [--rate R]\n"
+    "       auto-events produce --gateway HOST:PORT --count N --seed S [--bad N] [--duplicates N] [--policies N] [--book] [--rate R]\n"
     "                           [--source URI] [--acks FILE]\n"
     "       auto-events read    --bootstrap B --topic T [--read-committed] [-X name=value]...\n"
-    "       auto-events print   --count N --seed S [--bad N] [--duplicates N] [--policies N]\n"
+    "       auto-events print   --count N --seed S [--bad N] [--duplicates N] [--policies N] [--book]\n"
     "\n"
     "  --count N            events in all, bad ones included\n"
     "  --seed S             the same seed and counts give the same events\n"
     "  --bad N              of them, so many that must be refused (default 0)\n"
     "  --duplicates N       good ones that are sent twice with the same ce_id: N records more (default 0)\n"
     "  --policies N         policies that are issued (default: two of five events)\n"
+    "  --book               a realistic book of policies over three years, with corrections and late events, and mistakes of more kinds\n"
     "  --rate R             events a second (default 0: as fast as the broker takes them)\n"
     "  --create-topic N     create the topic with N partitions, unless it is there\n"
     "  --replication N      of a created topic (default: the broker's)\n"
@@ -81,6 +82,7 @@ enum {
     O_BAD,
     O_DUPLICATES,
     O_POLICIES,
+    O_BOOK,
     O_RATE,
     O_CREATE,
     O_REPLICATION,
@@ -113,6 +115,7 @@ static bool take(struct args *a, int opt, const char *v)
     case O_SEED: a->has_seed = true; return number(v, UINT64_MAX, &a->mix.seed);
     case O_BAD: return number(v, UINT64_C(1) << 40, &a->mix.bad);
     case O_DUPLICATES: return number(v, UINT64_C(1) << 40, &a->mix.duplicates);
+    case O_BOOK: a->mix.book = true; return true;
     case O_POLICIES: return number(v, UINT64_C(1) << 40, &a->mix.policies);
     case O_CREATE:
         ok            = number(v, 10000, &n) && n > 0;
@@ -183,6 +186,7 @@ int main(int argc, char **argv)
         { "bad", required_argument, NULL, O_BAD },
         { "duplicates", required_argument, NULL, O_DUPLICATES },
         { "policies", required_argument, NULL, O_POLICIES },
+        { "book", no_argument, NULL, O_BOOK },
         { "rate", required_argument, NULL, O_RATE },
         { "create-topic", required_argument, NULL, O_CREATE },
         { "replication", required_argument, NULL, O_REPLICATION },

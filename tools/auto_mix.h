@@ -14,6 +14,7 @@ struct auto_mix_params {
     uint64_t policies; /* to be issued while there are events; 0: two of five events. More are issued if all are cancelled */
     uint64_t seed;
     uint64_t duplicates; /* good ones that come a second time, byte for byte, beyond count; at most count - bad */
+    bool     book;       /* a realistic book of policies over three years (auto_book.h); policies does not count */
 };
 
 struct auto_mix_event {
@@ -22,8 +23,9 @@ struct auto_mix_event {
     int64_t     occurred_at_us;
     uint8_t     value[2048];
     size_t      value_n;
-    const char *expect; /* code of refusal; NULL: a good one */
-    bool        copy;   /* it was there before */
+    const char *expect;  /* code of refusal; NULL: a good one */
+    const char *mistake; /* of a bad one in a book: what is wrong with it; else NULL */
+    bool        copy;    /* it was there before */
 };
 
 struct auto_mix;

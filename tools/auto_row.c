@@ -10,7 +10,7 @@ void auto_row_header(FILE *out)
     (void)fputs(
         "partition\toffset\ttimestamp_ms\tkey\tce_id\tce_type\tdecode\tevent_id\tpolicy_id\toccurred_at_us\tbody\tstarts_on\tends_on\t"
         "bonus_malus_class\tclaims\tcancelled_on\treason_bytes\tvehicle_class\tterritory\tengine_power_hp\tuse_months\t"
-        "unlimited_drivers\tdrivers\tbug\tredriven\n",
+        "unlimited_drivers\tdrivers\tbug\tredriven\teffective_on\n",
         out);
 }
 
@@ -95,6 +95,13 @@ static void put_body(FILE *out, const Auto__Events__V1__PolicyEvent *pb)
         put_text(out, pb->cancelled->cancelled_on);
         put_number(out, (int64_t)strlen(pb->cancelled->reason));
         put_absent(out, 6);
+    } else if (pb->body_case == AUTO__EVENTS__V1__POLICY_EVENT__BODY_CORRECTED) {
+        put_text(out, "corrected");
+        put_absent(out, 2);
+        put_text(out, pb->corrected->bonus_malus_class);
+        put_absent(out, 2);
+        put_number(out, (int64_t)strlen(pb->corrected->reason));
+        put_risk(out, pb->corrected->risk);
     } else {
         put_text(out, "none");
         put_absent(out, 12);
@@ -105,6 +112,7 @@ void auto_row_print(FILE *out, const struct auto_row *row)
 {
     Auto__Events__V1__PolicyEvent *pb =
         row->value.p ? auto__events__v1__policy_event__unpack(NULL, row->value.n, row->value.p) : NULL;
+    const char *effective_on = NULL;
 
     (void)fprintf(out, "%" PRId32 "\t%" PRId64 "\t%" PRId64 "\t", row->partition, row->offset, row->timestamp_ms);
     auto_row_put(out, row->key.p, row->key.n, "");
@@ -118,7 +126,7 @@ void auto_row_print(FILE *out, const struct auto_row *row)
         put_text(out, pb->policy_id);
         put_number(out, pb->occurred_at_us);
         put_body(out, pb);
-        auto__events__v1__policy_event__free_unpacked(pb, NULL);
+        effective_on = pb->body_case == AUTO__EVENTS__V1__POLICY_EVENT__BODY_CORRECTED ? pb->corrected->effective_on : NULL;
     } else {
         (void)fputs("\tmalformed", out);
         put_absent(out, 16);
@@ -127,5 +135,8 @@ void auto_row_print(FILE *out, const struct auto_row *row)
     auto_row_put(out, row->bug.p, row->bug.n, "");
     (void)fputc('\t', out);
     auto_row_put(out, row->redriven.p, row->redriven.n, "");
+    put_text(out, effective_on);
     (void)fputc('\n', out);
+    if (pb)
+        auto__events__v1__policy_event__free_unpacked(pb, NULL);
 }

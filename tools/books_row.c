@@ -42,7 +42,7 @@ void books_row_premium_header(FILE *out)
     (void)fputs(
         RECORD
         "event_id\tpolicy_id\toccurred_at_us\tsource_event_id\tpolicy_version\tcurrency\tamount_minor\tstarts_on\tends_on\t"
-        "agent_id\tbody\tcause\tcancelled_on\n",
+        "agent_id\tbody\tcause\tcancelled_on\teffective_on\n",
         out);
 }
 
@@ -53,15 +53,36 @@ static const char *body_name(const Auto__Premiums__V1__PremiumEvent *pb)
     return pb->body_case == AUTO__PREMIUMS__V1__PREMIUM_EVENT__BODY_REFUNDED ? "refunded" : "none";
 }
 
-static const char *cause_name(const Auto__Premiums__V1__PremiumEvent *pb)
+static const char *charged_for(const Auto__Premiums__V1__PremiumCharged *pb)
 {
-    if (pb->body_case != AUTO__PREMIUMS__V1__PREMIUM_EVENT__BODY_CHARGED)
-        return NULL;
-    switch ((int)pb->charged->cause) {
+    switch ((int)pb->cause) { /* any number may have come */
     case AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_ISSUED: return "issued";
     case AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_RENEWED: return "renewed";
+    case AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_CORRECTED: return "corrected";
+    case AUTO__PREMIUMS__V1__PREMIUM_CHARGED__CAUSE__CAUSE_RECLASSED: return "reclassed";
     default: return "unknown";
     }
+}
+
+static const char *refunded_for(const Auto__Premiums__V1__PremiumRefunded *pb)
+{
+    switch ((int)pb->cause) {
+    case AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_UNSPECIFIED: /* a producer that knew cancellations only */
+    case AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_CANCELLED: return "cancelled";
+    case AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_CORRECTED: return "corrected";
+    case AUTO__PREMIUMS__V1__PREMIUM_REFUNDED__CAUSE__CAUSE_RECLASSED: return "reclassed";
+    default: return "unknown";
+    }
+}
+
+static void put_why(FILE *out, const Auto__Premiums__V1__PremiumEvent *pb)
+{
+    bool charged = pb->body_case == AUTO__PREMIUMS__V1__PREMIUM_EVENT__BODY_CHARGED;
+    bool back    = pb->body_case == AUTO__PREMIUMS__V1__PREMIUM_EVENT__BODY_REFUNDED;
+
+    put_text(out, charged ? charged_for(pb->charged) : back ? refunded_for(pb->refunded) : NULL);
+    put_text(out, back ? pb->refunded->cancelled_on : NULL);
+    put_text(out, charged ? pb->charged->effective_on : back ? pb->refunded->effective_on : NULL);
 }
 
 void books_row_premium(FILE *out, const struct auto_row *row)
@@ -82,11 +103,10 @@ void books_row_premium(FILE *out, const struct auto_row *row)
         put_text(out, pb->period ? pb->period->ends_on : NULL);
         put_text(out, pb->agent_id);
         put_text(out, body_name(pb));
-        put_text(out, cause_name(pb));
-        put_text(out, pb->body_case == AUTO__PREMIUMS__V1__PREMIUM_EVENT__BODY_REFUNDED ? pb->refunded->cancelled_on : NULL);
+        put_why(out, pb);
         auto__premiums__v1__premium_event__free_unpacked(pb, NULL);
     } else {
-        put_absent(out, 13);
+        put_absent(out, 14);
     }
     (void)fputc('\n', out);
 }

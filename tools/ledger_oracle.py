@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """ledger_oracle: are the premium events those of underwriting's ledger, and are billing's books what must come of them?
 
-It works the books out a second time, from the premium events alone, with exact fractions and an own calendar. Input: topics as
+It works the books out a second time, from the premium events alone, with exact fractions and an own calendar; and with --events the
+premiums, too, from the policy events alone. Input: topics as
 `auto-books` prints them, tables as `COPY ... TO STDOUT (FORMAT csv, HEADER)` does.
 
     ledger_oracle.py --premiums premiums.tsv --ledger premium.csv
-    ledger_oracle.py --premiums premiums.tsv --ledger premium.csv --books DIR --acts acts.tsv --config conf/billing.cfg
+    ledger_oracle.py --premiums premiums.tsv --ledger premium.csv --events events.tsv --tariff conf/underwriting.cfg [--dedupe] \\
+                     --books DIR --acts acts.tsv --config conf/billing.cfg
 
 DIR holds document.csv, instalment.csv, entry.csv, line.csv, act.csv, period.csv and dead.csv (billing's dead letters).
 The last line of stdout says what matches. It exits 0 only if all does. README.md beside this file has more.
@@ -20,10 +22,11 @@ import sys
 from fractions import Fraction
 
 import oracle
+import premiums
 
 PROBLEMS_SHOWN = 20
 BODIES = {"auto.premium.charged.v1": "charged", "auto.premium.refunded.v1": "refunded"}
-KINDS = {"issued": ("charged", "issued"), "renewed": ("charged", "renewed"), "cancelled": ("refunded", "\\N")}
+ADDED = ("corrected", "reclassed")  # causes of a charge on top of what a period cost
 BOOKS = "document instalment entry line act period dead".split()
 
 
@@ -50,6 +53,20 @@ def source_of(row):
 
 # ---- premium events against underwriting's ledger ----
 
+def check_amounts(found, tariff, policy_events, ledger, dedupe):
+    """The ledger is what the policy events cost, worked out from them alone; what is refused or passed over has no row."""
+    expected, _ = premiums.expect(tariff, policy_events, dedupe)
+    have, want = collections.Counter(), collections.Counter()
+    for at, charges in expected.items():
+        if isinstance(charges, list):
+            want.update((at, *charge) for charge in charges)
+    have.update((source_of(row), *oracle.charge_of(row)) for row in ledger)
+    for charge, n in (have - want).items():
+        found.add("premiums", f"{n} too many in the ledger: {charge}")
+    for charge, n in (want - have).items():
+        found.add("premiums", f"{n} missing in the ledger: {charge}")
+
+
 def check_premiums(found, events, ledger):
     """Each row of the ledger is one event with its figures; the events of a policy come in the order of its versions."""
     by_source, last = collections.defaultdict(list), {}
@@ -64,16 +81,21 @@ def check_premiums(found, events, ledger):
         if before and (before[0] != at_of(row)[0] or before[1] >= int(row["policy_version"])):
             found.add("premiums", f"record {at_of(row)} of {row['policy_id']} comes after version {before[1]} in partition {before[0]}")
         last[row["policy_id"]] = (at_of(row)[0], int(row["policy_version"]))
+    numbers = collections.defaultdict(list)  # of the rows that one policy event has
+    for version, event_id in sorted((int(row["policy_version"]), row["event_id"]) for row in ledger):
+        numbers[event_id].append(version)
     for row in ledger:
         here = by_source.pop((row["policy_id"], row["event_id"], row["policy_version"]), [])
         name = f"{row['policy_id']}/{row['policy_version']}"
         if len(here) != 1:
             found.add("premiums", f"{name} is in the ledger and {len(here)} times in the topic")
             continue
-        body, cause = KINDS[row["kind"]]
-        amount = int(row["amount_minor"]) * (-1 if body == "refunded" else 1)
-        want = (body, cause, amount, row["currency"], f"{row['event_id']}.{body}")
-        have = (here[0]["body"], here[0]["cause"], int(here[0]["amount_minor"]), here[0]["currency"], here[0]["event_id"])
+        body = "refunded" if row["kind"] == "cancelled" or int(row["amount_minor"]) < 0 else "charged"
+        nth = numbers[row["event_id"]].index(int(row["policy_version"])) + 1
+        want = (body, row["kind"], int(row["amount_minor"]) * (-1 if body == "refunded" else 1), row["currency"], f"{row['event_id']}.{body}" + (f".{nth}" if nth > 1 else ""),
+                row["starts_on"], row["ends_on"], row["from_day"] if row["kind"] == "corrected" else "")
+        have = (here[0]["body"], here[0]["cause"], int(here[0]["amount_minor"]), here[0]["currency"], here[0]["event_id"],
+                here[0]["starts_on"], here[0]["ends_on"], here[0]["effective_on"])
         if have != want:
             found.add("premiums", f"{name} is {have} in the topic, must be {want}")
     for key, rows in by_source.items():
@@ -85,13 +107,13 @@ def check_premiums(found, events, ledger):
 
 class Rules:
     def __init__(self, text):
-        config = oracle.parse_config(text)
+        config = premiums.parse_config(text)
         self.currency = config.get("currency", "RUB")
         self.offset = datetime.timedelta(minutes=config.get("utc_offset_minutes", 0))
         self.accounts = config["posting"]
         commission, plan = config.get("commission", {}), config.get("instalments", {})
         self.rate, self.rounding = Fraction(commission.get("rate", "0")), commission.get("rounding", "half-up")
-        self.count, self.least = plan.get("count", 1), Fraction(plan.get("min_amount", "0")) * 100
+        self.count, self.least = plan.get("count", 1), Fraction(plan.get("min_amount", "0")) * 10 ** premiums.DIGITS.get(self.currency, 2)
         self.first_days, self.rest = plan.get("first_due_days", 14), plan.get("rest", "first")
 
     def round(self, exact):
@@ -104,10 +126,10 @@ class Rules:
     def day(self, us):
         return (datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=us) + self.offset).date()
 
-    def instalments(self, amount, issued, starts, ends):
+    def instalments(self, amount, issued, starts, ends, added):
         if amount == 0:
             return []
-        count = self.count if amount >= self.least and amount >= self.count else 1
+        count = self.count if not added and amount >= self.least and amount >= self.count else 1
         parts = [amount // count] * count
         parts[0 if self.rest == "first" else -1] += amount % count
         first, days = max(issued, starts) + datetime.timedelta(days=self.first_days), (ends - starts).days + 1
@@ -123,7 +145,7 @@ class Rules:
         return [line for debit, credit, minor in pairs if minor for line in ((book[debit], minor, 0), (book[credit], 0, minor))]
 
 
-Document = collections.namedtuple("Document", "policy_id version kind amount commission corrects issued starts ends agent event_id")
+Document = collections.namedtuple("Document", "policy_id version kind amount commission corrects issued starts ends agent event_id added")
 
 
 def expect(rules, events):
@@ -141,22 +163,27 @@ def expect(rules, events):
         if version in have:
             expected[at] = "premium.duplicate"
             continue
-        starts, ends = oracle.day_of(row["starts_on"]), oracle.day_of(row["ends_on"])
-        kind, agent, corrects = "invoice", row["agent_id"], None
-        commission = rules.round(amount * rules.rate) if agent else 0
+        starts, ends = premiums.day_of(row["starts_on"]), premiums.day_of(row["ends_on"])
+        period = [document for _, document in sorted(have.items()) if (document.starts, document.ends) == (starts, ends)]
+        invoices = [document for document in period if document.kind == "invoice"]
+        seller = invoices[0].agent if invoices else row["agent_id"]
         if row["body"] == "refunded":
-            earlier = [v for v in have if v < version]
-            before = have[max(earlier)] if earlier else None
-            if not before or before.kind != "invoice" or (before.starts, before.ends) != (starts, ends):
+            booked, earned = (sum(getattr(document, name) * (1 if document.kind == "invoice" else -1) for document in period)
+                              for name in ("amount", "commission"))
+            if not invoices:
                 expected[at] = "refund.without_charge"
                 continue
-            if amount > before.amount:
+            if amount > booked:
                 expected[at] = "refund.too_large"
                 continue
-            kind, agent, corrects = "credit_note", before.agent, before.version
-            commission = rules.round(Fraction(before.commission * amount, before.amount)) if before.amount else 0
+            kind, agent, corrects = "credit_note", seller, invoices[-1].version
+            commission = rules.round(Fraction(earned * amount, booked)) if booked else 0
+        else:
+            kind, agent, corrects = "invoice", seller if row["cause"] in ADDED else row["agent_id"], None
+            commission = rules.round(amount * rules.rate) if agent else 0
         have[version] = expected[at] = Document(row["policy_id"], version, kind, amount, commission, corrects,
-                                                rules.day(int(row["occurred_at_us"])), starts, ends, agent, row["event_id"])
+                                                rules.day(int(row["occurred_at_us"])), starts, ends, agent, row["event_id"],
+                                                row["cause"] in ADDED)
     return expected
 
 
@@ -179,9 +206,9 @@ def months_for(issued, closed):
 def check_document(found, rules, at, want, row, closed, rows):
     name = f"{want.policy_id}/{want.version}"
     have = Document(row["policy_id"], int(row["policy_version"]), row["kind"], int(row["amount_minor"]), int(row["commission_minor"]),
-                    int(row["corrects"]) if row["corrects"] else None, *(oracle.day_of(row[c]) for c in ("issued_on", "starts_on", "ends_on")),
-                    row["agent_id"], row["event_id"])
-    month = oracle.day_of(row["month"])
+                    int(row["corrects"]) if row["corrects"] else None, *(premiums.day_of(row[c]) for c in ("issued_on", "starts_on", "ends_on")),
+                    row["agent_id"], row["event_id"], want.added)
+    month = premiums.day_of(row["month"])
     if have != want:
         found.add("ledger", f"document {name} is {have}, must be {want}")
     if month not in months_for(want.issued, closed):
@@ -194,14 +221,14 @@ def check_document(found, rules, at, want, row, closed, rows):
             found.add("ledger", f"document {name}: its entry is of {r['month']} {r['currency']}, not {row['month']} {row['currency']}")
     if len(rows["entry"].get(at, [])) != (want.amount > 0):
         found.add("ledger", f"document {name} has {len(rows['entry'].get(at, []))} entries")
-    due = [(oracle.day_of(r["due_on"]), int(r["amount_minor"])) for r in sorted(rows["instalment"].get(at, []), key=lambda r: int(r["number"]))]
-    if due != (rules.instalments(want.amount, want.issued, want.starts, want.ends) if want.kind == "invoice" else []):
+    due = [(premiums.day_of(r["due_on"]), int(r["amount_minor"])) for r in sorted(rows["instalment"].get(at, []), key=lambda r: int(r["number"]))]
+    if due != (rules.instalments(want.amount, want.issued, want.starts, want.ends, want.added) if want.kind == "invoice" else []):
         found.add("ledger", f"document {name} has the instalments {due}")
 
 
 def check_books(found, rules, events, books):
     """Each event has one document, booked right, or one dead letter with the right code; there is nothing else."""
-    expected, closed = expect(rules, events), [oracle.day_of(row["month"]) for row in books["period"]]
+    expected, closed = expect(rules, events), [premiums.day_of(row["month"]) for row in books["period"]]
     rows = {name: collections.defaultdict(list) for name in ("document", "instalment", "entry", "line")}
     for name, by_source in rows.items():
         for row in books[name]:
@@ -234,10 +261,10 @@ ACT = "agent_id month number currency documents charged_minor refunded_minor com
 
 def check_acts(found, books, acts):
     """One act for each agent and closed month with business, numbered 1, 2, 3; each is in the topic once."""
-    through = max((oracle.day_of(row["month"]) for row in books["period"]), default=datetime.date.min)
+    through = max((premiums.day_of(row["month"]) for row in books["period"]), default=datetime.date.min)
     want, numbers = collections.OrderedDict(), collections.Counter()
     for row in sorted(books["document"], key=lambda r: (r["month"], r["currency"], r["agent_id"])):
-        if oracle.day_of(row["month"]) > through:
+        if premiums.day_of(row["month"]) > through:
             continue
         key = (row["agent_id"], row["month"], row["currency"])
         if key not in want:
@@ -258,9 +285,11 @@ def check_acts(found, books, acts):
 
 # ---- the command ----
 
-def audit_of(rules, events, ledger, books=None, acts=None):
+def audit_of(rules, events, ledger, books=None, acts=None, policy_events=None, tariff=None, dedupe=False):
     found, events = Findings(), [row for row in events if (row["ce_type"] or "").startswith("auto.premium.")]
     check_premiums(found, events, ledger)
+    if policy_events is not None:
+        check_amounts(found, tariff, policy_events, ledger, dedupe)
     if books is not None:
         check_books(found, rules, events, books)
         check_acts(found, books, acts or [])
@@ -280,21 +309,28 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="ledger_oracle.py", description="Compare premium events with underwriting's ledger, and billing's books with them.")
     parser.add_argument("--premiums", required=True, help="the topic, as auto-books premiums prints it")
     parser.add_argument("--ledger", required=True, help="underwriting.premium as CSV")
+    parser.add_argument("--events", help="the topic of policy events, as auto-events read prints it: premiums are worked out again")
+    parser.add_argument("--tariff", help="underwriting's libconfig file, for --events")
+    parser.add_argument("--dedupe", action="store_true", help="underwriting passes over events whose ce_id had its effect before")
     parser.add_argument("--books", help="folder with billing's tables and dead letters as CSV")
     parser.add_argument("--acts", help="the topic of acts, as auto-books acts prints it")
     parser.add_argument("--config", help="billing's libconfig file")
     args = parser.parse_args(argv)
     if args.books and not (args.acts and args.config):
         parser.error("--books needs --acts and --config")
+    if args.events and not args.tariff:
+        parser.error("--events needs --tariff")
     try:
-        rules = books = acts = None
+        rules = books = acts = policy_events = tariff = None
         events, ledger = oracle.read_tsv(args.premiums), oracle.read_csv(args.ledger)
         if args.books:
             rules = Rules(pathlib.Path(args.config).read_text(encoding="utf-8"))
             books = {name: oracle.read_csv(pathlib.Path(args.books) / f"{name}.csv") for name in BOOKS}
             acts = oracle.read_tsv(args.acts)
-        found = audit_of(rules, events, ledger, books, acts)
-    except (OSError, KeyError, ValueError, oracle.Refused, oracle.TariffError) as error:
+        if args.events:
+            policy_events, tariff = oracle.read_tsv(args.events), premiums.Tariff(pathlib.Path(args.tariff).read_text(encoding="utf-8"))
+        found = audit_of(rules, events, ledger, books, acts, policy_events, tariff, args.dedupe)
+    except (OSError, KeyError, ValueError, premiums.Refused, premiums.TariffError) as error:
         print(f"ledger_oracle: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
     problems = found.all()

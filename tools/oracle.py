@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """oracle: what must have come of the events, worked out a second time from the events alone, against what the tables say.
 
-It shares no code with the product: its own reader of the tariff, exact fractions instead of scaled integers, its own
-calendar. Input: the topic as `auto-events read` prints it, the tables as `COPY ... TO STDOUT (FORMAT csv, HEADER)` does.
+What policies cost is in premiums.py, which shares no code with the product. Input: the topic as `auto-events read` prints it, the tables
+as `COPY ... TO STDOUT (FORMAT csv, HEADER)` does.
 
     oracle.py --events events.tsv --premium premium.csv --policy policy.csv --dead dead.csv \\
               --tariff conf/underwriting.cfg [--documents document.csv] [--dedupe] [--p95-ms X]
@@ -14,364 +14,14 @@ What each number counts is said in README.md beside this file.
 import argparse
 import collections
 import csv
-import datetime
-import functools
-import re
+import pathlib
 import sys
-from fractions import Fraction
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from premiums import COPY, CRASH, Tariff, TariffError, amount_of, expect, facts_of, is_crasher, text_of  # noqa: E402
 
 PROBLEMS_SHOWN = 20
 csv.field_size_limit(64 << 20)  # a dead letter may carry its record
-
-
-# ---- the tariff: the part of libconfig's grammar that a tariff is written in ----
-
-class TariffError(Exception):
-    pass
-
-
-TOKEN = re.compile(r"""
-    (?P<space>\s+|\#[^\n]*|//[^\n]*|/\*.*?\*/)
-  | (?P<string>"(?:[^"\\]|\\.)*")
-  | (?P<number>-?\d+L?\b)
-  | (?P<bool>(?:true|false)\b)
-  | (?P<name>[A-Za-z*][-A-Za-z0-9_*]*)
-  | (?P<sign>[=:;,{}()\[\]])
-""", re.VERBOSE | re.DOTALL)
-
-
-def tokens(text):
-    at = 0
-    while at < len(text):
-        found = TOKEN.match(text, at)
-        if not found:
-            line = text.count("\n", 0, at) + 1
-            raise TariffError(f"line {line}: cannot be read: {text[at:at + 20]!r}")
-        at = found.end()
-        if found.lastgroup != "space":
-            yield found.lastgroup, found.group(), text.count("\n", 0, found.start()) + 1
-    yield "end", "", text.count("\n") + 1
-
-
-class Parser:
-    def __init__(self, text):
-        self.tokens = list(tokens(text))
-        self.at = 0
-
-    def peek(self):
-        return self.tokens[self.at]
-
-    def take(self, kind, value=None):
-        found, text, line = self.tokens[self.at]
-        if found != kind or (value is not None and text != value):
-            raise TariffError(f"line {line}: {value or kind} is expected, not {text!r}")
-        self.at += 1
-        return text
-
-    def skip(self, *signs):
-        if self.peek()[0] == "sign" and self.peek()[1] in signs:
-            self.at += 1
-
-    def group(self, end):
-        members = {}
-        while self.peek()[:2] != end:
-            name, line = self.take("name"), self.peek()[2]
-            if name in members:
-                raise TariffError(f"line {line}: {name} is there twice")
-            if self.peek()[1] not in ("=", ":"):
-                raise TariffError(f"line {line}: = is expected after {name}")
-            self.skip("=", ":")
-            members[name] = self.value()
-            self.skip(";", ",")
-        self.at += 1
-        return members
-
-    def elements(self, end):
-        found = []
-        while self.peek()[:2] != ("sign", end):
-            found.append(self.value())
-            self.skip(",")
-        self.at += 1
-        return found
-
-    def value(self):
-        kind, text, line = self.peek()
-        self.at += 1
-        if kind == "string":
-            parts = [text[1:-1]]
-            while self.peek()[0] == "string":
-                parts.append(self.take("string")[1:-1])
-            return re.sub(r"\\(.)", r"\1", "".join(parts))
-        if kind == "number":
-            return int(text.rstrip("L"))
-        if kind == "bool":
-            return text == "true"
-        if kind == "sign" and text == "{":
-            return self.group(("sign", "}"))
-        if kind == "sign" and text in "([":
-            return self.elements(")" if text == "(" else "]")
-        raise TariffError(f"line {line}: a value is expected, not {text!r}")
-
-
-def parse_config(text):
-    return Parser(text).group(("end", ""))
-
-
-class Tariff:
-    def __init__(self, text):
-        config = parse_config(text)
-        tables = config["tariff"]
-        self.currency = config.get("currency", "RUB")
-        self.rounding = config.get("rounding", "half-up")
-        self.returned = 1 - Fraction(config.get("refund", {}).get("retention", "0.23"))
-        self.vehicles = {v["class"]: (Fraction(v["base_rate"]) * 100, v.get("power", False), Fraction(v["unlimited"]))
-                         for v in tables["vehicle"]}
-        self.territories = {t["name"]: Fraction(t["factor"]) for t in tables["territory"]}
-        self.classes = {c["class"]: (Fraction(c["factor"]), c["next"]) for c in tables["bonus_malus"]}
-        self.experience = tables["experience"]
-        self.ages = [(row["age"], [Fraction(f) for f in row["factor"]]) for row in tables["driver"]]
-        self.power = [(band["over_hp"], Fraction(band["factor"])) for band in tables["power"]]
-        self.use = [(band["months"], Fraction(band["factor"])) for band in tables["use"]]
-
-    def round(self, exact):
-        whole, rest = divmod(abs(exact), 1)
-        half = Fraction(1, 2)
-        if self.rounding == "half-up":
-            whole += rest >= half
-        elif self.rounding == "half-even":
-            whole += rest > half or (rest == half and whole % 2 == 1)
-        elif self.rounding != "down":
-            raise TariffError(f"rounding {self.rounding!r} is not known")
-        return int(whole) if exact >= 0 else -int(whole)
-
-    def driver(self, age, experience):
-        rows = [factors for least, factors in self.ages if least <= age]
-        columns = [k for k, least in enumerate(self.experience) if least <= experience]
-        if not rows or not columns or columns[-1] >= len(rows[-1]):
-            return None
-        return rows[-1][columns[-1]]
-
-    def after(self, cls, claims):
-        steps = self.classes[cls][1]
-        return steps[min(claims, len(steps) - 1)]
-
-
-# ---- what must come of an event ----
-
-class Refused(Exception):
-    def __init__(self, code):
-        super().__init__(code)
-        self.code = code
-
-
-IDENTIFIER = re.compile(r"[A-Za-z0-9._-]{1,64}")
-TYPES = {"auto.policy.issued.v1": "issued", "auto.policy.renewed.v1": "renewed", "auto.policy.cancelled.v1": "cancelled"}
-OCCURRED = range(946684800_000000, 7258118400_000000)
-ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
-
-
-def text_of(field):
-    """A field of the reader's output: None if it was absent."""
-    if field == "\\N":
-        return None
-    return ESCAPE.sub(lambda found: chr(int(found.group(1), 16)), field) if "\\" in field else field
-
-
-def valid_id(text):
-    return text is not None and IDENTIFIER.fullmatch(text) is not None
-
-
-@functools.lru_cache(maxsize=100000)
-def day_of(text):
-    if text is None or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII) or not "1900" <= text[:4] <= "2199":
-        raise Refused("event.invalid")
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise Refused("event.invalid") from None
-
-
-def year_later(day, years):
-    try:
-        return day.replace(year=day.year + years)
-    except ValueError:  # 29 February
-        return datetime.date(day.year + years, 3, 1)
-
-
-def full_years(since, until):
-    if until < since:
-        return 0
-    years = until.year - since.year
-    return years - 1 if until < year_later(since, years) else years
-
-
-def demand(condition):
-    if not condition:
-        raise Refused("event.invalid")
-
-
-def valid_name(text):
-    demand(text is not None and 1 <= len(text) <= 32)
-    return text
-
-
-class Event:
-    """One record, checked as far as it can be without a policy or a tariff. kind None: a type that is not known."""
-
-    def __init__(self, row):
-        kind, ce_id, key = text_of(row["ce_type"]), text_of(row["ce_id"]), text_of(row["key"])
-        if kind is None:
-            raise Refused("event.missing_header")
-        self.kind = TYPES.get(kind)
-        if self.kind is None:
-            return
-        if ce_id is None:
-            raise Refused("event.missing_header")
-        demand(valid_id(key))
-        if row["decode"] != "ok":
-            raise Refused("event.malformed")
-        demand(valid_id(ce_id) and text_of(row["event_id"]) == ce_id)
-        demand(text_of(row["policy_id"]) == key)
-        demand(int(row["occurred_at_us"]) in OCCURRED)
-        demand(row["body"] == self.kind)
-        self.event_id, self.policy_id = ce_id, key
-        if self.kind == "cancelled":
-            self.cancelled_on = day_of(text_of(row["cancelled_on"]))
-            demand(int(row["reason_bytes"]) <= 200)
-            return
-        if self.kind == "issued":
-            self.bonus_malus = valid_name(text_of(row["bonus_malus_class"]))
-        else:
-            self.claims = int(row["claims"])
-            demand(self.claims <= 100)
-        self.period(row)
-        self.risk(row)
-
-    def period(self, row):
-        self.starts_on = day_of(text_of(row["starts_on"]))
-        self.ends_on = day_of(text_of(row["ends_on"]))
-        demand(self.starts_on <= self.ends_on < year_later(self.starts_on, 1))
-
-    def risk(self, row):
-        self.vehicle = valid_name(text_of(row["vehicle_class"]))
-        self.territory = valid_name(text_of(row["territory"]))
-        self.power = int(row["engine_power_hp"])
-        self.use_months = int(row["use_months"])
-        self.unlimited = row["unlimited_drivers"] == "1"
-        drivers = row["drivers"].split(";") if row["drivers"] else []
-        demand(1 <= self.power <= 5000 and 3 <= self.use_months <= 12)
-        demand(len(drivers) == 0 if self.unlimited else 1 <= len(drivers) <= 16)
-        self.drivers = []
-        for driver in drivers:
-            born, licensed = (day_of(text_of(part)) for part in driver.split("/"))
-            demand(licensed <= self.starts_on and full_years(born, licensed) >= 16)
-            self.drivers.append((full_years(born, self.starts_on), full_years(licensed, self.starts_on)))
-
-
-class Policy:
-    """A policy as the events so far leave it."""
-
-    def __init__(self):
-        self.version = 0
-        self.status = "active"
-        self.starts_on = self.ends_on = self.bonus_malus = self.premium = self.currency = None
-
-    def row(self):
-        return {"version": str(self.version), "status": self.status, "starts_on": str(self.starts_on), "ends_on": str(self.ends_on),
-                "bonus_malus": self.bonus_malus, "premium_minor": str(self.premium), "currency": self.currency}
-
-
-def premium(tariff, event, cls):
-    if event.vehicle not in tariff.vehicles:
-        raise Refused("tariff.unknown_class")
-    if event.territory not in tariff.territories:
-        raise Refused("tariff.unknown_territory")
-    base, power_counts, unlimited = tariff.vehicles[event.vehicle]
-    drivers = [tariff.driver(*driver) for driver in event.drivers] or [Fraction(1)]
-    power = [factor for over, factor in tariff.power if over < event.power] if power_counts else [Fraction(1)]
-    use = [factor for months, factor in tariff.use if months <= event.use_months]
-    if None in drivers or not power or not use:
-        raise Refused("tariff.no_factor")
-    exact = base * tariff.territories[event.territory] * tariff.classes[cls][0] * max(drivers) * power[-1] * use[-1]
-    if event.unlimited:
-        exact *= unlimited
-    return tariff.round(exact)
-
-
-def apply(tariff, policies, event):
-    """Changes the policy and returns what is charged, or raises Refused and changes nothing."""
-    policy = policies.get(event.policy_id)
-    if event.kind == "issued":
-        if policy:
-            raise Refused("policy.exists")
-        if event.bonus_malus not in tariff.classes:
-            raise Refused("tariff.unknown_bonus_malus")
-        amount, cls = premium(tariff, event, event.bonus_malus), event.bonus_malus
-        policy = policies[event.policy_id] = Policy()
-    elif not policy:
-        raise Refused("policy.unknown")
-    elif policy.status == "cancelled":
-        raise Refused("policy.cancelled")
-    elif event.kind == "cancelled":
-        if not policy.starts_on <= event.cancelled_on <= policy.ends_on:
-            raise Refused("date.out_of_period")
-        days, unused = (policy.ends_on - policy.starts_on).days + 1, (policy.ends_on - event.cancelled_on).days
-        policy.version += 1
-        policy.status = "cancelled"
-        return -tariff.round(Fraction(policy.premium * unused, days) * tariff.returned)
-    else:
-        if event.starts_on <= policy.ends_on:
-            raise Refused("date.out_of_period")
-        if policy.bonus_malus not in tariff.classes:
-            raise Refused("tariff.unknown_bonus_malus")
-        cls = tariff.after(policy.bonus_malus, event.claims)
-        amount = premium(tariff, event, cls)
-    policy.version += 1
-    policy.starts_on, policy.ends_on, policy.bonus_malus = event.starts_on, event.ends_on, cls
-    policy.premium, policy.currency = amount, tariff.currency
-    return amount
-
-
-CRASH = "crash."  # what the code of a dead letter begins with whose message killed its worker
-
-
-def is_crasher(row):
-    """An event that a bad release dies of, as it was first sent. What is sent again of it is an event like others."""
-    return text_of(row["bug"]) is not None and text_of(row["redriven"]) is None
-
-
-COPY = "copy"  # of an event that had its effect; a pipeline with dedupe passes it over
-
-
-Charge = collections.namedtuple("Charge", "event_id policy_id version kind amount currency")
-
-
-def expect(tariff, rows, dedupe=False):
-    """By source coordinates: a Charge, a code of refusal, COPY, or None for an event that is skipped. And the policies at the end.
-    An id is kept by who is charged or skipped, not by who is refused."""
-    expected, policies, kept = {}, {}, set()
-    for row in sorted(rows, key=lambda row: (int(row["partition"]), int(row["offset"]))):
-        at = (int(row["partition"]), int(row["offset"]))
-        event_id = text_of(row["ce_id"])
-        if dedupe and event_id and event_id in kept:
-            expected[at] = COPY
-            continue
-        if is_crasher(row):
-            expected[at] = CRASH
-            continue
-        try:
-            event = Event(row)
-            if event.kind is None:
-                expected[at] = None
-                kept.add(event_id)
-                continue
-            amount = apply(tariff, policies, event)
-            policy = policies[event.policy_id]
-            expected[at] = Charge(event.event_id, event.policy_id, policy.version, event.kind, amount, policy.currency)
-            kept.add(event_id)
-        except Refused as refused:
-            expected[at] = refused.code
-    return expected, policies
 
 
 # ---- what the tables say ----
@@ -407,13 +57,25 @@ def column(row, *names):
     raise KeyError(f"no column {' or '.join(names)}")
 
 
-def check_charge(audit, at, want, row):
-    have = Charge(row["event_id"], row["policy_id"], int(row["policy_version"]), row["kind"], int(row["amount_minor"]), row["currency"])
-    if have != want:
-        audit.problem("mismatched", f"event {at}: charged {have}, must be {want}")
+def charge_of(row):
+    """A row of the ledger as premiums.Charge has it."""
+    return (row["event_id"], row["policy_id"], int(row["policy_version"]), row["kind"], int(row["amount_minor"]), row["currency"],
+            row["starts_on"], row["ends_on"], row["from_day"], row["bonus_malus"], row["claims"])
 
 
-def check_ledger(audit, expected, ledger, dead):
+def check_charges(audit, tariff, at, want, rows):
+    """Each charge has its row, in the order of their versions, and its words come to its amount."""
+    rows = sorted(rows, key=lambda row: int(row["policy_version"]))
+    for charge, row in zip(want, rows):
+        if charge_of(row) != tuple(charge):
+            audit.problem("mismatched", f"event {at}: charged {charge_of(row)}, must be {charge}")
+        elif amount_of(tariff, row["breakdown"]) != charge.amount:
+            audit.problem("mismatched", f"event {at}: {row['breakdown']!r} comes to {amount_of(tariff, row['breakdown'])}, not {charge.amount}")
+    for charge in want[len(rows):] if rows else ():
+        audit.problem("lost", f"event {at} has no row for {charge}")
+
+
+def check_ledger(audit, tariff, expected, ledger, dead):
     """Each event has one effect, of the right kind; each effect has its event."""
     rows, letters, event_ids = collections.defaultdict(list), collections.defaultdict(list), collections.Counter()
     for row in ledger:
@@ -433,15 +95,15 @@ def check_ledger(audit, expected, ledger, dead):
             if there:
                 audit.problem("mismatched", f"event {at} is dead ({there[0]['code']}), must be passed over: its id had its effect before")
             continue  # an id in the ledger under a second record is counted below
-        for _ in range(len(here) + len(there) - 1):
+        rows_wanted = len(want) if isinstance(want, list) else 1
+        for _ in range(max(0, len(here) - rows_wanted) + max(0, len(there) - (0 if here else 1))):
             audit.problem("duplicated", f"event {at} has {len(here)} rows in the ledger and {len(there)} dead letters")
         if want is None and (here or there):
             audit.problem("mismatched", f"event {at} is of a type that is skipped, but has an effect")
         if want is not None and not here and not there:
             audit.problem("lost", f"event {at} must be {'rejected, ' + want if isinstance(want, str) else want}")
-        if isinstance(want, Charge):
-            for row in here[:1]:
-                check_charge(audit, at, want, row)
+        if isinstance(want, list):
+            check_charges(audit, tariff, at, want, here)
             if there and not here:
                 audit.problem("mismatched", f"event {at} is dead ({there[0]['code']}), must be {want}")
         if isinstance(want, str):
@@ -471,7 +133,7 @@ def check_order(audit, ledger):
                 audit.problem("disordered", f"policy {policy_id}: version, partition, offset {before} and then {after}")
 
 
-def check_policies(audit, policies, table):
+def check_policies(audit, tariff, policies, table):
     seen = collections.Counter(row["policy_id"] for row in table)
     for policy_id, n in seen.items():
         if n > 1:
@@ -483,6 +145,8 @@ def check_policies(audit, policies, table):
         for name, value in want.items():
             if row[name] != value:
                 audit.problem("mismatched", f"policy {row['policy_id']}: {name} is {row[name]}, must be {value}")
+        if want and facts_of(row["facts"]) != policies[row["policy_id"]].facts(tariff):
+            audit.problem("mismatched", f"policy {row['policy_id']}: facts are {row['facts']}, must be {policies[row['policy_id']].facts(tariff)}")
     for policy_id in policies.keys() - seen.keys():
         audit.problem("mismatched", f"policy {policy_id} is not in the table")
 
@@ -510,7 +174,8 @@ def check_documents(audit, ledger, documents):
     audit.billed = len(documents)
     for name, rows in sorted(due.items()):
         have = books.get(name, [])
-        amount, kind = int(rows[0]["amount_minor"]), "credit_note" if rows[0]["kind"] == "cancelled" else "invoice"
+        amount = int(rows[0]["amount_minor"])
+        kind = "credit_note" if rows[0]["kind"] == "cancelled" or amount < 0 else "invoice"
         if not have:
             audit.problem("lost", f"version {name[1]} of policy {name[0]} is not in the books")
         for _ in range(len(have) - 1):
@@ -538,9 +203,9 @@ def audit_of(tariff, events, ledger, table, dead, documents=None, dedupe=False):
     expected, policies = expect(tariff, events, dedupe)
     if len(expected) != len(events):
         raise ValueError("the events have a record twice: their reader is wrong")
-    check_ledger(audit, expected, ledger, dead)
+    check_ledger(audit, tariff, expected, ledger, dead)
     check_order(audit, ledger)
-    check_policies(audit, policies, table)
+    check_policies(audit, tariff, policies, table)
     check_repairs(audit, events, ledger)
     if documents is not None:
         check_documents(audit, ledger, documents)

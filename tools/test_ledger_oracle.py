@@ -18,27 +18,27 @@ import ledger_oracle as lo  # noqa: E402
 
 CONFIG = pathlib.Path(os.environ["BILLING_CFG"])
 NAMES = ("partition offset timestamp_ms key ce_id ce_type decode event_id policy_id occurred_at_us source_event_id policy_version currency "
-         "amount_minor starts_on ends_on agent_id body cause cancelled_on").split()
+         "amount_minor starts_on ends_on agent_id body cause cancelled_on effective_on").split()
 JANUARY, MARCH = 1736942400000000, 1741608000000000  # 2025-01-15 and 2025-03-10, noon UTC
 
 
 def premium(offset, policy, version, amount, body="charged", cause="issued", **changes):
-    cause = cause if body == "charged" else "\\N"
+    cause = cause if body == "charged" else "cancelled" if cause == "issued" else cause
     row = dict.fromkeys(NAMES, "\\N")
     row.update(partition="0", offset=str(offset), key=policy, ce_id=f"E{offset}.{body}", ce_type=f"auto.premium.{body}.v1", decode="ok",
                event_id=f"E{offset}.{body}", policy_id=policy, occurred_at_us=str(JANUARY), source_event_id=f"E{offset}", currency="RUB",
                policy_version=str(version), amount_minor=str(amount), starts_on="2025-01-01", ends_on="2025-12-31", agent_id="AG-07", body=body,
-               cause=cause)
+               cause=cause, effective_on="")
     row.update(changes)
     return row
 
 
 def charge(event):
     """The row of underwriting's ledger that the event is of."""
-    kind = {"issued": "issued", "renewed": "renewed"}.get(event["cause"], "cancelled")
-    amount = int(event["amount_minor"]) * (-1 if kind == "cancelled" else 1)
-    return {"policy_id": event["policy_id"], "event_id": event["source_event_id"], "policy_version": event["policy_version"], "kind": kind,
-            "amount_minor": str(amount), "currency": event["currency"]}
+    amount = int(event["amount_minor"]) * (-1 if event["body"] == "refunded" else 1)
+    return {"policy_id": event["policy_id"], "event_id": event["source_event_id"], "policy_version": event["policy_version"], "kind": event["cause"],
+            "amount_minor": str(amount), "currency": event["currency"], "starts_on": event["starts_on"], "ends_on": event["ends_on"],
+            "from_day": event["effective_on"] or event["starts_on"]}
 
 
 def document(offset, policy, version, kind, amount, commission, month, issued_on, agent, corrects=""):
@@ -191,6 +191,60 @@ class Run(unittest.TestCase):
         self.events[2]["amount_minor"] = "1368447"
         self.red("ledger")
 
+    # ---- corrections ----
+
+    def corrected(self):
+        """P1 costs 1337.20 more from June on, then 500.00 less; the agent of the first invoice has both, whoever the events name."""
+        more = premium(6, "P1", 2, 133720, cause="corrected", effective_on="2025-06-01", agent_id="AG-99")
+        less = premium(7, "P1", 3, 50000, "refunded", "corrected", effective_on="2025-07-01", agent_id="")
+        one, two = "2025-01-01", "2025-02-01"
+        self.events[2].update(policy_version="4")
+        self.ledger[2].update(policy_version="4")
+        self.books["document"][2].update(policy_version="4", corrects="2", commission_minor="34642")
+        self.events[2]["offset"] = "8"
+        for name in ("document", "entry", "line"):
+            for row in self.books[name]:
+                if row["source_offset"] == "2":
+                    row["source_offset"] = "8"
+        self.events += [more, less]
+        self.ledger += [charge(more), charge(less)]
+        self.books["document"] += [document(6, "P1", 2, "invoice", 133720, 13372, two, "2025-01-15", "AG-07"),
+                                   document(7, "P1", 3, "credit_note", 50000, 5000, two, "2025-01-15", "AG-07", 2)]
+        self.books["entry"] += [source(n, month=two, currency="RUB") for n in (6, 7)]
+        self.books["line"] += [*lines(6, two, ("1210", 133720, 0), ("4110", 0, 133720), ("5110", 13372, 0), ("2310", 0, 13372)),
+                               *lines(7, two, ("4120", 50000, 0), ("2210", 0, 50000), ("2310", 5000, 0), ("5110", 0, 5000))]
+        self.books["instalment"] += due(6, ("2025-01-25", 133720))
+
+    def test_what_is_added_to_a_period_and_what_is_taken_off_it(self):
+        self.corrected()
+        self.assertEqual(self.found().all(), [])
+
+    def test_a_correction_that_is_booked_wrong(self):
+        for number, changes in ((5, {"agent_id": "AG-99"}), (5, {"commission_minor": "0"}), (6, {"commission_minor": "4999"}), (6, {"corrects": "1"}),
+                                (6, {"kind": "invoice", "corrects": ""}), (2, {"commission_minor": "31662"})):
+            with self.subTest(number, **changes):
+                self.setUp()
+                self.corrected()
+                self.books["document"][number].update(changes)
+                self.red("ledger")
+        self.setUp()
+        self.corrected()
+        self.books["instalment"][-1:] = due(6, ("2025-01-25", 33430), ("2025-04-26", 33430), ("2025-07-26", 33430), ("2025-10-25", 33430))
+        self.red("ledger")
+
+    def test_a_correction_that_went_out_wrong(self):
+        for changes in ({"cause": "issued"}, {"effective_on": "2025-06-02"}, {"effective_on": ""}, {"starts_on": "2024-01-01"}, {"amount_minor": "1"}):
+            with self.subTest(**changes):
+                self.setUp()
+                self.corrected()
+                self.events[6].update(changes)
+                self.red("premiums")
+
+    def test_more_back_than_a_period_has_is_a_dead_letter(self):
+        self.corrected()
+        self.events[-1]["amount_minor"] = self.ledger[-1]["amount_minor"] = "1502167"
+        self.red("ledger")
+
     # ---- acts ----
 
     def test_acts_that_are_missing_twice_or_wrong(self):
@@ -254,6 +308,28 @@ class Command(unittest.TestCase):
         self.assertEqual((code, out), (1, "books premiums=match ledger=wrong acts=match documents=5 acts=2 events=6\n"))
         self.assertIn("document P1/1 is booked as", err)
         self.assertIn("does not balance: 1368446", err)
+
+    def test_premiums_are_worked_out_from_the_policy_events(self):
+        """The ledger and the topic agree with each other, and not with what the events cost."""
+        import premiums
+        import test_oracle
+        rows = [test_oracle.event(0, "issued"), test_oracle.event(1, "corrected")]
+        expected, _ = premiums.expect(test_oracle.shipped(), rows)
+        ledger = [{"source_partition": "0", "source_offset": str(at[1]), "breakdown": "", **{
+            name: str(getattr(c, name)) for name in ("event_id", "policy_id", "kind", "currency", "starts_on", "ends_on", "from_day", "bonus_malus", "claims")},
+            "policy_version": str(c.version), "amount_minor": str(c.amount)} for at, charged in expected.items() for c in charged]
+
+        def problems():
+            found = lo.Findings()
+            lo.check_amounts(found, test_oracle.shipped(), rows, ledger, False)
+            return found.problems["premiums"]
+        self.assertEqual(problems(), [])
+        ledger[1]["amount_minor"] = "133719"
+        self.assertEqual(len(problems()), 2)
+        del ledger[1]
+        self.assertEqual(len(problems()), 1)
+        ledger.append(dict(ledger[0]))
+        self.assertEqual(len(problems()), 2)
 
     def test_a_file_that_is_missing_is_exit_code_2(self):
         code, out, err = self.run_it(missing="line.csv")

@@ -231,6 +231,7 @@ static size_t forget_first(struct history *h)
 
     memmove(&h->line[0], &h->line[n], (h->n - n) * sizeof(h->line[0]));
     h->n -= n;
+    h->line[0].given = true; /* nothing is left that its class would follow from */
     return n;
 }
 

@@ -237,7 +237,7 @@ static bool cancel(pawl_ctx *c, const struct tariff *t, const struct event *e, s
     po->cancelled = po->cancelled_on_known = true;
     po->cancelled_on                       = e->cancelled_on;
     history_cancel(&po->history, e->cancelled_on);
-    return settle_all(c, t, po, POLICY_CANCELLED, at, ret, fault);
+    return settle_all(c, t, po, POLICY_CANCELLED, history_first(&po->history, at), ret, fault);
 }
 
 static bool correct(pawl_ctx *c, const struct tariff *t, const struct event *e, struct policy *po, struct policy_changes *ret,

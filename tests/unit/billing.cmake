@@ -17,7 +17,7 @@ target_sources(test_bi_sql PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/billing_sql.h)
 target_include_directories(test_bi_sql PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
 
 add_test(NAME test_ledger_oracle COMMAND Python3::Interpreter -B ${CMAKE_SOURCE_DIR}/tools/test_ledger_oracle.py)
-set_tests_properties(test_ledger_oracle PROPERTIES LABELS unit TIMEOUT 120 ENVIRONMENT "BILLING_CFG=${bi_cfg}")
+set_tests_properties(test_ledger_oracle PROPERTIES LABELS unit TIMEOUT 120 ENVIRONMENT "BILLING_CFG=${bi_cfg};UW_TARIFF=${CMAKE_SOURCE_DIR}/conf/underwriting.cfg;UW_REPLAY=")
 
 # A field that is removed, renumbered or retyped breaks records and programs that are out there.
 add_test(NAME proto_is_as_released COMMAND Python3::Interpreter -B ${CMAKE_SOURCE_DIR}/proto/check.py ${PROTOC} ${CMAKE_SOURCE_DIR}/proto)

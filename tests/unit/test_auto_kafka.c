@@ -67,7 +67,7 @@ Test(auto_kafka, what_is_sent_is_read_back_once_and_in_order_per_policy)
 {
     static struct line           lines[2000];
     static struct auto_mix_event ev;
-    struct auto_mix_params       params     = { 2000, 25, 0, 99, 0 };
+    struct auto_mix_params       params     = { .count = 2000, .bad = 25, .seed = 99 };
     struct auto_mix             *mix        = auto_mix_new(&params);
     bool                         seen[2000] = { false };
     long                         next[64]   = { 0 };
@@ -95,7 +95,7 @@ Test(auto_kafka, what_is_sent_is_read_back_once_and_in_order_per_policy)
 
 Test(auto_kafka, a_rate_is_kept)
 {
-    struct auto_mix_params params = { 50, 0, 0, 1, 0 };
+    struct auto_mix_params params = { .count = 50, .seed = 1 };
     struct timespec        from, to;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &from);
@@ -106,7 +106,7 @@ Test(auto_kafka, a_rate_is_kept)
 
 Test(auto_kafka, an_event_that_is_not_delivered_is_a_failure)
 {
-    struct auto_mix_params params = { 10, 0, 0, 1, 0 };
+    struct auto_mix_params params = { .count = 10, .seed = 1 };
 
     ka.properties[0] = "message.timeout.ms=1500";
     ka.n_properties  = 1;
@@ -116,7 +116,7 @@ Test(auto_kafka, an_event_that_is_not_delivered_is_a_failure)
 
 Test(auto_kafka, a_property_that_is_none_is_refused)
 {
-    struct auto_mix_params params = { 1, 0, 0, 1, 0 };
+    struct auto_mix_params params = { .count = 1, .seed = 1 };
 
     ka.n_properties  = 1;
     ka.properties[0] = "no.such.property=1";

@@ -1,4 +1,4 @@
-/* uw_replay COUNT SEED BAD DIR: what a faultless run over the generated events leaves behind, without Kafka and PostgreSQL:
+/* uw_replay COUNT SEED BAD DIR [DUPLICATES [book]]: what a faultless run over the generated events leaves behind, without Kafka and PostgreSQL:
  * DIR/events.tsv, premium.csv, policy.csv and dead.csv. The oracle's tests begin with these and then break them. */
 #include "auto_row.h"
 #include "uw_book.h"
@@ -35,14 +35,15 @@ int main(int argc, char **argv)
     FILE                  *events, *premium, *policy, *dead;
     int64_t                offset = 0;
 
-    if (argc != 5 && argc != 6) {
-        (void)fprintf(stderr, "usage: uw_replay COUNT SEED BAD DIR [DUPLICATES]\n");
+    if (argc < 5 || argc > 7) {
+        (void)fprintf(stderr, "usage: uw_replay COUNT SEED BAD DIR [DUPLICATES [book]]\n");
         return 2;
     }
     params  = (struct auto_mix_params){ .count      = strtoull(argv[1], NULL, 10),
                                         .seed       = strtoull(argv[2], NULL, 10),
                                         .bad        = strtoull(argv[3], NULL, 10),
-                                        .duplicates = argc == 6 ? strtoull(argv[5], NULL, 10) : 0 };
+                                        .duplicates = argc >= 6 ? strtoull(argv[5], NULL, 10) : 0,
+                                        .book       = argc == 7 };
     mix     = auto_mix_new(&params);
     book    = uw_book_new(UNDERWRITING_SO, UNDERWRITING_CFG);
     events  = create(argv[4], "events.tsv");
