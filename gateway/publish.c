@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PUSHBACK_MS 100
+#define FULL_PUSHBACK_MS   100
+#define BROKER_PUSHBACK_MS 1000
 
 /* One event on its way. */
 struct entry {
@@ -128,7 +129,9 @@ static void answer_unary(struct gw_publish_stream *st)
     let_go(st);
     if (en->status != GW_OK) {
         gw_call_refuse(ca, en->status, en->why, en->violations, en->violations_n,
-                       en->status == GW_RESOURCE_EXHAUSTED ? PUSHBACK_MS : -1);
+                       en->status == GW_RESOURCE_EXHAUSTED ? FULL_PUSHBACK_MS :
+                       en->status == GW_UNAVAILABLE        ? BROKER_PUSHBACK_MS :
+                                                             -1);
         return;
     }
     gw_pb_put_str(&out, 1, en->event_id);

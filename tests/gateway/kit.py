@@ -36,15 +36,16 @@ def kafka(*args, check=True):
 
 
 class Cluster:
-    """One broker for all tests; each has a topic of its own."""
+    """One broker for all tests, or some; each test has a topic of its own."""
 
     folder = None
     bootstrap = None
+    brokers = 0
 
     @classmethod
-    def start(cls):
+    def start(cls, brokers=1):
         cls.folder = tempfile.mkdtemp(prefix="pawl-gateway-")
-        started = kafka("start", cls.folder + "/kafka", "1", check=False)
+        started = kafka("start", cls.folder + "/kafka", str(brokers), check=False)
         if started.returncode == 77:
             print("SKIPPED: " + started.stderr, file=sys.stderr)
             cls.stop()
@@ -52,6 +53,7 @@ class Cluster:
         if started.returncode != 0:
             cls.stop()
             raise RuntimeError(started.stderr)
+        cls.brokers = brokers
         cls.bootstrap = started.stdout.strip()
 
     @classmethod
@@ -70,7 +72,7 @@ def until(what, test, timeout=WAIT):
     end = time.monotonic() + timeout
     while not test():
         if time.monotonic() > end:
-            raise AssertionError(f"waited in vain for {what}")
+            raise AssertionError(f"waited in vain for {what() if callable(what) else what}")
         time.sleep(0.01)
 
 
@@ -237,12 +239,21 @@ class Certificates:
         return f"tls: {{ certificate: {self.folder}/server.pem, key: {self.folder}/server.key{more} }}\n"
 
 
+def main(brokers=1):
+    Cluster.start(brokers)
+    try:
+        result = unittest.main(exit=False, verbosity=2).result
+    finally:
+        Cluster.stop()
+    sys.exit(not result.wasSuccessful())
+
+
 class Case(unittest.TestCase):
     maxDiff = None
 
     def setUp(self):
         self.topic = "t-" + re.sub(r"[^a-z0-9]", "-", self._testMethodName)[:200]
-        kafka("topic", Cluster.folder + "/kafka", self.topic, "3")
+        kafka("topic", Cluster.folder + "/kafka", self.topic, "3", str(Cluster.brokers))
 
     def gateway(self, extra="", **more):
         gateway = Gateway(self.topic, extra, **more)

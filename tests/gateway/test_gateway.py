@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """The gateway as its clients see it: a real broker, a real process, clients that share no code with it."""
 import os
-import sys
-import unittest
 
 import kit
 
@@ -16,9 +14,4 @@ del globals()["Case"]
 
 
 if __name__ == "__main__":
-    kit.Cluster.start()
-    try:
-        result = unittest.main(exit=False, verbosity=2).result
-    finally:
-        kit.Cluster.stop()
-    sys.exit(not result.wasSuccessful())
+    kit.main()
