@@ -1,18 +1,21 @@
-# pawl_add_plugin(NAME SOURCES a.c ... [SQL dir/*.sql ...] [LINK lib ...] [DEFINITIONS x ...])
+# pawl_add_plugin(NAME SOURCES a.c ... [SQL dir/*.sql ...] [LINK lib ...] [DEFINITIONS x ...]
+#                 [CASES file-or-folder] [CONFIG file] [DATABASE])
 # A module NAME.so without prefix: hidden visibility, no undefined symbols, nothing of static libraries exported.
 # Each SQL file x.sql becomes `static const char sql_x[]` in the generated header "NAME_sql.h".
-# The test NAME.lint runs `pawl plugin lint` on it.
+# The test NAME.lint runs `pawl plugin lint` on it; with CASES, NAME.cases runs `pawl plugin test`, and with DATABASE, NAME.database
+# does so with --database. CONFIG is for cases that name no configuration.
 #
 # What a project may set for all of its plugins:
 #   PAWL_PLUGIN_OUTPUT_DIRECTORY   where NAME.so goes (default: where CMake puts it)
 #   PAWL_PLUGIN_LIBRARIES          targets that all of them link
 #   PAWL_PLUGIN_TEST_LABELS        labels of their tests (default: plugin)
+#   PAWL_PLUGIN_DATABASE_LABELS    labels of the tests NAME.database (default: the same)
 set(PAWL_EMBED_SQL_SCRIPT "${CMAKE_CURRENT_LIST_DIR}/embed-sql.cmake")
 
 function(pawl_add_plugin name)
-    cmake_parse_arguments(P "" "" "SOURCES;SQL;LINK;DEFINITIONS" ${ARGN})
+    cmake_parse_arguments(P "DATABASE" "CASES;CONFIG" "SOURCES;SQL;LINK;DEFINITIONS" ${ARGN})
     if(P_UNPARSED_ARGUMENTS)
-        message(FATAL_ERROR "pawl_add_plugin(${name}): '${P_UNPARSED_ARGUMENTS}' belongs to none of SOURCES, SQL, LINK, DEFINITIONS")
+        message(FATAL_ERROR "pawl_add_plugin(${name}): '${P_UNPARSED_ARGUMENTS}' belongs to none of SOURCES, SQL, LINK, DEFINITIONS, CASES, CONFIG")
     endif()
     if(NOT P_SOURCES)
         message(FATAL_ERROR "pawl_add_plugin(${name}): SOURCES is missing")
@@ -34,6 +37,19 @@ function(pawl_add_plugin name)
         target_include_directories(${name} PRIVATE "${CMAKE_CURRENT_BINARY_DIR}")
     endif()
     pawl_plugin_test(${name}.lint plugin lint $<TARGET_FILE:${name}>)
+    if(P_CASES)
+        set(how plugin test ${CMAKE_CURRENT_SOURCE_DIR}/${P_CASES} --plugin $<TARGET_FILE:${name}>)
+        if(P_CONFIG)
+            list(APPEND how --config ${CMAKE_CURRENT_SOURCE_DIR}/${P_CONFIG})
+        endif()
+        pawl_plugin_test(${name}.cases ${how})
+        if(P_DATABASE)
+            pawl_plugin_test(${name}.database ${how} --database)
+            if(PAWL_PLUGIN_DATABASE_LABELS)
+                set_tests_properties(${name}.database PROPERTIES LABELS "${PAWL_PLUGIN_DATABASE_LABELS}")
+            endif()
+        endif()
+    endif()
 endfunction()
 
 # A test that runs pawl with these arguments.

@@ -281,6 +281,19 @@ const struct pw_command pw_commands[PW_CMD_N] = {
                 "needs: options, topics, a schema version.",
         .exits = "0  the same rights\n1  other rights\n64  wrong usage\n78  one of them is no plugin that loads",
     },
+    [PW_CMD_plugin_test] = {
+        .name = "plugin test", .arg = "FILE|FOLDER", .flags = PW_CLI_REQUIRED,
+        .summary = "Run a plugin's cases: a message and the rows that it finds, and what the plugin then does.",
+        .text = "Needs neither Kafka nor PostgreSQL. A case is run twice, and must come to the same. Of a folder, all .yaml files. Prints what\n"
+                "differs. Each file runs in a process of its own. The format is described in docs/plugins/testing.md.",
+        .exits = "0  as expected\n1  something is not, or a file is wrong\n64  wrong usage",
+        .opts = {
+            { "--plugin", "FILE.so", "The plugin, instead of the one that the file names." },
+            { "--config", "FILE", "Its configuration, where the file names none." },
+            { "--update", NULL, "Write what came out into the files." },
+            { "--database", NULL, "Also run the SQL of the cases that have a key 'database', in a private PostgreSQL with the plugin's migrations." },
+        },
+    },
     [PW_CMD_demo] = {
         .name = "demo",
         .summary = "Show it: events through Kafka into PostgreSQL, then an audit.",

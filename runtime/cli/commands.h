@@ -38,6 +38,7 @@
     X(plugin_inspect)     \
     X(plugin_lint)        \
     X(plugin_diff)        \
+    X(plugin_test)        \
     X(demo)               \
     X(worker)             \
     PW_COMMANDS_TEST(X)

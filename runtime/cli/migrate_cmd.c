@@ -1,5 +1,6 @@
 /* pawl migrate: the runtime's schema, then that of each plugin. */
 #include "cli/cli.h"
+#include "cli/plugin_schema.h"
 #include "plugin/plugin.h"
 #include "postgres/migrate.h"
 #include "supervisor/supervisor.h"
@@ -55,21 +56,6 @@ static int migrate(const struct job *job, const char *owner, const struct pw_mig
     return rc;
 }
 
-/* The ABI's strings have a length; libpq wants an end. */
-static struct pw_migrate_step *steps_of(const struct job *job, const struct pw_plugin *pl)
-{
-    struct pw_migrate_step *steps = pw_arena_array(job->ar, pl->n_migrations, sizeof(*steps));
-
-    for (uint32_t i = 0; i < pl->n_migrations; i++)
-        steps[i] = (struct pw_migrate_step){
-            .version = pl->migrations[i].version,
-            .flags   = pl->migrations[i].flags,
-            .name    = pw_arena_strndup(job->ar, pl->migrations[i].name.p, pl->migrations[i].name.n),
-            .sql     = pw_arena_strndup(job->ar, pl->migrations[i].up_sql.p, pl->migrations[i].up_sql.n),
-        };
-    return steps;
-}
-
 /* Did an earlier pipeline name the same file? */
 static int seen(const struct pw_topology *tp, size_t i)
 {
@@ -96,7 +82,7 @@ static int migrate_all(const struct job *job, const struct pw_topology *tp, stru
     for (size_t i = 0; i < tp->pipelines_n; i++) {
         const struct pw_plugin *pl = plugins[i];
 
-        if (pl && pl->n_migrations && migrate(job, pl->meta.id, steps_of(job, pl), pl->n_migrations, err) < 0)
+        if (pl && pl->n_migrations && migrate(job, pl->meta.id, pw_plugin_steps(job->ar, pl), pl->n_migrations, err) < 0)
             return -1;
     }
     return 0;

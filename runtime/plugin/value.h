@@ -11,6 +11,7 @@
 #define PW_VALUE_DECIMAL_MAX 128u /* characters of a decimal: more is a mistake, not money */
 
 bool        pw_value_utf8(const char *p, size_t n); /* well-formed, without NUL */
+bool        pw_value_has_bytes(int32_t type);       /* its value is in b */
 const char *pw_value_type_name(uint32_t type);      /* "NUMERIC"; "unknown" */
 
 /* BOOL, I64, F64, NUMERIC or TEXT. Text and decimals are copied into the arena, NUL-terminated.

@@ -91,7 +91,7 @@ static int check_described(const struct pw_plugin *pl, const pawl_stmt *st, cons
     return 0;
 }
 
-static int prepare_plugin(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *err)
+int pw_tx_prepare_plugin(struct pw_tx *tx, struct pw_arena *ar, struct pw_err *err)
 {
     const struct pw_plugin *pl = tx->inst->pl;
     char                    name[24];
@@ -201,5 +201,5 @@ int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err
         return -1;
     if (pw_tx_prepare_receipts(tx, err) < 0)
         return -1;
-    return prepare_plugin(tx, scratch, err);
+    return pw_tx_prepare_plugin(tx, scratch, err);
 }

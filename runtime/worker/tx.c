@@ -152,7 +152,7 @@ static int index_rows(struct pw_arena *ar, struct pw_readset *set, PGresult *res
     return 0;
 }
 
-static pawl_rc decode_cell(void *arg, const struct pw_readset *set, int32_t row, uint32_t col, pawl_value *out)
+pawl_rc pw_tx_cell(void *arg, const struct pw_readset *set, int32_t row, uint32_t col, pawl_value *out)
 {
     const PGresult *res   = set->rows;
     int             field = (int)col + 1; /* behind the ordinal */
@@ -357,7 +357,7 @@ int pw_tx_open(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err)
     bool discarded = false;
 
     tx->commit_sent    = false;
-    ba->calls.cell     = decode_cell;
+    ba->calls.cell     = pw_tx_cell;
     ba->calls.cell_arg = ba->ar;
     if (pw_conn_queue_prepared(tx->co, "pawl_begin", 0, NULL, NULL, err) < 0 || queue_discard(tx, &discarded, err) < 0 ||
         queue_fence(tx, ba, err) < 0 || (tx->dedupe && pw_dedupe_queue(tx->dedupe, err) < 0) || queue_reads(tx, ba, err) < 0 ||

@@ -36,6 +36,11 @@ void pw_tx_init(struct pw_tx *tx, struct pw_arena *ar);
 /* Once per connection: schema versions, then PREPARE and describe every statement, the plugin's and ours. */
 int pw_tx_prepare(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err) PW_MUST_CHECK;
 
+/* Of that, only the plugin's statements. */
+int pw_tx_prepare_plugin(struct pw_tx *tx, struct pw_arena *scratch, struct pw_err *err) PW_MUST_CHECK;
+/* A cell of the rows that pw_tx_open and pw_tx_exchange fetched; arg: the arena for texts of numerics. */
+pawl_rc pw_tx_cell(void *arg, const struct pw_readset *set, int32_t row, uint32_t col, pawl_value *out);
+
 /* ---- the batch ---- */
 /* Trip 1. PW_D_FENCED: some range is not where we think it is; pw_range.hi is set to -1 in those. */
 int pw_tx_open(struct pw_tx *tx, struct pw_batch *ba, struct pw_err *err) PW_MUST_CHECK;

@@ -5,13 +5,13 @@
 #include <pawl/plugin.h>
 #include <pawl/sugar.h>
 
-static pawl_rc test_create(const pawl_host *host, void **inst)
+__attribute__((unused)) static pawl_rc test_create(const pawl_host *host, void **inst)
 {
     *inst = (void *)(uintptr_t)host;
     return PAWL_OK;
 }
 
-static pawl_rc test_handle(void *inst, pawl_ctx *c, const pawl_msg *m)
+__attribute__((unused)) static pawl_rc test_handle(void *inst, pawl_ctx *c, const pawl_msg *m)
 {
     (void)inst;
     (void)c;

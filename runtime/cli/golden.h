@@ -1,0 +1,80 @@
+/* golden: cases of a plugin in a file: a message and the rows that it finds, and what the plugin then does. The format is described in
+ * docs/plugins/testing.md. */
+#ifndef PW_CLI_GOLDEN_H
+#define PW_CLI_GOLDEN_H
+
+#include "cli/golden_tree.h"
+#include "plugin/desk.h"
+
+struct pw_golden_file;
+
+struct pw_golden_case {
+    struct pw_golden_case *next;
+    struct pw_golden_file *file;
+    const char            *name;
+    struct pw_golden_node *node, *expect; /* expect NULL: not written yet */
+    pawl_msg               msg;
+    int64_t                now_us;
+    const char            *database; /* SQL that runs first with --database; NULL: the case has no part in that */
+};
+
+struct pw_golden_file {
+    struct pw_arena       *ar;
+    const char            *path, *dir; /* dir: of the file, what its paths are relative to */
+    char                  *text;
+    struct pw_golden_node *root;
+    const char            *plugin, *config; /* NULL: not said */
+    const char            *proto_path;      /* NULL: none */
+    struct pw_golden_node *proto_files;
+    struct pw_golden_case *cases, **cases_tail;
+};
+
+/* golden_case.c. The file without its cases, then these, once the plugin is known. pw_golden_done frees the text. */
+int  pw_golden_open(struct pw_arena *ar, const char *path, struct pw_golden_file *ret, struct pw_err *err) PW_MUST_CHECK;
+int  pw_golden_cases(struct pw_golden_file *gf, const struct pw_desk *dk, struct pw_err *err) PW_MUST_CHECK;
+void pw_golden_done(struct pw_golden_file *gf);
+/* The rows of the case, for the desk. */
+int pw_golden_rows(const struct pw_golden_case *ca, struct pw_desk *dk, struct pw_err *err) PW_MUST_CHECK;
+
+/* golden_payload.c. What a message's value or an output's is called in `formats`, as bytes and as text. */
+int pw_golden_encode(struct pw_golden_file *gf, const struct pw_golden_node *no, const char *port, pawl_bytes *ret,
+                     struct pw_err *err) PW_MUST_CHECK;
+struct pw_golden_node *pw_golden_decode(struct pw_golden_file *gf, const char *port, pawl_bytes b,
+                                        struct pw_err *err); /* NULL: err */
+int pw_golden_check_formats(struct pw_golden_file *gf, const struct pw_desk *dk, struct pw_err *err) PW_MUST_CHECK;
+
+/* golden_outcome.c. What the message in hand made the plugin do; NULL: err. */
+struct pw_golden_node *pw_golden_outcome(struct pw_golden_file *gf, const struct pw_desk *dk, struct pw_err *err);
+/* Appends what differs; false if nothing does. in_database: compare what only a database can tell, too. */
+bool pw_golden_differs(struct pw_arena *ar, struct pw_golden_node *expect, struct pw_golden_node *outcome, bool in_database,
+                       struct pw_buf *out);
+
+/* golden_update.c. Puts outcomes (by case, NULL: stays) into the file. */
+int pw_golden_update(struct pw_golden_file *gf, struct pw_golden_node *const *outcomes, struct pw_err *err) PW_MUST_CHECK;
+
+/* golden_db.c. The plugin's statements in a real database, whose schema has been migrated. */
+struct pw_golden_db;
+int pw_golden_db_open(struct pw_arena *ar, const char *dsn, struct pw_desk *dk, struct pw_golden_db **ret,
+                      struct pw_err *err) PW_MUST_CHECK;
+/* The case in a transaction that is rolled back. *ret: its outcome; with `sqlstate` if a statement failed, and with `tables` as the case
+ * asks for them. */
+int  pw_golden_db_run(struct pw_golden_db *db, const struct pw_golden_case *ca, struct pw_golden_node **ret,
+                      struct pw_err *err) PW_MUST_CHECK;
+void pw_golden_db_close(struct pw_golden_db *db);
+
+/* golden_run.c. */
+struct pw_golden_counts {
+    unsigned cases, failed, updated, in_database;
+};
+struct pw_golden_job {
+    const char *path, *plugin, *config; /* plugin, config NULL: what the file says */
+    const char *dsn;                    /* NULL: no database */
+    bool        update;
+    char       *now; /* shared memory of PW_GOLDEN_NOW bytes: the case in hand */
+};
+#define PW_GOLDEN_NOW 256
+/* All cases of one file. What differs is appended to report. */
+int pw_golden_run(const struct pw_golden_job *job, struct pw_buf *report, struct pw_golden_counts *ret,
+                  struct pw_err *err) PW_MUST_CHECK;
+
+#endif
