@@ -1,4 +1,5 @@
 /* Receipts: after whatever happened each offset has exactly one fate, and who changes the record of it is found. */
+#include "expect.h"
 #include "oracle.h"
 
 #include <criterion/criterion.h>
@@ -8,15 +9,6 @@
 #include <string.h>
 
 #define AUDIT(...) "audit", a->topology, __VA_ARGS__
-
-#define expect(code, says, ...)                                                                  \
-    do {                                                                                         \
-        char *out_ = NULL;                                                                       \
-        int   rc_  = pawl_run(&out_, __VA_ARGS__, NULL);                                         \
-        cr_assert_eq(rc_, (code), "exit code %d: %s", rc_, out_ ? out_ : "");                    \
-        cr_assert(strstr(out_ ? out_ : "", (says)), "no '%s' in: %s", (says), out_ ? out_ : ""); \
-        free(out_);                                                                              \
-    } while (0)
 
 /* " name=" in the last line. */
 static int64_t number_in(const char *text, const char *name)

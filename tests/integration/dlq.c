@@ -1,4 +1,5 @@
 /* Dead letters: looked at, sent again, given up. */
+#include "expect.h"
 #include "oracle.h"
 #include "redriven.h"
 #include "run.h"
@@ -10,16 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Runs a command; the test fails with its output if it ends otherwise or does not say that. */
-#define expect(code, says, ...)                                                                  \
-    do {                                                                                         \
-        char *out_ = NULL;                                                                       \
-        int   rc_  = pawl_run(&out_, __VA_ARGS__, NULL);                                         \
-        cr_assert_eq(rc_, (code), "exit code %d: %s", rc_, out_ ? out_ : "");                    \
-        cr_assert(strstr(out_ ? out_ : "", (says)), "no '%s' in: %s", (says), out_ ? out_ : ""); \
-        free(out_);                                                                              \
-    } while (0)
 
 #define LIST(...)    "dlq", "list", a->topology, "main", __VA_ARGS__
 #define REDRIVE(...) "dlq", "redrive", a->topology, "main", __VA_ARGS__

@@ -1,20 +1,11 @@
 /* What operators do: look, pause, drain, move offsets, accept gaps; and topics that grow. */
+#include "expect.h"
 #include "oracle.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Runs a command; the test fails with its output if it ends otherwise or does not say that. */
-#define expect(code, says, ...)                                                                  \
-    do {                                                                                         \
-        char *out_ = NULL;                                                                       \
-        int   rc_  = pawl_run(&out_, __VA_ARGS__, NULL);                                         \
-        cr_assert_eq(rc_, (code), "exit code %d: %s", rc_, out_ ? out_ : "");                    \
-        cr_assert(strstr(out_ ? out_ : "", (says)), "no '%s' in: %s", (says), out_ ? out_ : ""); \
-        free(out_);                                                                              \
-    } while (0)
 
 static void pause_main(const struct worker *a, const char *reason)
 {

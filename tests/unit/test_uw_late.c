@@ -208,6 +208,16 @@ Test(uw_late, a_class_that_a_correction_gave_stays_whatever_comes_before_it)
     only("corrected", "2025-01-01", 2058517 - 1368446);
 }
 
+Test(uw_late, a_class_that_was_given_stays_when_other_facts_of_that_day_come)
+{
+    issued();
+    corrected("2025-06-01", 120, "4");
+    corrected("2025-06-01", 121, "");
+    cr_assert_str_eq(uw_book_row(book, 0).bonus_malus, "4");
+    corrected("2025-03-01", 120, "7");
+    cr_assert(strstr(uw_book_row(book, 0).breakdown, "+1364547x214 "), "%s", uw_book_row(book, 0).breakdown);
+}
+
 Test(uw_late, facts_without_a_class_have_that_of_the_day_before)
 {
     issued();
@@ -405,6 +415,7 @@ Test(uw_late, thirty_two_periods_are_known_and_then_the_oldest_is_forgotten)
     correction("2025-01-01", 121, "");
     refused("date.out_of_period");
     corrected("2026-01-01", 121, "");
+    cr_assert_str_eq(uw_book_row(book, 0).bonus_malus, "4", "nothing is left that the class of the oldest would follow from");
 }
 
 /* ---- what an older version left ---- */
@@ -432,6 +443,16 @@ Test(uw_late, a_row_of_version_1_1_that_is_cancelled_takes_no_correction)
     correction("2025-06-01", 121, "");
     cr_assert_eq(uw_book_handle(book, message(), &code), PAWL_REJECT);
     cr_assert_str_eq(code, "policy.cancelled");
+}
+
+Test(uw_late, what_version_1_1_renewed_since_is_believed_and_the_facts_are_not)
+{
+    issued();
+    uw_book_renew_old(book, "POL-1");
+    correction("2025-06-01", 121, "");
+    refused("date.out_of_period");
+    corrected("2026-06-01", 121, "");
+    only("corrected", "2026-01-01", 114291); /* (1169612 x 151 + 1364547 x 214) / 365 = 1283902.6... */
 }
 
 Test(uw_late, a_policy_in_another_currency_is_left_alone)

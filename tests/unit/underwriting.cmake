@@ -32,3 +32,10 @@ endforeach()
 find_package(Python3 3.9 REQUIRED COMPONENTS Interpreter)
 add_test(NAME test_oracle COMMAND Python3::Interpreter -B ${CMAKE_SOURCE_DIR}/tools/test_oracle.py)
 set_tests_properties(test_oracle PROPERTIES LABELS unit TIMEOUT 120 ENVIRONMENT "UW_REPLAY=$<TARGET_FILE:uw_replay>;UW_TARIFF=${uw_cfg}")
+
+pawl_test(test_uw_sql SOURCES test_uw_sql.c LINK pawl_kit_pg LABELS integration TIMEOUT 300) # a PostgreSQL for each test
+set(uw_sql ${CMAKE_SOURCE_DIR}/plugins/underwriting/sql)
+pawl_embed_sql(${CMAKE_CURRENT_BINARY_DIR}/underwriting_steps.h ${uw_sql}/001_policy.sql ${uw_sql}/002_facts.sql ${uw_sql}/003_key_beside.sql
+    ${uw_sql}/004_key.sql)
+target_sources(test_uw_sql PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/underwriting_steps.h)
+target_include_directories(test_uw_sql PRIVATE ${CMAKE_CURRENT_BINARY_DIR})

@@ -210,6 +210,18 @@ void uw_book_put_old(struct uw_book *book, const char *policy_id, bool cancelled
         abort();
 }
 
+void uw_book_renew_old(struct uw_book *book, const char *policy_id)
+{
+    struct policy *po = known(book, policy_id);
+
+    assert(po);
+    (void)snprintf(po->bonus_malus, sizeof(po->bonus_malus), "4");
+    po->version++;
+    po->starts_on     = 20454; /* 2026 */
+    po->ends_on       = 20818;
+    po->premium_minor = 1169612;
+}
+
 void uw_book_premium_header(FILE *out)
 {
     (void)fputs(

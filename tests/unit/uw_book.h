@@ -31,6 +31,8 @@ void        uw_book_set_facts(struct uw_book *book, const char *policy_id, const
 void        uw_book_set_currency(struct uw_book *book, const char *policy_id, const char *currency);
 /* A policy as version 1.1 left it: 2025, class 3, 13684.46 RUB. */
 void uw_book_put_old(struct uw_book *book, const char *policy_id, bool cancelled);
+/* What that version does with a renewal for 2026: class 4, 11696.12 RUB; it does not know the facts. */
+void uw_book_renew_old(struct uw_book *book, const char *policy_id);
 
 /* CSV with a header, as COPY writes the tables underwriting.premium and underwriting.policy. */
 void uw_book_premium_header(FILE *out);
