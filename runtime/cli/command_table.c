@@ -294,6 +294,14 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--database", NULL, "Also run the SQL of the cases that have a key 'database', in a private PostgreSQL with the plugin's migrations." },
         },
     },
+    [PW_CMD_generate_rules] = {
+        .name = "generate rules", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .summary = "Print rules for Prometheus that watch what the topology promises.",
+        .text = "For each pipeline, from its slo: which share of the time it did not work, which share of its events was late, and alerts for\n"
+                "when the error budget of 30 days burns too fast, each with a long and a short window. Load them beside\n"
+                "deploy/prometheus/pawl.rules.yml. It connects to nothing.",
+        .exits = "0  printed\n1  the topology is wrong\n64  wrong usage",
+    },
     [PW_CMD_demo] = {
         .name = "demo",
         .summary = "Show it: events through Kafka into PostgreSQL, then an audit.",

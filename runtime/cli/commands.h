@@ -39,6 +39,7 @@
     X(plugin_lint)        \
     X(plugin_diff)        \
     X(plugin_test)        \
+    X(generate_rules)     \
     X(demo)               \
     X(worker)             \
     PW_COMMANDS_TEST(X)

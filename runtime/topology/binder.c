@@ -151,6 +151,7 @@ static const char *check_text(const struct pw_key *k, const char *text)
     case PW_KEY_INT:
     case PW_KEY_DURATION:
     case PW_KEY_SIZE:
+    case PW_KEY_PERCENT:
     case PW_KEY_BOOL: break;
     }
     return NULL;
@@ -187,6 +188,7 @@ static bool parse_number(const struct pw_key *k, const char *text, int64_t *ret)
     }
     ok = k->type == PW_KEY_INT      ? pw_value_int(text, ret) :
          k->type == PW_KEY_DURATION ? pw_value_duration(text, ret) :
+         k->type == PW_KEY_PERCENT  ? pw_value_percent(text, ret) :
                                       pw_value_size(text, ret);
     return ok && *ret >= k->min && *ret <= k->max;
 }
@@ -195,6 +197,7 @@ static void bind_number(struct pw_binder *bd, const struct pw_key *k, const stru
 {
     const char           *hint = k->type == PW_KEY_DURATION ? "; units are ms, s, m, h and d" :
                                  k->type == PW_KEY_SIZE     ? "; units are B, KiB, MiB and GiB" :
+                                 k->type == PW_KEY_PERCENT  ? "; write it as 99.98%, with three decimals at most" :
                                                               "";
     const struct pw_node *node = item->value;
     struct pw_value       v;
@@ -215,6 +218,7 @@ static void bind_number(struct pw_binder *bd, const struct pw_key *k, const stru
         int64_t any;
         bool    in_units = k->type == PW_KEY_DURATION ? pw_value_duration(v.text, &any) :
                            k->type == PW_KEY_SIZE     ? pw_value_size(v.text, &any) :
+                           k->type == PW_KEY_PERCENT  ? pw_value_percent(v.text, &any) :
                                                         false;
 
         pw_binder_wrong(bd, k, item, in_units ? "" : hint);
@@ -342,7 +346,8 @@ void pw_binder_defaults(struct pw_binder *bd, enum pw_key_home home)
             continue;
         if (k->type == PW_KEY_CHOICE)
             number = pw_key_choice(k->choices, k->dflt);
-        else if (k->type != PW_KEY_INT && k->type != PW_KEY_DURATION && k->type != PW_KEY_SIZE && k->type != PW_KEY_BOOL)
+        else if (k->type != PW_KEY_INT && k->type != PW_KEY_DURATION && k->type != PW_KEY_SIZE && k->type != PW_KEY_PERCENT &&
+                 k->type != PW_KEY_BOOL)
             store_text(bd, k, k->dflt);
         else
             PW_ASSERT(parse_number(k, k->dflt, &number));
@@ -364,6 +369,7 @@ static void bind_key(struct pw_binder *bd, const struct pw_key *k, const struct 
     case PW_KEY_INT:
     case PW_KEY_DURATION:
     case PW_KEY_SIZE:
+    case PW_KEY_PERCENT:
     case PW_KEY_BOOL: bind_number(bd, k, item); return;
     case PW_KEY_MAP: break;
     case PW_KEY_CHOICE:

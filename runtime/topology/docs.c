@@ -263,6 +263,7 @@ static void key_schema(struct json *js, const struct pw_key *k)
     case PW_KEY_CHOICE: choice_schema(js, k->choices); return;
     case PW_KEY_DURATION: pattern(js, "(0|[1-9][0-9]*)(ms|s|m|h|d)"); return;
     case PW_KEY_SIZE: pattern(js, "(0|[1-9][0-9]*)(B|KiB|MiB|GiB)"); return;
+    case PW_KEY_PERCENT: pattern(js, "(0|[1-9][0-9]*)(\\.[0-9]{1,3})?%"); return;
     case PW_KEY_NAME: pattern(js, PW_KEYS_NAME_PATTERN); return;
     case PW_KEY_TOPIC:
     case PW_KEY_GROUP: pattern(js, PW_KEYS_TOPIC_PATTERN); return;

@@ -11,12 +11,13 @@
     .home = PW_KEY_IN_TOPOLOGY, .offset = offsetof(struct pw_topology, f), .width = sizeof(((struct pw_topology *)0)->f)
 #define IN_PIPELINE(f) \
     .home = PW_KEY_IN_PIPELINE, .offset = offsetof(struct pw_pipeline, f), .width = sizeof(((struct pw_pipeline *)0)->f)
-#define KIB    INT64_C(1024)
-#define MIB    (INT64_C(1024) * KIB)
-#define SECOND INT64_C(1000)
-#define MINUTE (60 * SECOND)
-#define HOUR   (3600 * SECOND)
-#define DAY    (24 * HOUR)
+#define KIB       INT64_C(1024)
+#define MIB       (INT64_C(1024) * KIB)
+#define SECOND    INT64_C(1000)
+#define MINUTE    (60 * SECOND)
+#define HOUR      (3600 * SECOND)
+#define DAY       (24 * HOUR)
+#define LATENCIES "50ms|100ms|250ms|500ms|1s|2500ms|5s|10s|30s|1m" /* limits of pawl_event_latency_seconds */
 
 static const struct pw_key table[] = {
     { "version", PW_KEY_INT, .required = true, .min = 1, .max = 1, .doc = "Version of this format." },
@@ -130,6 +131,16 @@ static const struct pw_key table[] = {
       IN_PIPELINE(crash_storm_action),
       .doc = "Stop: the pipeline's workers end and stay away until `pawl resume` or a restart. Continue: it is only logged." },
 
+    { "pipelines.*.slo", PW_KEY_MAP,
+      .doc = "What `pawl generate rules` makes alerts of; see operations.md. Nothing else looks at it." },
+    { "pipelines.*.slo.availability", PW_KEY_PERCENT, .min = 95000, .max = 99999, .dflt = "99.98%",
+      IN_PIPELINE(slo_availability), .doc = "Share of the time that the pipeline works." },
+    { "pipelines.*.slo.latency", PW_KEY_CHOICE, .choices = LATENCIES, .dflt = "1s", IN_PIPELINE(slo_latency),
+      .doc =
+          "An event that takes longer, from its timestamp to its COMMIT, is late. The choices are limits of the histogram." },
+    { "pipelines.*.slo.latency_share", PW_KEY_PERCENT, .min = 95000, .max = 99999, .dflt = "99%",
+      IN_PIPELINE(slo_latency_share), .doc = "Share of the events that are not late." },
+
     { "pipelines.*.reload", PW_KEY_MAP, .doc = "How a new version of the plugin is taken into use; see operations.md." },
     { "pipelines.*.reload.timeout", PW_KEY_DURATION, .min = 1 * SECOND, .max = HOUR, .dflt = "30s",
       IN_PIPELINE(reload_timeout_ms),
@@ -148,6 +159,23 @@ static const struct pw_key table[] = {
       .doc =
           "Reload by itself when the plugin's file or its configuration has changed and then stayed the same for 2 s. Changes of the topology are not looked for." },
 };
+
+uint32_t pw_pipeline_slo_latency_ms(const struct pw_pipeline *pl)
+{
+    const char *at = LATENCIES;
+    char        one[16];
+    int64_t     ms = 0;
+    size_t      n;
+
+    for (uint32_t i = 0; i < pl->slo_latency; i++)
+        at += strcspn(at, "|") + 1;
+    n = strcspn(at, "|");
+    PW_ASSERT(n < sizeof(one));
+    memcpy(one, at, n);
+    one[n] = 0;
+    PW_ASSERT(pw_value_duration(one, &ms));
+    return (uint32_t)ms;
+}
 
 #define TABLE_N (sizeof(table) / sizeof(table[0]))
 
@@ -215,6 +243,10 @@ const char *pw_key_expect(const struct pw_key *k, char *buf, size_t cap)
     case PW_KEY_SIZE:
         (void)snprintf(buf, cap, "a size from %s to %s", pw_value_show_size(k->min, from, sizeof(from)),
                        pw_value_show_size(k->max, to, sizeof(to)));
+        return buf;
+    case PW_KEY_PERCENT:
+        (void)snprintf(buf, cap, "a percentage from %s to %s", pw_value_show_percent(k->min, from, sizeof(from)),
+                       pw_value_show_percent(k->max, to, sizeof(to)));
         return buf;
     case PW_KEY_BOOL: return "true or false";
     case PW_KEY_CHOICE: return expect_choice(k->choices, buf, cap);

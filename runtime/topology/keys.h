@@ -20,6 +20,7 @@ enum pw_key_type {
     PW_KEY_INT,       /* min..max */
     PW_KEY_DURATION,  /* min..max, ms */
     PW_KEY_SIZE,      /* min..max, bytes */
+    PW_KEY_PERCENT,   /* min..max, thousandths of a percent */
     PW_KEY_BOOL,      /* true or false, without quotes; the field gets 1 or 0 */
     PW_KEY_CHOICE,    /* one of choices; the field gets its index */
     PW_KEY_TEXT,      /* a string of min..max bytes */

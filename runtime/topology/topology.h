@@ -52,11 +52,13 @@ struct pw_pipeline {
     uint32_t             crash_storm_window_ms;
     enum pw_storm_action crash_storm_action;
     uint32_t             reload_timeout_ms;
-    uint32_t             reload_probation_messages; /* 0: no probation */
-    uint32_t             reload_probation_time_ms;  /* 0: no probation */
-    uint32_t             reload_max_rejects;        /* of a worker on probation */
-    uint32_t             reload_watch;              /* 1: the files of the plugin are looked at */
-    int                  line;                      /* of its key, for later errors */
+    uint32_t             reload_probation_messages;           /* 0: no probation */
+    uint32_t             reload_probation_time_ms;            /* 0: no probation */
+    uint32_t             reload_max_rejects;                  /* of a worker on probation */
+    uint32_t             reload_watch;                        /* 1: the files of the plugin are looked at */
+    uint32_t             slo_availability, slo_latency_share; /* thousandths of a percent */
+    uint32_t             slo_latency;                         /* see pw_pipeline_slo_latency_ms */
+    int                  line;                                /* of its key, for later errors */
 };
 
 struct pw_topology {
@@ -82,6 +84,8 @@ int pw_topology_read(const char *file, struct pw_buf *text, struct pw_err *err) 
 /* Reads the file and parses it. */
 int pw_topology_load(struct pw_arena *ar, const char *file, struct pw_topology **ret_tp, struct pw_buf *report,
                      struct pw_err *err) PW_MUST_CHECK;
+
+uint32_t pw_pipeline_slo_latency_ms(const struct pw_pipeline *pl);
 
 const struct pw_pipeline *pw_topology_pipeline(const struct pw_topology *tp, const char *name); /* NULL: none */
 

@@ -218,6 +218,26 @@ bool pw_value_size(const char *text, int64_t *ret_bytes)
     return with_unit(text, sizes, ret_bytes);
 }
 
+bool pw_value_percent(const char *text, int64_t *ret)
+{
+    const char *p    = digits(text, ret);
+    int64_t     unit = 1000;
+
+    if (!p)
+        return false;
+    if (__builtin_mul_overflow(*ret, unit, ret))
+        *ret = INT64_MAX - unit;
+    if (*p == '.') {
+        if (p[1] < '0' || p[1] > '9')
+            return false;
+        for (p++; *p >= '0' && *p <= '9' && unit > 1; p++) {
+            unit /= 10;
+            *ret += (*p - '0') * unit;
+        }
+    }
+    return strcmp(p, "%") == 0;
+}
+
 static const char *show(int64_t v, const struct unit *units, char *buf, size_t cap)
 {
     while (units[1].name && (v == 0 || v % units->factor != 0))
@@ -234,4 +254,17 @@ const char *pw_value_show_duration(int64_t ms, char *buf, size_t cap)
 const char *pw_value_show_size(int64_t bytes, char *buf, size_t cap)
 {
     return show(bytes, sizes, buf, cap);
+}
+
+const char *pw_value_show_percent(int64_t milli, char *buf, size_t cap)
+{
+    int rest = (int)(milli % 1000), width = 3;
+
+    for (; rest && rest % 10 == 0; width--)
+        rest /= 10;
+    if (rest)
+        (void)snprintf(buf, cap, "%" PRId64 ".%0*d%%", milli / 1000, width, rest);
+    else
+        (void)snprintf(buf, cap, "%" PRId64 "%%", milli / 1000);
+    return buf;
 }

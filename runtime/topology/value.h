@@ -20,15 +20,18 @@ struct pw_value {
 /* Puts in ${NAME}, ${NAME:-default} and ${file:/path}; $${ stands for ${ itself. */
 int pw_value_expand(struct pw_arena *ar, const char *text, struct pw_value *ret, struct pw_err *err) PW_MUST_CHECK;
 
-/* Decimal, no sign but minus, no leading zeros. All three: false if the text is none; what is too large for an int64_t
+/* Decimal, no sign but minus, no leading zeros. All four: false if the text is none; what is too large for an int64_t
  * becomes one that is beyond every range. */
 bool pw_value_int(const char *text, int64_t *ret);
 /* 100ms, 10s, 5m, 2h, 7d; in milliseconds. */
 bool pw_value_duration(const char *text, int64_t *ret_ms);
 /* 512B, 64KiB, 8MiB, 1GiB; in bytes. */
 bool pw_value_size(const char *text, int64_t *ret_bytes);
+/* 99.98%, 99%; at most three decimals; in thousandths of a percent. */
+bool pw_value_percent(const char *text, int64_t *ret);
 /* The shortest way to write it so that the functions above read the same. Returns buf. */
 const char *pw_value_show_duration(int64_t ms, char *buf, size_t cap);
 const char *pw_value_show_size(int64_t bytes, char *buf, size_t cap);
+const char *pw_value_show_percent(int64_t milli, char *buf, size_t cap);
 
 #endif

@@ -13,6 +13,8 @@ static const char *written(const struct pw_key *k, int64_t v, char *buf, size_t 
         (void)snprintf(buf, cap, "%" PRId64 "ms", v);
     else if (k->type == PW_KEY_SIZE)
         (void)snprintf(buf, cap, "%" PRId64 "B", v);
+    else if (k->type == PW_KEY_PERCENT)
+        (void)snprintf(buf, cap, "%" PRId64 ".%03d%%", v / 1000, (int)(v % 1000));
     else
         (void)snprintf(buf, cap, "%" PRId64, v);
     return buf;
@@ -46,7 +48,7 @@ Test(topology_limits, every_number_is_taken_at_its_ends_and_refused_beyond_them)
         char          buf[32];
         struct parsed pd;
 
-        if (k->type != PW_KEY_INT && k->type != PW_KEY_DURATION && k->type != PW_KEY_SIZE)
+        if (k->type != PW_KEY_INT && k->type != PW_KEY_DURATION && k->type != PW_KEY_SIZE && k->type != PW_KEY_PERCENT)
             continue;
         tried++;
         for (int end = 0; end < 2; end++) {
@@ -59,7 +61,7 @@ Test(topology_limits, every_number_is_taken_at_its_ends_and_refused_beyond_them)
             parsed_done(&pd);
         }
     }
-    cr_assert_geq(tried, 11);
+    cr_assert_geq(tried, 13);
 }
 
 Test(topology_limits, numbers_reach_their_field_whole)

@@ -86,6 +86,31 @@ Test(topology_value, sizes_have_a_unit)
     cr_expect_str_eq(pw_value_show_size(1025, text, sizeof(text)), "1025B");
 }
 
+Test(topology_value, percentages_have_their_sign_and_three_decimals_at_most)
+{
+    static const struct {
+        const char *text, *shortest;
+        int64_t     milli;
+    } good[]                       = { { "99.98%", "99.98%", 99980 },   { "99%", "99%", 99000 },
+                                       { "99.999%", "99.999%", 99999 }, { "0%", "0%", 0 },
+                                       { "0.5%", "0.5%", 500 },         { "100%", "100%", 100000 },
+                                       { "99.90%", "99.9%", 99900 },    { "10.000%", "10%", 10000 },
+                                       { "99.908%", "99.908%", 99908 }, { "1.05%", "1.05%", 1050 } };
+    static const char *const bad[] = {
+        "", "%", "99", "99.98", "99.%", ".5%", "99.9999%", "99,9%", "099%", "99 %", "-1%", "1%%"
+    };
+    char    text[32];
+    int64_t v;
+
+    for (size_t i = 0; i < N(good); i++) {
+        cr_expect(pw_value_percent(good[i].text, &v) && v == good[i].milli, "%s", good[i].text);
+        cr_expect_str_eq(pw_value_show_percent(good[i].milli, text, sizeof(text)), good[i].shortest);
+    }
+    for (size_t i = 0; i < N(bad); i++)
+        cr_expect_not(pw_value_percent(bad[i], &v), "%s", bad[i]);
+    cr_assert(pw_value_percent("99999999999999999999.999%", &v) && v > INT64_MAX / 2, "beyond every range");
+}
+
 /* ---- ${...} ---- */
 
 static struct pw_arena *ar;
