@@ -130,6 +130,9 @@ static int configure(rd_kafka_conf_t *conf, const struct gw_sink_settings *se, s
     (void)snprintf(timeout, sizeof(timeout), "%u", se->delivery_timeout_ms);
     (void)snprintf(queue, sizeof(queue), "%u",
                    se->in_flight * 2 + 1); /* the library counts those whose report we are reading */
+    /* A request must not wait for the acknowledgement of the one before it, which TCP at the other end may hold back for 40 ms. */
+    if (pw_kafka_set(conf, "socket.nagle.disable", "true", err) < 0)
+        return -1;
     for (size_t i = 0; i < se->kafka_n; i++)
         if (pw_kafka_set(conf, se->kafka[i].key, se->kafka[i].value, err) < 0)
             return -1;
