@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -168,17 +169,35 @@ int pw_meter_get(int port, const char *path, int *ret_code, char **ret_body, str
     return 0;
 }
 
+static bool is_free(int port)
+{
+    struct sockaddr_in at    = { .sin_family = AF_INET,
+                                 .sin_port   = htons((uint16_t)port),
+                                 .sin_addr   = { htonl(INADDR_LOOPBACK) } };
+    int                fd    = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool               ok    = fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0;
+    int                saved = errno;
+
+    if (fd >= 0)
+        (void)close(fd); /* only bound */
+    errno = saved;
+    return ok;
+}
+
+/* Below the range from which the kernel hands out ports by itself: whoever listens there may die and come back, and nobody has it meanwhile. */
 int pw_meter_free_port(void)
 {
-    struct sockaddr_in at  = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    socklen_t          len = sizeof(at);
-    int                fd  = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int                rc  = -1;
+    for (int tries = 0; tries < 1000; tries++) {
+        uint16_t dice;
+        int      port;
 
-    if (fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 &&
-        getsockname(fd, (struct sockaddr *)&at, &len) == 0)
-        rc = ntohs(at.sin_port);
-    if (fd >= 0)
-        (void)close(fd);
-    return rc;
+        if (getrandom(&dice, sizeof(dice), 0) != sizeof(dice))
+            return -1;
+        port = 16384 + dice % 16384;
+        if (is_free(port))
+            return port;
+        if (errno != EADDRINUSE)
+            return -1;
+    }
+    return -1;
 }

@@ -132,8 +132,7 @@ static void sql_connect(struct cluster *k)
         FAIL("the test's own connection: %s", PQerrorMessage(k->sql));
 }
 
-/* Several tests at a time, or one that wants to be alone. The lock goes with the process. */
-static int enter(bool alone)
+int cluster_enter(bool alone)
 {
     char path[300];
     int  fd;
@@ -172,7 +171,7 @@ struct cluster *cluster_up_with(struct cluster_opts o)
         abort();
     defaults(&o);
     k->o    = o;
-    k->lock = enter(o.alone);
+    k->lock = cluster_enter(o.alone);
     (void)snprintf(k->dir, sizeof(k->dir), "%s/t%d-%d", kit_dir(), (int)getpid(), made);
     (void)snprintf(k->topic, sizeof(k->topic), "events-%d-%d", (int)getpid(), made);
     (void)snprintf(k->group, sizeof(k->group), "group-%d-%d", (int)getpid(), made);

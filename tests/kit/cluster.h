@@ -88,6 +88,10 @@ struct worker_opts {
     const char *group;      /* another group than the cluster's */
 };
 
+/* Several tests at a time, or one that wants to be alone: waits for its turn. cluster_up() does it; a test with a world of its own calls it.
+ * Closing the descriptor, or the end of the process, lets others in. */
+int cluster_enter(bool alone);
+
 #define cluster_up(...) cluster_up_with((struct cluster_opts){ __VA_ARGS__ })
 struct cluster *cluster_up_with(struct cluster_opts o);
 /* Kills what still runs and removes everything. Call it at the end of a test; what a failed test leaves behind goes when
