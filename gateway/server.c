@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/listen.h"
+#include "base/notify.h"
 #include "metrics.h"
 #include "observe/http.h"
 #include "observe/log.h"
@@ -23,6 +24,7 @@
 #define EXIT_KAFKA    75
 #define EXIT_FAILED   70
 #define EXIT_CONFIG   78
+#define END_US        INT64_C(5000000) /* our own end, behind the drain */
 
 enum phase { SERVING = 0, LEAVING, CLOSING, OVER };
 
@@ -35,11 +37,33 @@ struct server {
     SSL_CTX                *tls;
     struct gw_watch         listener, signals, http_watch;
     struct pw_http         *http;
-    struct gw_timer         accept_again, phase_ends;
+    struct gw_timer         accept_again, phase_ends, beat;
+    struct pw_notify        notify;
     bool                    listening;
     enum phase              phase;
     int                     exit_code;
 };
+
+/* ---- the service manager ---- */
+
+static void alive(void *arg)
+{
+    struct server *sv = arg;
+    int64_t        at = pw_notify_beat(&sv->notify, pw_clock_us());
+
+    if (at < INT64_MAX)
+        gw_timer_set(sv->loop, &sv->beat, at);
+}
+
+static void open_notify(struct server *sv)
+{
+    struct pw_err err;
+
+    if (pw_notify_open(&sv->notify, &err) < 0)
+        pw_log(PW_LOG_WARN, "gateway.notify", PW_LOG_AT_NONE, "the service manager is told nothing: %s", err.text);
+    sv->beat = (struct gw_timer){ .fn = alive, .arg = sv };
+    alive(sv);
+}
 
 /* ---- clients ---- */
 
@@ -130,6 +154,8 @@ static void leave(struct server *sv, const char *why)
 {
     pw_log(PW_LOG_INFO, "gateway.draining", PW_LOG_AT_NONE, "%s: %zu calls are open", why, sv->h2.co.open_calls);
     sv->phase = LEAVING;
+    pw_notify_say(&sv->notify, PW_NOTIFY_STOPPING, ((int64_t)sv->cf->drain_delay_ms + sv->cf->drain_timeout_ms) * 1000 + END_US,
+                  "stopping: open calls are finished");
     gw_health_set(&sv->services.health, false);
     gw_h2_notice(&sv->h2);
     gw_timer_set(sv->loop, &sv->phase_ends, pw_clock_us() + (int64_t)sv->cf->drain_delay_ms * 1000);
@@ -162,9 +188,15 @@ static void on_signal(void *arg, uint32_t events)
 
     (void)events;
     while (read(sv->signals.fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
-        if (si.ssi_signo == SIGHUP)
+        if (si.ssi_signo == SIGHUP) {
+            enum pw_notify_state before = sv->notify.said;
+
+            if (before == PW_NOTIFY_READY)
+                pw_notify_say(&sv->notify, PW_NOTIFY_RELOADING, 0, "reading the certificate again");
             reload_tls(sv);
-        else if (sv->phase == SERVING)
+            if (before == PW_NOTIFY_READY)
+                pw_notify_say(&sv->notify, PW_NOTIFY_READY, 0, "ready");
+        } else if (sv->phase == SERVING)
             leave(sv, si.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
         else
             sv->phase = OVER; /* asked twice */
@@ -262,6 +294,7 @@ static int open_sink(struct server *sv, struct pw_err *err)
             return -1;
         }
         pw_log(PW_LOG_WARN, "gateway.kafka", PW_LOG_AT_NONE, "waiting: %s", err->text);
+        pw_notify_say(&sv->notify, PW_NOTIFY_STARTING, 0, err->text);
         if (gw_loop_turn(sv->loop, pw_clock_us() + 1000000, err) < 0)
             return -1;
         if (sv->phase != SERVING)
@@ -288,6 +321,7 @@ static int open_listener(struct server *sv, struct pw_err *err)
            !sv->tls          ? ", without TLS" :
            sv->cf->client_ca ? ", TLS with client certificates" :
                                ", TLS");
+    pw_notify_say(&sv->notify, PW_NOTIFY_READY, 0, "ready");
     return 0;
 }
 
@@ -315,6 +349,7 @@ static int start(struct server *sv, struct pw_err *err)
     sv->h2                            = (struct gw_h2){ .loop = sv->loop, .arg = &sv->services, .finished = call_finished };
     gw_config_limits(sv->cf, &sv->h2.li);
     gather_methods(sv);
+    open_notify(sv);
     if (open_tls(sv, err) < 0 || open_signals(sv, err) < 0 || open_http(sv, err) < 0 || open_sink(sv, err) < 0)
         return -1;
     return sv->phase == SERVING ? open_listener(sv, err) : 0;
@@ -342,7 +377,7 @@ static int serve(struct server *sv, struct pw_err *err)
 
 int gw_server_run(const struct gw_config *cf, struct pw_err *err)
 {
-    struct server sv = { .cf = cf, .exit_code = 0, .signals.fd = -1 };
+    struct server sv = { .cf = cf, .exit_code = 0, .signals.fd = -1, .notify.fd = -1 };
 
     pw_err_clear(err);
     if ((start(&sv, err) < 0 || serve(&sv, err) < 0) && sv.exit_code == 0)
@@ -352,6 +387,8 @@ int gw_server_run(const struct gw_config *cf, struct pw_err *err)
         gw_h2_close(&sv.h2);
         gw_sink_close(sv.services.publish.sink);
         gw_timer_drop(sv.loop, &sv.phase_ends);
+        gw_timer_drop(sv.loop, &sv.beat);
+        pw_notify_close(&sv.notify);
         pw_http_close(sv.http);
         if (sv.signals.fd >= 0)
             (void)close(sv.signals.fd); /* only read from */

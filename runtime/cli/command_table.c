@@ -66,7 +66,7 @@ const struct pw_command pw_commands[PW_CMD_N] = {
         },
     },
     [PW_CMD_reload] = {
-        .name = "reload", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
+        .name = "reload", .arg = "TOPOLOGY",
         .summary = "Take new plugins, configurations and settings into use without a restart.",
         .text = "Asks the running supervisor to read topology and plugins again, and waits until each pipeline has come to its end: unchanged,\n"
                 "reloaded, refused, or rolled back, and why. Each new version is probed first, takes over worker by worker, and is on\n"
@@ -75,6 +75,7 @@ const struct pw_command pw_commands[PW_CMD_N] = {
                  "the topology is wrong",
         .opts = {
             { "--plugin", "NAME", "Only this pipeline, or those with this plugin: its id or its file's name." },
+            { "--run-dir", "DIR", "The run directory, instead of a topology." },
         },
     },
     [PW_CMD_offsets_show] = {

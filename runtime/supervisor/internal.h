@@ -2,6 +2,7 @@
 #ifndef PW_SUPERVISOR_INTERNAL_H
 #define PW_SUPERVISOR_INTERNAL_H
 
+#include "base/notify.h"
 #include "observe/http.h"
 #include "observe/metrics.h"
 #include "plugin/plugin.h"
@@ -167,6 +168,8 @@ struct pw_supervisor {
     bool               draining, killing;
     int64_t            drain_until_us;
     size_t             undrained; /* workers that did not end well while draining */
+    struct pw_notify   notify;
+    int64_t            notify_at_us; /* when the service manager is told next how things are */
 };
 
 /* ---- setup.c: all that can be wrong is found before the first worker starts ---- */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "observe/log.h"
 #include "supervisor/internal.h"
+#include "supervisor/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -176,6 +177,7 @@ static void turn(struct pw_supervisor *sup, struct pw_pollset *ps)
     }
     if (sup->draining)
         until = earlier(until, sup->drain_until_us);
+    until = earlier(until, pw_service_tick(sup, pw_clock_us()));
     wait_for(ps, until);
     pw_reload_serve(sup, ps, reload); /* first: what a worker has said before its end */
     for (size_t i = 0; i < sup->slots_n; i++)
@@ -262,9 +264,12 @@ static int prepare(struct pw_supervisor *sup, const char *topology_file)
 int pw_supervisor_run(const char *self, const char *topology_file)
 {
     struct pw_supervisor sup = { .self = self, .file = topology_file, .lock_fd = -1, .signal_fd = -1 };
+    struct pw_err        err;
     int                  rc;
 
     fill_standard();
+    if (pw_notify_open(&sup.notify, &err) < 0)
+        pw_log(PW_LOG_WARN, "supervisor.notify", PW_LOG_AT_NONE, "the service manager is told nothing: %s", err.text);
     sup.ar              = pw_arena_new(1 << 16);
     sup.started_us      = pw_clock_us();
     sup.started_wall_us = pw_clock_wall_us();
@@ -274,6 +279,7 @@ int pw_supervisor_run(const char *self, const char *topology_file)
                PW_VERSION, (int)getpid(), sup.pipes_n, sup.slots_n, sup.tp->run_dir);
         rc = run(&sup);
     }
+    pw_notify_close(&sup.notify);
     pw_http_close(sup.http);
     pw_control_close(sup.control);
     pw_setup_undo(&sup);

@@ -79,7 +79,7 @@ def until(what, test, timeout=WAIT):
 class Gateway:
     """A gateway process with a configuration of its own."""
 
-    def __init__(self, topic, extra="", bootstrap=None):
+    def __init__(self, topic, extra="", bootstrap=None, env=None):
         self.folder = tempfile.mkdtemp(dir=Cluster.folder)
         self.config = os.path.join(self.folder, "gateway.yaml")
         with open(self.config, "w", encoding="utf-8") as out:
@@ -89,7 +89,9 @@ class Gateway:
             )
         self.log = open(os.path.join(self.folder, "log"), "w+b")
         self.process = subprocess.Popen(
-            [os.environ["PAWL_GATEWAY"], self.config], stderr=self.log, env={**os.environ, "PAWL_LOG_FORMAT": "json"}
+            [os.environ["PAWL_GATEWAY"], self.config],
+            stderr=self.log,
+            env={**os.environ, "PAWL_LOG_FORMAT": "json", **(env or {})},
         )
         try:
             self.address = self.await_log("gateway.listening").split(" ")[2].rstrip(",")

@@ -1,5 +1,7 @@
 """How it starts and how it ends."""
 import os
+import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -58,6 +60,30 @@ class Ending(Case):
         gateway.await_log("gateway.draining")
         gateway.term()
         self.assertEqual(gateway.process.wait(WAIT), 0)
+
+    def test_a_service_manager_is_told(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, tempfile.TemporaryDirectory() as folder:
+            manager.bind(folder + "/notify")
+            manager.settimeout(WAIT)
+            gateway = self.gateway(
+                "drain: { delay: 1s, timeout: 3s }\n", env={"NOTIFY_SOCKET": folder + "/notify", "WATCHDOG_USEC": "400000"}
+            )
+            told = []
+
+            def await_told(text):
+                while not told or text not in told[-1]:
+                    told.append(manager.recv(4096).decode())
+                return told[-1]
+
+            await_told("READY=1\nSTATUS=ready\n")
+            await_told("WATCHDOG=1")
+            gateway.process.send_signal(signal.SIGHUP)
+            self.assertIn("\nMONOTONIC_USEC=", await_told("RELOADING=1\n"))
+            await_told("READY=1\n")
+            gateway.term()
+            self.assertIn("\nEXTEND_TIMEOUT_USEC=9000000\n", await_told("STOPPING=1\n"))
+            self.assertEqual(gateway.process.wait(WAIT), 0)
+            self.assertEqual(sum("READY=1" in text for text in told), 2, told)
 
     def test_what_was_acknowledged_before_a_kill_is_there_once(self):
         for round_number in range(3):

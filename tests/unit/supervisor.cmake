@@ -10,6 +10,10 @@ pawl_test(test_supervisor SOURCES test_supervisor.c LINK pw_supervisor)
 add_dependencies(test_supervisor fake_worker)
 target_compile_definitions(test_supervisor PRIVATE FAKE_WORKER="$<TARGET_FILE:fake_worker>")
 pawl_test_uses_plugins(test_supervisor)
+pawl_test(test_service SOURCES test_service.c LINK pw_supervisor)
+add_dependencies(test_service fake_worker)
+target_compile_definitions(test_service PRIVATE FAKE_WORKER="$<TARGET_FILE:fake_worker>")
+pawl_test_uses_plugins(test_service)
 
 # What the supervisor is made of runs no plugin, librdkafka or libpq code. The second test proves that the first can fail.
 add_test(NAME supervisor_rooms_stay_clean

@@ -113,7 +113,9 @@ Test(cli, wrong_usage_is_exit_code_64)
     expect(pawl("run", NULL), 64, &errs, "TOPOLOGY is missing\npawl: see `pawl run --help`\n");
     expect(pawl("run", "--log-level", "loud", "x.yaml", NULL), 64, &errs, "--log-level is 'loud'");
     expect(pawl("status", NULL), 64, &errs, "give either a topology or --run-dir DIR");
+    expect(pawl("reload", NULL), 64, &errs, "give either a topology or --run-dir DIR");
     expect(pawl("status", "--run-dir", "/x", "t.yaml", NULL), 64, &errs, "give either");
+    expect(pawl("reload", "--run-dir", "/x", "t.yaml", NULL), 64, &errs, "give either");
     expect(pawl("worker", NULL), 64, &errs, "`pawl run TOPOLOGY` starts workers");
     expect(pawl("worker", "--pipeline", "p", "--slot", "0", "--generation", "1", "--topology", "t", "--topology-fd", "0",
                 "--blackbox-fd", "1", "--control-fd", "2", "--plugin", "x", NULL),
