@@ -257,6 +257,10 @@ static bool issue(struct auto_book *bk, struct auto_build *b, struct auto_mix_ev
     en->po.territory                                          = draw_territory(bk);
     en->po.power                                              = draw_power(bk, en->po.vehicle);
     en->po.use_months                                         = draw_months(bk);
+    en->po.trailer                                            = en->po.vehicle >= 4 ? below(bk, 4) == 0 : below(bk, 40) == 0;
+    en->po.abroad                                             = below(bk, 50) == 0;
+    if (en->po.abroad)
+        en->po.ends_on = en->po.starts_on + 4 + days_below(bk, 180);
     draw_drivers(bk, &en->po, en->po.starts_on);
     auto_build_key(ev, bk->seed, 'P', en->po.number);
     auto_build_issued(b, ev, &en->po, draw_class(bk));
@@ -321,10 +325,11 @@ static void renew_late(struct auto_book *bk, struct auto_build *b, struct auto_m
 
 static void change_facts(struct auto_book *bk, struct auto_policy *po, int32_t drivers_day)
 {
-    switch (below(bk, 4)) {
+    switch (below(bk, 5)) {
     case 0: po->power = draw_power(bk, po->vehicle); break;
     case 1: po->territory = draw_territory(bk); break;
     case 2: po->use_months = draw_months(bk); break;
+    case 3: po->trailer = !po->trailer; break;
     default: draw_drivers(bk, po, drivers_day); break;
     }
 }

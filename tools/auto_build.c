@@ -78,6 +78,8 @@ static void put_risk(struct auto_build *b, const struct auto_policy *po)
     b->risk.engine_power_hp   = po->power;
     b->risk.use_months        = po->use_months;
     b->risk.unlimited_drivers = po->n_drivers == 0;
+    b->risk.trailer           = po->trailer;
+    b->risk.registered_abroad = po->abroad;
     b->risk.n_drivers         = po->n_drivers;
     b->risk.drivers           = b->drivers;
     for (uint32_t i = 0; i < po->n_drivers; i++) {

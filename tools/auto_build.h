@@ -26,6 +26,7 @@ struct auto_policy {
     uint64_t number;
     int32_t  starts_on, ends_on; /* days since 1970 */
     uint32_t vehicle, territory, power, use_months, n_drivers, renewals;
+    bool     trailer, abroad;
     int32_t  born[AUTO_DRIVERS_MAX], licensed[AUTO_DRIVERS_MAX];
 };
 

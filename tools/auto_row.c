@@ -10,7 +10,7 @@ void auto_row_header(FILE *out)
     (void)fputs(
         "partition\toffset\ttimestamp_ms\tkey\tce_id\tce_type\tdecode\tevent_id\tpolicy_id\toccurred_at_us\tbody\tstarts_on\tends_on\t"
         "bonus_malus_class\tclaims\tcancelled_on\treason_bytes\tvehicle_class\tterritory\tengine_power_hp\tuse_months\t"
-        "unlimited_drivers\tdrivers\tbug\tredriven\teffective_on\n",
+        "unlimited_drivers\tdrivers\tbug\tredriven\teffective_on\ttrailer\tregistered_abroad\n",
         out);
 }
 
@@ -108,6 +108,25 @@ static void put_body(FILE *out, const Auto__Events__V1__PolicyEvent *pb)
     }
 }
 
+/* What came to the risk later: its columns are the last ones. */
+static void put_rest(FILE *out, const Auto__Events__V1__PolicyEvent *pb)
+{
+    const Auto__Events__V1__Risk *r = NULL;
+
+    if (pb && pb->body_case == AUTO__EVENTS__V1__POLICY_EVENT__BODY_ISSUED)
+        r = pb->issued->risk;
+    else if (pb && pb->body_case == AUTO__EVENTS__V1__POLICY_EVENT__BODY_RENEWED)
+        r = pb->renewed->risk;
+    else if (pb && pb->body_case == AUTO__EVENTS__V1__POLICY_EVENT__BODY_CORRECTED)
+        r = pb->corrected->risk;
+    if (!r) {
+        put_absent(out, 2);
+        return;
+    }
+    put_number(out, r->trailer ? 1 : 0);
+    put_number(out, r->registered_abroad ? 1 : 0);
+}
+
 void auto_row_print(FILE *out, const struct auto_row *row)
 {
     Auto__Events__V1__PolicyEvent *pb =
@@ -136,6 +155,7 @@ void auto_row_print(FILE *out, const struct auto_row *row)
     (void)fputc('\t', out);
     auto_row_put(out, row->redriven.p, row->redriven.n, "");
     put_text(out, effective_on);
+    put_rest(out, pb);
     (void)fputc('\n', out);
     if (pb)
         auto__events__v1__policy_event__free_unpacked(pb, NULL);

@@ -119,7 +119,7 @@ class Tariff:
         self.digits = DIGITS.get(self.currency, 2)
         self.rounding = config.get("rounding", "half-up")
         self.returned = 1 - Fraction(config.get("refund", {}).get("retention", "0.23"))
-        self.vehicles = {v["class"]: (Fraction(v["base_rate"]) * 10 ** self.digits, v.get("power", False), Fraction(v["unlimited"]))
+        self.vehicles = {v["class"]: (Fraction(v["base_rate"]) * 10 ** self.digits, v.get("power", False), Fraction(v["unlimited"]), Fraction(v.get("trailer", "1")))
                          for v in tables["vehicle"]}
         self.territories = {t["name"]: Fraction(t["factor"]) for t in tables["territory"]}
         self.classes = {c["class"]: (Fraction(c["factor"]), c["next"]) for c in tables["bonus_malus"]}
@@ -127,6 +127,7 @@ class Tariff:
         self.ages = [(row["age"], [Fraction(f) for f in row["factor"]]) for row in tables["driver"]]
         self.power = [(band["over_hp"], Fraction(band["factor"])) for band in tables["power"]]
         self.use = [(band["months"], Fraction(band["factor"])) for band in tables["use"]]
+        self.term = [(band["days"], Fraction(band["factor"])) for band in tables.get("term", [])]
 
     def round(self, exact):
         size, den = abs(exact.numerator), exact.denominator
@@ -260,7 +261,7 @@ class Event:
         self.territory = valid_name(text_of(row["territory"]))
         self.power = int(row["engine_power_hp"])
         self.use_months = int(row["use_months"])
-        self.unlimited = row["unlimited_drivers"] == "1"
+        self.unlimited, self.trailer, self.abroad = (row[name] == "1" for name in ("unlimited_drivers", "trailer", "registered_abroad"))
         drivers = row["drivers"].split(";") if row["drivers"] else []
         demand(1 <= self.power <= 5000 and 3 <= self.use_months <= 12)
         demand(len(drivers) == 0 if self.unlimited else 1 <= len(drivers) <= 16)
@@ -359,19 +360,26 @@ class Policy:
                   for facts, first, _ in period.stretches()]) for period in self.periods]
 
 
-def price_of(tariff, event):
-    """Of a whole period, exactly, but for the class."""
+def days_of(period):
+    return (period.ends_on - period.starts_on).days + 1
+
+
+def price_of(tariff, event, days):
+    """Of a whole period of so many days, exactly, but for the class."""
     if event.vehicle not in tariff.vehicles:
         raise Refused("tariff.unknown_class")
     if event.territory not in tariff.territories:
         raise Refused("tariff.unknown_territory")
-    base, power_counts, unlimited = tariff.vehicles[event.vehicle]
+    base, power_counts, unlimited, trailer = tariff.vehicles[event.vehicle]
     drivers = [tariff.driver(*driver) for driver in event.drivers] or [Fraction(1)]
     power = [factor for over, factor in tariff.power if over < event.power] if power_counts else [Fraction(1)]
-    use = [factor for months, factor in tariff.use if months <= event.use_months]
+    if event.abroad:
+        use = [factor for least, factor in tariff.term if least <= days]
+    else:
+        use = [factor for months, factor in tariff.use if months <= event.use_months]
     if None in drivers or not power or not use:
         raise Refused("tariff.no_factor")
-    return base * tariff.territories[event.territory] * max(drivers) * power[-1] * use[-1] * (unlimited if event.unlimited else 1)
+    return base * tariff.territories[event.territory] * max(drivers) * power[-1] * use[-1] * (unlimited if event.unlimited else 1) * (trailer if event.trailer else 1)
 
 
 Charge = collections.namedtuple("Charge", "event_id policy_id version kind amount currency starts_on ends_on from_day bonus_malus claims")
@@ -382,7 +390,7 @@ def issue(tariff, policies, event):
         raise Refused("policy.exists")
     if event.bonus_malus not in tariff.classes:
         raise Refused("tariff.unknown_bonus_malus")
-    facts = Facts(price_of(tariff, event), event.bonus_malus)
+    facts = Facts(price_of(tariff, event, days_of(event)), event.bonus_malus)
     policy = policies[event.policy_id] = Policy(tariff.currency)
     policy.periods.append(Period(event.starts_on, event.ends_on, None, facts))
     return policy.periods[0], event.starts_on
@@ -397,7 +405,7 @@ def renew(tariff, policy, event):
     full = policy.lines() == LINES_MAX
     if full and place == 1:
         raise Refused("date.out_of_period")
-    period = Period(event.starts_on, event.ends_on, event.claims, Facts(price_of(tariff, event), None))
+    period = Period(event.starts_on, event.ends_on, event.claims, Facts(price_of(tariff, event, days_of(event)), None))
     policy.periods.insert(place, period)
     if full:
         policy.forget()
@@ -410,7 +418,7 @@ def correct(tariff, policy, event):
         raise Refused("date.out_of_period")
     if event.bonus_malus and event.bonus_malus not in tariff.classes:
         raise Refused("tariff.unknown_bonus_malus")
-    facts = Facts(price_of(tariff, event), event.bonus_malus or None)
+    facts = Facts(price_of(tariff, event, days_of(period)), event.bonus_malus or None)
     if day in period.lines:
         facts.given = facts.given or period.lines[day].given
     elif len(period.lines) == LINES_MAX - 1 or (policy.lines() == LINES_MAX and period is policy.periods[0]):
@@ -511,7 +519,7 @@ def expect(tariff, rows, dedupe=False):
 
 # ---- the words that let a person work an amount out again ----
 
-PRODUCT = "base territory bonus_malus drivers unlimited power use".split()
+PRODUCT = "base territory bonus_malus drivers unlimited power use".split()  # and trailer, if there is one
 
 
 fraction = functools.lru_cache(maxsize=10000)(Fraction)
@@ -534,7 +542,7 @@ def amount_of(tariff, breakdown):
     """The amount that a breakdown comes to, or None: it cannot be worked out."""
     try:
         words = dict(part.split("=") for part in breakdown.split(" "))
-        product = product_of(tuple(words[name] for name in PRODUCT)) if "base" in words else Fraction(1)
+        product = product_of((*(words[name] for name in PRODUCT), words.get("trailer", "1"))) if "base" in words else Fraction(1)
         if "cost" in words:
             if "base" in words and tariff.round(product) != int(words["premium"]):
                 return None

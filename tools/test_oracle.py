@@ -21,7 +21,7 @@ import premiums  # noqa: E402
 
 REPLAY, TARIFF = os.environ["UW_REPLAY"], os.environ["UW_TARIFF"]
 NAMES = ("partition offset timestamp_ms key ce_id ce_type decode event_id policy_id occurred_at_us body starts_on ends_on bonus_malus_class "
-         "claims cancelled_on reason_bytes vehicle_class territory engine_power_hp use_months unlimited_drivers drivers bug redriven effective_on").split()
+         "claims cancelled_on reason_bytes vehicle_class territory engine_power_hp use_months unlimited_drivers drivers bug redriven effective_on trailer registered_abroad").split()
 
 
 def shipped():
@@ -87,6 +87,11 @@ class Rules(unittest.TestCase):
         # 1548.00 x 1 x 3.92 x 2.27 x 1 x 1 x 0.5 = 6887.3616
         self.assertEqual(outcome(event(0, "issued", vehicle_class="motorcycle", territory="other", bonus_malus_class="M", use_months="3",
                                        drivers="2006-06-15/2024-12-01")), (688736, 1, "M"))
+        # 6340.00 x 1 x 1 x 0.94 x 1.4 = 8343.44
+        self.assertEqual(outcome(event(0, "issued", vehicle_class="truck_16t", territory="other", bonus_malus_class="4", trailer="1")), (834344, 1, "4"))
+        # 5760.50 x 1 x 1 x 0.94 x 1.2 x 0.2 = 1299.5688 for two weeks
+        self.assertEqual(outcome(event(0, "issued", ends_on="2025-01-14", territory="other", bonus_malus_class="4", registered_abroad="1")), (129957, 1, "4"))
+        self.assertEqual(outcome(event(0, "issued", ends_on="2025-01-04", registered_abroad="1")), "tariff.no_factor")
         # 5760.50 x 1.8 x 1 x 0.94 x 1 x 1.2 x 1 = 11696.1192; class 3 without claims is 4
         self.assertEqual(outcome(event(0, "issued"), event(1, "renewed")), (1169612, 2, "4"))
         # 5760.50 x 1.8 x 2.25 x 0.94 x 1 x 1.2 x 1 = 26316.2682; class 3 with one claim is 1

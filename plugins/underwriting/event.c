@@ -115,6 +115,8 @@ static bool check_risk(const Auto__Events__V1__Risk *r, struct event *e, struct 
     e->risk.engine_power_hp   = (int32_t)r->engine_power_hp;
     e->risk.use_months        = (int32_t)r->use_months;
     e->risk.unlimited_drivers = r->unlimited_drivers != 0;
+    e->risk.trailer           = r->trailer != 0;
+    e->risk.registered_abroad = r->registered_abroad != 0;
     e->risk.n_drivers         = r->n_drivers;
     return true;
 }

@@ -33,7 +33,7 @@ struct event_driver {
 struct event_risk {
     const char         *vehicle_class, *territory;
     int32_t             engine_power_hp, use_months;
-    bool                unlimited_drivers;
+    bool                unlimited_drivers, trailer, registered_abroad;
     size_t              n_drivers;
     struct event_driver drivers[EVENT_DRIVERS_MAX];
 };

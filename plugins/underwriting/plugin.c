@@ -196,6 +196,8 @@ static const pawl_option options[] = {
     NEEDED("tariff.vehicle.[].base_rate", NUMERIC, PAWL_STR("0.01"), PAWL_STR("1000000"), "base rate a year, in major units"),
     OPTION("tariff.vehicle.[].power", BOOL, "false", NONE, NONE, "the factor of tariff.power applies to this class"),
     FACTOR("tariff.vehicle.[].unlimited", "factor of this class when anybody may drive"),
+    OPTION("tariff.vehicle.[].trailer", NUMERIC, "1", PAWL_STR("0.0001"), PAWL_STR("100"),
+           "factor of this class when it draws a trailer"),
     NAME("tariff.territory.[].name", "territory, as events name it"),
     FACTOR("tariff.territory.[].factor", "factor of the territory"),
     NAME("tariff.bonus_malus.[].class", "bonus-malus class"),
@@ -212,6 +214,9 @@ static const pawl_option options[] = {
     NEEDED("tariff.use.[].months", I64, PAWL_STR("1"), PAWL_STR("12"),
            "months of use a year from which the factor holds; ascending, the first at most 3"),
     FACTOR("tariff.use.[].factor", "factor of the period of use"),
+    NEEDED("tariff.term.[].days", I64, PAWL_STR("1"), PAWL_STR("366"),
+           "days of a period from which the factor holds, of vehicles that are registered abroad; ascending"),
+    FACTOR("tariff.term.[].factor", "factor of the term; without tariff.term such vehicles are refused"),
 };
 
 static const pawl_port inputs[] = {

@@ -190,7 +190,7 @@ static bool issue(pawl_ctx *c, const struct tariff *t, const struct event *e, st
     *li = (struct history_line){
         .from = e->starts_on, .starts_on = e->starts_on, .ends_on = e->ends_on, .given = true, .claims = HISTORY_NO_CLAIMS
     };
-    if (!premium_of_risk(t, &e->risk, cl, &li->price, fault))
+    if (!premium_of_risk(t, &e->risk, e->ends_on - e->starts_on + 1, cl, &li->price, fault))
         return false;
     po->history.n = 1;
     po->currency  = pawl_cstr(t->currency);
@@ -214,8 +214,8 @@ static bool renew(pawl_ctx *c, const struct tariff *t, const struct event *e, st
     cl = history_class(h, t, at);
     if (!cl)
         return refuse(fault, e, "tariff.unknown_bonus_malus", "has a class that tariff.bonus_malus no longer knows");
-    return premium_of_risk(t, &e->risk, cl, &h->line[at].price, fault) && history_derive(h, t, at, fault) &&
-           settle_all(c, t, po, POLICY_RENEWED, at, ret, fault);
+    return premium_of_risk(t, &e->risk, e->ends_on - e->starts_on + 1, cl, &h->line[at].price, fault) &&
+           history_derive(h, t, at, fault) && settle_all(c, t, po, POLICY_RENEWED, at, ret, fault);
 }
 
 static bool no_cover(const struct event *e, const char *what, const struct policy *po, struct event_fault *fault)
@@ -256,7 +256,7 @@ static bool correct(pawl_ctx *c, const struct tariff *t, const struct event *e, 
     cl = tariff_class(t, name, strlen(name));
     if (!cl)
         return refuse(fault, e, "tariff.unknown_bonus_malus", "cannot have a class that is none of tariff.bonus_malus");
-    if (!premium_of_risk(t, &e->risk, cl, &price, fault))
+    if (!premium_of_risk(t, &e->risk, h->line[at].ends_on - h->line[at].starts_on + 1, cl, &price, fault))
         return false;
     at = history_correct(h, at, e->effective_on);
     if (at == SIZE_MAX)

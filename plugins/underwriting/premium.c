@@ -54,7 +54,7 @@ bool premium_of_class(const struct tariff *t, struct premium_price *price, const
     return true;
 }
 
-bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, const struct tariff_class *cl,
+bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, int64_t days, const struct tariff_class *cl,
                      struct premium_price *ret, struct event_fault *fault)
 {
     const struct tariff_vehicle   *ve = tariff_vehicle(t, risk->vehicle_class);
@@ -67,16 +67,18 @@ bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, cons
         return premium_refuse(fault, "tariff.unknown_territory", "risk.territory is no name of tariff.territory");
     drivers = drivers_factor(t, risk);
     power   = ve->power ? tariff_power(t, risk->engine_power_hp) : &one;
-    use     = tariff_use(t, risk->use_months);
+    use     = risk->registered_abroad ? tariff_term(t, days) : tariff_use(t, risk->use_months);
     if (!drivers || !power || !use)
-        return premium_refuse(fault, "tariff.no_factor",
-                              "the tariff has no factor for a driver's age and experience, the power or the months of use");
+        return premium_refuse(
+            fault, "tariff.no_factor",
+            "the tariff has no factor for a driver's age and experience, the power, the months of use or the term");
     ret->base_minor                = ve->base_minor;
     ret->factor[PREMIUM_TERRITORY] = te->factor.value;
     ret->factor[PREMIUM_DRIVERS]   = drivers->value;
     ret->factor[PREMIUM_UNLIMITED] = risk->unlimited_drivers ? ve->unlimited.value : one.value;
     ret->factor[PREMIUM_POWER]     = power->value;
     ret->factor[PREMIUM_USE]       = use->value;
+    ret->factor[PREMIUM_TRAILER]   = risk->trailer ? ve->trailer.value : one.value;
     return premium_of_class(t, ret, cl, fault);
 }
 
@@ -138,4 +140,6 @@ void premium_put_price(struct premium_text *text, const struct tariff *t, const 
     premium_put_decimal(text, " unlimited=", price->factor[PREMIUM_UNLIMITED]);
     premium_put_decimal(text, " power=", price->factor[PREMIUM_POWER]);
     premium_put_decimal(text, " use=", price->factor[PREMIUM_USE]);
+    if (price->factor[PREMIUM_TRAILER].units != 1 || price->factor[PREMIUM_TRAILER].scale != 0)
+        premium_put_decimal(text, " trailer=", price->factor[PREMIUM_TRAILER]);
 }

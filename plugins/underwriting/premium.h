@@ -8,7 +8,15 @@
 #define PREMIUM_TEXT_MAX 2560 /* two sums of 32 parts and all factors */
 
 /* Factors besides the class. */
-enum premium_factor { PREMIUM_TERRITORY, PREMIUM_DRIVERS, PREMIUM_UNLIMITED, PREMIUM_POWER, PREMIUM_USE, PREMIUM_FACTORS };
+enum premium_factor {
+    PREMIUM_TERRITORY,
+    PREMIUM_DRIVERS,
+    PREMIUM_UNLIMITED,
+    PREMIUM_POWER,
+    PREMIUM_USE,
+    PREMIUM_TRAILER,
+    PREMIUM_FACTORS
+};
 
 /* What a whole period costs with certain facts, and all that was multiplied for it. */
 struct premium_price {
@@ -34,9 +42,10 @@ struct premium_text {
 /* Writes the refusal; always false. */
 bool premium_refuse(struct event_fault *fault, const char *code, const char *text);
 
-/* base x territory x bonus-malus x drivers x unlimited x power x use, rounded once at the end by the tariff's rule.
- * drivers is the dearest of the drivers' factors, or 1 when anybody may drive. */
-bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, const struct tariff_class *cl,
+/* base x territory x bonus-malus x drivers x unlimited x power x use x trailer, rounded once at the end by the tariff's rule.
+ * drivers is the dearest of the drivers' factors, or 1 when anybody may drive; use is the factor of the term, if the vehicle is
+ * registered abroad. days: of the period. */
+bool premium_of_risk(const struct tariff *t, const struct event_risk *risk, int64_t days, const struct tariff_class *cl,
                      struct premium_price *ret, struct event_fault *fault);
 /* The same facts with another class. */
 bool premium_of_class(const struct tariff *t, struct premium_price *price, const struct tariff_class *cl,

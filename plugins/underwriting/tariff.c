@@ -47,6 +47,7 @@ static bool load_vehicles(struct settings *st, struct tariff *t)
         struct decimal         rate;
 
         if (!get_name(st, &ve->name, table, i, "class") || !get_factor(st, &ve->unlimited, table, i, "unlimited") ||
+            !get_factor(st, &ve->trailer, table, i, "trailer") ||
             !settings_get(st, PAWL_V_NUMERIC, &v, "%s.[%zu].base_rate", table, i))
             return false;
         if (!decimal_parse(v.b.p, v.b.n, &rate) || rate.units <= 0 || !decimal_to_minor(rate, t->digits, &ve->base_minor))
@@ -214,7 +215,8 @@ struct tariff *tariff_load(const pawl_host *host, char *why, size_t cap)
     }
     if (load_money(&st, t) && load_vehicles(&st, t) && load_territories(&st, t) && load_classes(&st, t) &&
         load_drivers(&st, t) && load_bands(&st, t->power, &t->n_power, "tariff.power", "over_hp", 0) &&
-        load_bands(&st, t->use, &t->n_use, "tariff.use", "months", 3))
+        load_bands(&st, t->use, &t->n_use, "tariff.use", "months", 3) &&
+        (host->config_len(host, "tariff.term") < 0 || load_bands(&st, t->term, &t->n_term, "tariff.term", "days", 366)))
         return t;
     tariff_free(t);
     return NULL;
@@ -290,6 +292,11 @@ static const struct tariff_factor *band_of(const struct tariff_band *band, size_
 const struct tariff_factor *tariff_power(const struct tariff *t, int32_t hp)
 {
     return band_of(t->power, t->n_power, hp, true);
+}
+
+const struct tariff_factor *tariff_term(const struct tariff *t, int64_t days)
+{
+    return band_of(t->term, t->n_term, days, false);
 }
 
 const struct tariff_factor *tariff_use(const struct tariff *t, int32_t months)

@@ -29,7 +29,7 @@ struct tariff_vehicle {
     struct tariff_name   name;
     int64_t              base_minor;
     bool                 power; /* the engine counts */
-    struct tariff_factor unlimited;
+    struct tariff_factor unlimited, trailer;
 };
 
 struct tariff_territory {
@@ -61,13 +61,13 @@ struct tariff {
     uint32_t                digits; /* of its minor units */
     enum decimal_rounding   rounding;
     struct decimal          returned; /* 1 - retention: the share of the unused premium that is paid back */
-    size_t                  n_vehicles, n_territories, n_classes, n_experience, n_ages, n_power, n_use;
+    size_t                  n_vehicles, n_territories, n_classes, n_experience, n_ages, n_power, n_use, n_term;
     struct tariff_vehicle   vehicles[TARIFF_VEHICLES_MAX];
     struct tariff_territory territories[TARIFF_TERRITORIES_MAX]; /* sorted by name */
     struct tariff_class     classes[TARIFF_CLASSES_MAX];
     int64_t                 experience[TARIFF_BANDS_MAX];
     struct tariff_age       ages[TARIFF_BANDS_MAX];
-    struct tariff_band      power[TARIFF_BANDS_MAX], use[TARIFF_BANDS_MAX];
+    struct tariff_band      power[TARIFF_BANDS_MAX], use[TARIFF_BANDS_MAX], term[TARIFF_BANDS_MAX]; /* term may be empty */
 };
 
 /* NULL: the options contradict themselves, and why says where. Free with tariff_free. */
@@ -83,5 +83,6 @@ const struct tariff_class  *tariff_class_after(const struct tariff *t, const str
 const struct tariff_factor *tariff_driver(const struct tariff *t, int32_t age, int32_t experience);
 const struct tariff_factor *tariff_power(const struct tariff *t, int32_t hp);
 const struct tariff_factor *tariff_use(const struct tariff *t, int32_t months);
+const struct tariff_factor *tariff_term(const struct tariff *t, int64_t days);
 
 #endif

@@ -31,7 +31,7 @@ static struct premium_price priced(const struct event_risk *risk, const char *cl
     const struct tariff_class *cl = tariff_class(shipped(), class_name, strlen(class_name));
 
     cr_assert_not_null(cl);
-    cr_assert(premium_of_risk(shipped(), risk, cl, &p, &fault), "%s", fault.text);
+    cr_assert(premium_of_risk(shipped(), risk, 365, cl, &p, &fault), "%s", fault.text);
     return p;
 }
 
@@ -48,7 +48,7 @@ static const char *said(const struct premium_price *p)
 Test(tariff, a_private_car_in_moscow)
 {
     /* 5760.50 x 1.8 x 1.17 x 0.94 x 1 x 1.2 x 1 = 13684.459464 */
-    struct event_risk    risk = { "car_private", "moscow", 120, 12, false, 1, { { 35, 10 } } };
+    struct event_risk    risk = { "car_private", "moscow", 120, 12, false, false, false, 1, { { 35, 10 } } };
     struct premium_price p    = priced(&risk, "3");
 
     cr_assert_eq(p.premium_minor, 1368446);
@@ -58,7 +58,7 @@ Test(tariff, a_private_car_in_moscow)
 Test(tariff, a_taxi_that_anybody_may_drive_for_half_a_year)
 {
     /* 9860.00 x 1.64 x 0.46 x 1 x 1.97 x 1.6 x 0.7 = 16412.0504576 */
-    struct event_risk    risk = { "taxi", "saint_petersburg", 151, 6, true, 0, { { 0, 0 } } };
+    struct event_risk    risk = { "taxi", "saint_petersburg", 151, 6, true, false, false, 0, { { 0, 0 } } };
     struct premium_price p    = priced(&risk, "13");
 
     cr_assert_eq(p.premium_minor, 1641205);
@@ -68,15 +68,47 @@ Test(tariff, a_taxi_that_anybody_may_drive_for_half_a_year)
 Test(tariff, a_motorcycle_of_the_dearest_class_and_the_youngest_driver)
 {
     /* 1548.00 x 1 x 3.92 x 2.27 x 1 x 1 x 0.5 = 6887.3616 */
-    struct event_risk risk = { "motorcycle", "other", 200, 3, false, 1, { { 18, 0 } } };
+    struct event_risk risk = { "motorcycle", "other", 200, 3, false, false, false, 1, { { 18, 0 } } };
 
     cr_assert_eq(priced(&risk, "M").premium_minor, 688736);
 }
 
+Test(tariff, a_truck_with_a_trailer)
+{
+    /* 6340.00 x 1 x 1 x 0.95 x 1 x 1 x 1 x 1.4 = 8432.2 */
+    struct event_risk    risk = { "truck_16t", "other", 200, 12, false, true, false, 1, { { 30, 15 } } };
+    struct premium_price p    = priced(&risk, "4");
+
+    cr_assert_eq(p.premium_minor, 843220);
+    cr_assert_str_eq(said(&p), "base=634000 territory=1 bonus_malus=1 drivers=0.95 unlimited=1 power=1 use=1 trailer=1.4");
+    risk.vehicle_class = "car_private";
+    cr_assert_null(strstr((p = priced(&risk, "4"), said(&p)), "trailer"), "a factor of 1 is not said");
+}
+
+Test(tariff, a_car_from_abroad_for_two_weeks)
+{
+    struct event_risk    risk = { "car_private", "other", 100, 12, false, false, true, 1, { { 35, 3 } } };
+    struct premium_price p;
+    struct event_fault   fault;
+    const struct {
+        int64_t     days;
+        const char *factor;
+    } t[] = { { 5, "0.2" },  { 15, "0.2" }, { 16, "0.3" },   { 31, "0.3" }, { 32, "0.4" },
+              { 62, "0.4" }, { 63, "0.5" }, { 276, "0.95" }, { 277, "1" },  { 366, "1" } };
+
+    for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++)
+        cr_assert_str_eq(tariff_term(shipped(), t[i].days)->text, t[i].factor, "%d days", (int)t[i].days);
+    /* 5760.50 x 1 x 1 x 1 x 1 x 1.1 x 0.2 = 1267.31: the term, and not the months of use */
+    cr_assert(premium_of_risk(shipped(), &risk, 14, tariff_class(shipped(), "4", 1), &p, &fault));
+    cr_assert_eq(p.premium_minor, 126731);
+    cr_assert_not(premium_of_risk(shipped(), &risk, 4, tariff_class(shipped(), "4", 1), &p, &fault));
+    cr_assert_str_eq(fault.code, "tariff.no_factor");
+}
+
 Test(tariff, the_dearest_driver_decides)
 {
-    struct event_risk one   = { "car_private", "kazan", 90, 12, false, 1, { { 22, 0 } } };
-    struct event_risk three = { "car_private", "kazan", 90, 12, false, 3, { { 45, 20 }, { 22, 0 }, { 60, 40 } } };
+    struct event_risk one   = { "car_private", "kazan", 90, 12, false, false, false, 1, { { 22, 0 } } };
+    struct event_risk three = { "car_private", "kazan", 90, 12, false, false, false, 3, { { 45, 20 }, { 22, 0 }, { 60, 40 } } };
 
     cr_assert_eq(priced(&one, "5").premium_minor, priced(&three, "5").premium_minor);
 }
@@ -140,21 +172,21 @@ Test(tariff, a_class_steps_down_without_claims_and_up_with_them)
 
 Test(tariff, what_it_does_not_know_has_a_code)
 {
-    struct event_risk          risk = { "spaceship", "moscow", 120, 12, false, 1, { { 35, 10 } } };
+    struct event_risk          risk = { "spaceship", "moscow", 120, 12, false, false, false, 1, { { 35, 10 } } };
     const struct tariff_class *cl   = tariff_class(shipped(), "3", 1);
     struct premium_price       p;
     struct event_fault         fault;
 
-    cr_assert_not(premium_of_risk(shipped(), &risk, cl, &p, &fault));
+    cr_assert_not(premium_of_risk(shipped(), &risk, 365, cl, &p, &fault));
     cr_assert_str_eq(fault.code, "tariff.unknown_class");
     risk.vehicle_class = "taxi";
     risk.territory     = "atlantis";
-    cr_assert_not(premium_of_risk(shipped(), &risk, cl, &p, &fault));
+    cr_assert_not(premium_of_risk(shipped(), &risk, 365, cl, &p, &fault));
     cr_assert_str_eq(fault.code, "tariff.unknown_territory");
     risk.territory             = "moscow";
     risk.drivers[0].age        = 20;
     risk.drivers[0].experience = 9;
-    cr_assert_not(premium_of_risk(shipped(), &risk, cl, &p, &fault));
+    cr_assert_not(premium_of_risk(shipped(), &risk, 365, cl, &p, &fault));
     cr_assert_str_eq(fault.code, "tariff.no_factor");
 }
 
@@ -255,7 +287,7 @@ Test(tariff, amounts_have_the_digits_of_their_currency)
 Test(tariff, a_premium_that_does_not_fit_is_an_overflow)
 {
     struct tariff       *t    = calloc(1, sizeof(*t));
-    struct event_risk    risk = { "car", "here", 1, 12, true, 0, { { 0, 0 } } };
+    struct event_risk    risk = { "car", "here", 1, 12, true, false, false, 0, { { 0, 0 } } };
     struct premium_price p;
     struct event_fault   fault;
 
@@ -264,13 +296,14 @@ Test(tariff, a_premium_that_does_not_fit_is_an_overflow)
     strcpy(t->territories[0].name.p, "here");
     t->vehicles[0].base_minor = INT64_MAX;
     t->vehicles[0].unlimited  = (struct tariff_factor){ { 1, 0 }, "1" };
+    t->vehicles[0].trailer    = t->vehicles[0].unlimited;
     t->territories[0].factor  = t->vehicles[0].unlimited;
     t->classes[0].factor      = t->vehicles[0].unlimited;
     t->use[0].factor          = t->vehicles[0].unlimited;
-    cr_assert(premium_of_risk(t, &risk, &t->classes[0], &p, &fault));
+    cr_assert(premium_of_risk(t, &risk, 365, &t->classes[0], &p, &fault));
     cr_assert_eq(p.premium_minor, INT64_MAX);
     t->territories[0].factor.value = (struct decimal){ 10001, 4 };
-    cr_assert_not(premium_of_risk(t, &risk, &t->classes[0], &p, &fault));
+    cr_assert_not(premium_of_risk(t, &risk, 365, &t->classes[0], &p, &fault));
     cr_assert_str_eq(fault.code, "premium.overflow");
     free(t);
 }
