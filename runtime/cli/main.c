@@ -2,6 +2,9 @@
 #include "cli/cli.h"
 #include "cli_version.h"
 
+#include <libpq-fe.h>
+#include <librdkafka/rdkafka.h>
+#include <pawl/plugin.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,7 +83,8 @@ int main(int argc, char **argv)
         return print_help(cmd, argc > 2 ? argv[2] : NULL);
     }
     if (strcmp(argv[1], "--version") == 0) {
-        pw_buf_puts(&message, "pawl " PW_VERSION "\n");
+        pw_buf_printf(&message, "pawl %s\nplugin ABI %d.%d, librdkafka %s, libpq %d.%d\n", PW_VERSION, PAWL_ABI_MAJOR,
+                      PAWL_ABI_MINOR, rd_kafka_version_str(), PQlibVersion() / 10000, PQlibVersion() % 10000);
         return print(&message);
     }
     cmd = pw_command_find_words(argc - 1, argv + 1, &words);

@@ -103,6 +103,8 @@ Test(cli, help_and_version)
     expect(pawl("migrate", "--help", NULL), 0, &out, "--dry-run");
     expect(pawl("--help", "--markdown", NULL), 0, &out, "# Commands\n");
     expect(pawl("--version", NULL), 0, &out, "pawl " TEST_VERSION);
+    expect(pawl("--version", NULL), 0, &out, "\nplugin ABI 1.");
+    expect(pawl("--version", NULL), 0, &out, ", librdkafka ");
 }
 
 Test(cli, wrong_usage_is_exit_code_64)
