@@ -38,14 +38,15 @@ struct options {
 };
 
 struct demo {
-    struct options       o;
-    struct pw_world      w;
-    struct pw_repair     re;
-    struct pw_demo_kills ki;
-    int64_t              began_us;                              /* first event */
-    int64_t              sent, applied, booked, dead, position; /* as last seen */
-    int64_t              shown, shown_us;                       /* position and time of the last progress line */
-    int64_t              total;                                 /* in the topic, when the clients have ended; -1 before */
+    struct options          o;
+    struct pw_world         w;
+    struct pw_repair        re;
+    struct pw_demo_kills    ki;
+    int64_t                 began_us;             /* first event */
+    int64_t                 sent, dead, position; /* as last seen */
+    struct pw_world_effects fx;
+    int64_t                 shown, shown_us; /* position and time of the last progress line */
+    int64_t                 total;           /* in the topic, when the clients have ended; -1 before */
 };
 
 /* ---- options ---- */
@@ -130,7 +131,8 @@ static void progress(struct demo *d)
 
     (void)printf("%4.1f s   sent %6" PRId64 "   applied %6" PRId64 "   billed %6" PRId64 "   dead %4" PRId64 "   lag %5" PRId64
                  "   %6.0f/s",
-                 (double)(now_us - d->began_us) / 1e6, d->sent, d->applied, d->booked, d->dead, d->sent - d->position, rate);
+                 (double)(now_us - d->began_us) / 1e6, d->sent, d->fx.applied, d->fx.booked, d->dead, d->sent - d->position,
+                 rate);
     if (d->ki.workers.n + d->ki.gateway.n)
         (void)printf("   kills %" PRId64, pw_demo_kills_done(&d->ki));
     (void)printf("\n");
@@ -147,7 +149,7 @@ static int show_progress(struct demo *d, struct pw_err *err)
         return -1;
     d->dead = cell(res, 0);
     PQclear(res);
-    if (pw_world_effects(&d->w, &d->applied, &d->booked, err) < 0)
+    if (pw_world_effects(&d->w, &d->fx, err) < 0)
         return -1;
     /* Asked last, so that it is never behind what was applied of it. */
     if (d->total < 0 && pw_world_sent(&d->w, &d->sent, err) < 0)
@@ -181,9 +183,9 @@ static int check_end(struct demo *d, bool *ret_done, struct pw_err *err)
     *ret_done = false;
     if (d->total < 0 || d->position < d->total)
         return 0;
-    if (pw_world_effects(&d->w, &d->applied, &d->booked, err) < 0)
+    if (pw_world_effects(&d->w, &d->fx, err) < 0)
         return -1;
-    *ret_done = d->booked >= d->applied;
+    *ret_done = d->fx.booked >= d->fx.charged;
     return *ret_done ? show_progress(d, err) : 0;
 }
 
@@ -200,14 +202,14 @@ static int watch(struct demo *d, struct pw_err *err)
             return 0;
         if (!pw_child_running(&d->w.run))
             return pw_err_set(err, PW_D_FATAL, "pawl run ended on the way");
-        if (d->position + d->booked != moved)
+        if (d->position + d->fx.booked != moved)
             moved_us = pw_clock_us();
-        moved = d->position + d->booked;
+        moved = d->position + d->fx.booked;
         if (pw_clock_us() - moved_us > (int64_t)STALL_MS * 1000)
             return pw_err_set(err, PW_D_FATAL,
                               "nothing was applied for %d s; of %" PRId64 " events %" PRId64 " are done, and %" PRId64
                               " documents of %" PRId64 " are in the books",
-                              STALL_MS / 1000, d->sent, d->position, d->booked, d->applied);
+                              STALL_MS / 1000, d->sent, d->position, d->fx.booked, d->fx.charged);
         if (pw_demo_kills_do(&d->ki, &d->w, pw_clock_us() - d->began_us, err) < 0)
             return -1;
         if (pw_clock_us() - d->shown_us >= 1000000 && show_progress(d, err) < 0)
@@ -303,7 +305,7 @@ static int run(struct demo *d, struct pw_demo_verdict *ve, struct pw_err *err)
     if (send_and_watch(d, err) < 0 || measure_p95(d, p95, sizeof(p95), err) < 0)
         return -1;
     tell_client(d);
-    if (d->re.on && (stop_pawl(d, err) < 0 || pw_repair_run(&d->w, d->applied, err) < 0))
+    if (d->re.on && (stop_pawl(d, err) < 0 || pw_repair_run(&d->w, d->fx.applied, err) < 0))
         return -1;
     if (pw_demo_books_close(&d->w, err) < 0 || stop_pawl(d, err) < 0 || prove(d, err) < 0)
         return -1;

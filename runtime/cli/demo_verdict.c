@@ -281,13 +281,14 @@ static int judge(struct pw_demo_verdict *ve, struct pw_world *w, const char *p95
 /* Nobody looks; what was counted is all there is to say. */
 static int count_only(struct pw_demo_verdict *ve, struct pw_world *w, const char *p95, struct pw_err *err)
 {
-    int64_t sent, applied, booked;
+    struct pw_world_effects fx;
+    int64_t                 sent;
 
-    if (pw_world_sent(w, &sent, err) < 0 || pw_world_effects(w, &applied, &booked, err) < 0)
+    if (pw_world_sent(w, &sent, err) < 0 || pw_world_effects(w, &fx, err) < 0)
         return -1;
     (void)snprintf(ve->line, sizeof(ve->line),
-                   "audit sent=%" PRId64 " applied=%" PRId64 " billed=%" PRId64 " p95_ms=%s " NOT_CHECKED, sent, applied,
-                   booked, p95);
+                   "audit sent=%" PRId64 " applied=%" PRId64 " billed=%" PRId64 " p95_ms=%s " NOT_CHECKED, sent, fx.applied,
+                   fx.booked, p95);
     ve->problems = strdup("There is no python3 here: no oracle has looked at the tables.\n");
     PW_ASSERT(ve->problems != NULL);
     ve->good = true;

@@ -70,12 +70,13 @@ static int count_crashed(struct pw_world *w, struct pw_err *err)
 /* Until the events that were sent again are applied, and in the books. */
 static int wait_until_applied(struct pw_world *w, int64_t applied, struct pw_err *err)
 {
-    int64_t end = pw_clock_us() + (int64_t)WAIT_MS * 1000, have, booked;
+    int64_t                 end = pw_clock_us() + (int64_t)WAIT_MS * 1000;
+    struct pw_world_effects fx;
 
     do {
-        if (pw_world_effects(w, &have, &booked, err) < 0)
+        if (pw_world_effects(w, &fx, err) < 0)
             return -1;
-        if (have >= applied && booked >= applied)
+        if (fx.applied >= applied && fx.booked >= fx.charged)
             return 0;
         if (!pw_child_running(&w->run))
             return pw_err_set(err, PW_D_FATAL, "pawl run ended on the way");
@@ -83,8 +84,9 @@ static int wait_until_applied(struct pw_world *w, int64_t applied, struct pw_err
             return pw_err_set(err, PW_D_FATAL, "interrupted");
     } while (pw_clock_us() < end);
     return pw_err_set(err, PW_D_FATAL,
-                      "%d s after the redrive %" PRId64 " events are applied and %" PRId64 " booked, not %" PRId64,
-                      WAIT_MS / 1000, have, booked, applied);
+                      "%d s after the redrive %" PRId64 " events are applied, not %" PRId64 ", and %" PRId64
+                      " documents of %" PRId64 " are in the books",
+                      WAIT_MS / 1000, fx.applied, applied, fx.booked, fx.charged);
 }
 
 int pw_repair_run(struct pw_world *w, int64_t applied, struct pw_err *err)

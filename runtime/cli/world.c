@@ -280,6 +280,7 @@ int pw_world_produce(struct pw_world *w, struct pw_child *ret_ch, const struct p
                      bad,
                      "--duplicates",
                      twice,
+                     "--book",
                      "--rate",
                      rate,
                      ev->source ? "--source" : NULL,
@@ -319,15 +320,18 @@ int pw_world_query(struct pw_world *w, const char *sql, PGresult **ret_res, stru
     return pw_err_set(err, PW_D_FATAL, "ask PostgreSQL: %s", PQerrorMessage(w->sql));
 }
 
-int pw_world_effects(struct pw_world *w, int64_t *ret_applied, int64_t *ret_booked, struct pw_err *err)
+int pw_world_effects(struct pw_world *w, struct pw_world_effects *ret, struct pw_err *err)
 {
     PGresult *res;
 
-    if (pw_world_query(w, "SELECT (SELECT count(*) FROM underwriting.premium), (SELECT count(*) FROM billing.document)", &res,
-                       err) < 0)
+    if (pw_world_query(w,
+                       "SELECT count(DISTINCT event_id), count(*), (SELECT count(*) FROM billing.document)"
+                       "  FROM underwriting.premium",
+                       &res, err) < 0)
         return -1;
-    *ret_applied = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-    *ret_booked  = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
+    ret->applied = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+    ret->charged = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
+    ret->booked  = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
     PQclear(res);
     return 0;
 }

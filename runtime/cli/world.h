@@ -49,8 +49,11 @@ void pw_world_show_logs(void);
 
 /* One row or more; the caller clears *ret_res. */
 int pw_world_query(struct pw_world *w, const char *sql, PGresult **ret_res, struct pw_err *err) PW_MUST_CHECK;
-/* Rows of the premium ledger, and documents in the books. */
-int pw_world_effects(struct pw_world *w, int64_t *ret_applied, int64_t *ret_booked, struct pw_err *err) PW_MUST_CHECK;
+/* An event has one row in the premium ledger or more, and each row is a document in the books. */
+struct pw_world_effects {
+    int64_t applied, charged, booked; /* events, rows, documents */
+};
+int pw_world_effects(struct pw_world *w, struct pw_world_effects *ret, struct pw_err *err) PW_MUST_CHECK;
 /* Records in the topic. */
 int pw_world_sent(struct pw_world *w, int64_t *ret_n, struct pw_err *err) PW_MUST_CHECK;
 

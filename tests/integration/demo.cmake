@@ -1,2 +1,2 @@
 add_test(NAME demo COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/demo.sh $<TARGET_FILE:pawl>)
-set_tests_properties(demo PROPERTIES LABELS integration TIMEOUT 400 SKIP_RETURN_CODE 77 RUN_SERIAL ON)
+set_tests_properties(demo PROPERTIES LABELS integration TIMEOUT 600 SKIP_RETURN_CODE 77 RUN_SERIAL ON)
