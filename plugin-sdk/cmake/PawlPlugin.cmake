@@ -10,6 +10,7 @@
 #   PAWL_PLUGIN_LIBRARIES          targets that all of them link
 #   PAWL_PLUGIN_TEST_LABELS        labels of their tests (default: plugin)
 #   PAWL_PLUGIN_DATABASE_LABELS    labels of the tests NAME.database (default: the same)
+set(PAWL_PLUGIN_MAP "${CMAKE_CURRENT_LIST_DIR}/plugin.map")
 set(PAWL_EMBED_SQL_SCRIPT "${CMAKE_CURRENT_LIST_DIR}/embed-sql.cmake")
 
 function(pawl_add_plugin name)
@@ -25,7 +26,9 @@ function(pawl_add_plugin name)
     target_compile_definitions(${name} PRIVATE ${P_DEFINITIONS})
     # C++: a STB_GNU_UNIQUE symbol is shared with every other plugin of the process.
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
-    target_link_options(${name} PRIVATE LINKER:-z,defs LINKER:-z,relro,-z,now LINKER:--exclude-libs,ALL LINKER:--build-id)
+    target_link_options(${name} PRIVATE LINKER:-z,defs LINKER:-z,relro,-z,now LINKER:--exclude-libs,ALL LINKER:--build-id
+        "LINKER:--version-script=${PAWL_PLUGIN_MAP}")
+    set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS "${PAWL_PLUGIN_MAP}")
     set_target_properties(${name} PROPERTIES PREFIX "" SUFFIX ".so" POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET hidden
         CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
     if(PAWL_PLUGIN_OUTPUT_DIRECTORY)

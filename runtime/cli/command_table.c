@@ -257,6 +257,17 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--dry-run", NULL, "For --compact: only print what would be folded." },
         },
     },
+    [PW_CMD_plugin_new] = {
+        .name = "plugin new", .arg = "FOLDER", .flags = PW_CLI_REQUIRED,
+        .summary = "Begin a plugin: a folder that builds, tests and runs as it is.",
+        .text = "Makes the folder, whose last part is the plugin's name: the plugin, its configuration, a migration, cases, a topology and a README,\n"
+                "which says how to go on.",
+        .exits = "0  made\n1  failed\n64  wrong usage",
+        .opts = {
+            { "--lang", "LANGUAGE", "c, c++ or rust. Default: c." },
+            { "--payload", "FORMAT", "What its messages are: protobuf or json. Default: protobuf." },
+        },
+    },
     [PW_CMD_plugin_inspect] = {
         .name = "plugin inspect", .arg = "FILE.so", .flags = PW_CLI_REQUIRED,
         .summary = "Show what a plugin is and what it may do.",

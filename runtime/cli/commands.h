@@ -35,6 +35,7 @@
     X(resume)             \
     X(drain)              \
     X(audit)              \
+    X(plugin_new)         \
     X(plugin_inspect)     \
     X(plugin_lint)        \
     X(plugin_diff)        \
