@@ -274,6 +274,9 @@ Test(billing, a_renewal_through_another_agent_is_that_agents)
     d.event.agent_id = TEXT("AG-99");
     cr_assert_eq(run(), PAWL_OK);
     cr_assert(text_is(row(ADD_DOCUMENT, 0)->args[11], "AG-99"));
+    period_is(2, 133718, 13372); /* what was added to it was booked first: the charge itself was a dead letter */
+    cr_assert_eq(run(), PAWL_OK);
+    cr_assert(text_is(row(ADD_DOCUMENT, 0)->args[11], "AG-99"));
 }
 
 Test(billing, a_version_is_booked_once)
