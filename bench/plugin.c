@@ -5,6 +5,10 @@
 #include <pawl/sugar.h>
 #include <string.h>
 
+#ifndef BENCH_VERSION
+#define BENCH_VERSION "1.0.0"
+#endif
+
 enum { SAVE_POLICY, ADD_LEDGER };
 
 static const pawl_column policy_columns[] = { PAWL_COL("policy_id", TEXT), PAWL_COL("status", TEXT),
@@ -57,7 +61,7 @@ static const pawl_plugin bench = {
     .abi_major      = PAWL_ABI_MAJOR,
     .abi_minor      = PAWL_ABI_MINOR,
     .id             = PAWL_STR("org.pawl.bench"),
-    .version        = PAWL_STR("1.0.0"),
+    .version        = PAWL_STR(BENCH_VERSION),
     .doc            = PAWL_STR("The benchmark's workload."),
     .statements     = PAWL_SPAN(statements),
     .migrations     = PAWL_SPAN(migrations),
@@ -68,4 +72,4 @@ static const pawl_plugin bench = {
     .handle         = bench_handle,
 };
 
-PAWL_PLUGIN(bench, "org.pawl.bench", "1.0.0");
+PAWL_PLUGIN(bench, "org.pawl.bench", BENCH_VERSION);

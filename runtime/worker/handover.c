@@ -14,7 +14,7 @@
 #define ASK_KAFKA_MS 1000
 #define ASK_AGAIN_US 200000
 #define STANDBY_US   100000
-#define LET_GO_US    2000000 /* for outputs to be published; what is not then is the successor's */
+#define LET_GO_MS    2000 /* for a Kafka transaction that is under way */
 #define READY_BYTES  (1 + PW_CONTROL_NONCE)
 
 static void tell(const struct pw_worker *w, char what)
@@ -136,9 +136,9 @@ void pw_worker_hand_over(struct pw_worker *w)
 {
     tell(w, PW_CONTROL_STOPPED);
     PW_FAULT(handover_stopped);
-    if (!pw_worker_settle(w, LET_GO_US)) { /* our end says it, then */
-        pw_log(PW_LOG_WARN, "worker.outputs", PW_LOG_AT_NONE, "%lld outputs are not published yet; the successor does it",
-               (long long)pw_publisher_waiting(w->publisher));
+    pw_publisher_forget(w->publisher, LET_GO_MS); /* the transaction that is under way ends, none is begun */
+    if (!pw_publisher_settled(w->publisher)) {    /* our end says it, then */
+        pw_log(PW_LOG_WARN, "worker.outputs", PW_LOG_AT_NONE, "a Kafka transaction does not end; the successor settles it");
         return;
     }
     pw_conn_close(&w->conn);

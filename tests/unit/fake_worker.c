@@ -21,7 +21,15 @@
 static struct pw_blackbox *bb;
 static int                 control;
 static int                 slot;
+static const char         *pipeline;
+static const char         *role; /* NULL: it runs at once */
 static unsigned            life; /* 1 for the first worker of this slot */
+
+static _Noreturn void hang(void)
+{
+    for (;;)
+        (void)pause();
+}
 
 static const char *option(char **argv, const char *name)
 {
@@ -46,10 +54,97 @@ static unsigned strikes(void)
     return pw_bb_strike_find(bb, TOPIC, PARTITION, OFFSET, NULL);
 }
 
-static _Noreturn void hang(void)
+static bool is_called(const char *name)
 {
-    for (;;)
-        (void)pause();
+    return strcmp(pipeline, name) == 0;
+}
+
+static void tell(char what)
+{
+    (void)!write(control, &what, 1); /* whoever does not hear it is what the test is about */
+}
+
+/* ---- a hand-over, right and wrong ---- */
+
+static int hand_over(void)
+{
+    static struct pw_blackbox own;
+
+    if (is_called("deaf-to-hand"))
+        hang();
+    if (is_called("crash-at-hand")) {
+        take_message();
+        (void)signal(SIGSEGV, SIG_DFL);
+        (void)raise(SIGSEGV);
+    }
+    tell(PW_CONTROL_STOPPED);
+    if (!is_called("silent-at-hand")) {
+        bb = &own;
+        tell(PW_CONTROL_LET_GO);
+    }
+    if (is_called("slow-to-end"))
+        (void)poll(NULL, 0, 300);
+    return PW_EXIT_OK;
+}
+
+static void say_ready(void)
+{
+    char message[1 + PW_CONTROL_NONCE];
+
+    if (read(control, message, sizeof(message)) != (ssize_t)sizeof(message) || message[0] != PW_CONTROL_ASK)
+        exit(3);
+    message[0] = PW_CONTROL_READY;
+    if (is_called("wrong-nonce"))
+        message[1]++;
+    if (!is_called("no-nonce"))
+        (void)!write(control, message, sizeof(message));
+}
+
+/* The probe, or the successor until the slot is free. Returns when the slot is ours. */
+static void stand_by(int slot_fd)
+{
+    bool          probe = strcmp(role, PW_WORKER_ROLE_PROBE) == 0;
+    char          c;
+    struct pw_err err;
+
+    if (is_called(probe ? "probe-hangs" : "successor-hangs")) {
+        pw_bb_text(bb, "dreaming");
+        hang();
+    }
+    if (is_called(probe ? "probe-crashes" : "successor-crashes")) {
+        pw_bb_text(bb, "loading the plugin");
+        (void)signal(SIGSEGV, SIG_DFL);
+        (void)raise(SIGSEGV);
+    }
+    if (is_called(probe ? "probe-refuses" : "successor-refuses")) {
+        pw_bb_text(bb, "tariff.cfg:3: no such option");
+        exit(PW_EXIT_CONFIG);
+    }
+    say_ready();
+    if (probe)
+        exit(is_called("ends-badly") ? 9 : 0);
+    if (read(control, &c, 1) != 1 || c != PW_CONTROL_GO)
+        exit(0);
+    if (pw_blackbox_attach(slot_fd, &bb, &err) < 0)
+        exit(4);
+    atomic_store(&bb->pid, getpid());
+    state(PW_BB_RUNNING);
+    if (is_called("never-takes")) {
+        pw_bb_text(bb, "waiting for Godot");
+        hang();
+    }
+    if (is_called("dies-at-go"))
+        exit(9);
+    tell(PW_CONTROL_TAKEN);
+    if (is_called("crash-on-trial") || (is_called("second-crashes") && slot == 1)) {
+        take_message();
+        (void)signal(SIGSEGV, SIG_DFL);
+        (void)raise(SIGSEGV);
+    }
+    if (is_called("rejects-on-trial")) {
+        pw_bb_text(bb, "9 of 10 messages would be rejected");
+        exit(PW_EXIT_REJECT);
+    }
 }
 
 /* Turns until it is asked to drain, or the supervisor is gone. */
@@ -71,8 +166,14 @@ static int work(void)
         struct pollfd p = { .fd = control, .events = POLLIN };
 
         atomic_store(&bb->alive_ns, pw_clock_coarse_ns());
-        if (poll(&p, 1, 50) == 1 && (read(control, &c, 1) != 1 || c == 'D'))
+        if (poll(&p, 1, 50) != 1)
+            continue;
+        if (read(control, &c, 1) != 1 || c == PW_CONTROL_DRAIN)
             break;
+        if (c == PW_CONTROL_HAND)
+            return hand_over();
+        if (c == PW_CONTROL_OVER)
+            pw_bb_text(bb, "probation is over");
     }
     state(PW_BB_DRAINING);
     return PW_EXIT_OK;
@@ -255,9 +356,10 @@ int main(int argc, char **argv, char **envp)
         { "halted", halted },
         { "vandal", vandal },
     };
-    const char   *pipeline = option(argv, PW_WORKER_OPT_PIPELINE);
     struct pw_err err;
 
+    pipeline = option(argv, PW_WORKER_OPT_PIPELINE);
+    role     = option(argv, PW_WORKER_OPT_ROLE);
     if (argc < 2 || strcmp(argv[1], "worker") != 0 || !pipeline || !option(argv, PW_WORKER_OPT_PLUGIN) ||
         !option(argv, PW_WORKER_OPT_TOPOLOGY) || !option(argv, PW_WORKER_OPT_GENERATION) ||
         access(option(argv, PW_WORKER_OPT_PLUGIN), R_OK) < 0)
@@ -275,8 +377,10 @@ int main(int argc, char **argv, char **envp)
     state(PW_BB_STARTING);
     if (strcmp(pipeline, "nosy") == 0)
         return nosy(argv, envp);
+    if (role)
+        stand_by(option(argv, PW_WORKER_OPT_SLOT_FD) ? atoi(option(argv, PW_WORKER_OPT_SLOT_FD)) : -1);
     for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
         if (strcmp(acts[i].pipeline, pipeline) == 0)
             return acts[i].act();
-    return 2;
+    return work(); /* named after what it does in a reload */
 }

@@ -126,6 +126,53 @@ Test(control, a_line_is_answered_and_the_connection_closed)
     cr_assert_str_eq(rest(fd), "you said status text\n");
 }
 
+Test(control, an_answer_may_come_later)
+{
+    struct pw_buf reply = { 0 };
+    int           fd = client(), other = client();
+
+    cr_assert_eq(send(fd, "later\n", 6, 0), 6);
+    turn();
+    turn();
+    cr_assert_str_eq(asked, "later");
+    cr_assert(is_open(fd));
+    cr_assert_eq(pw_control_until_us(ct) == INT64_MAX, false, "the other one has not asked yet");
+    pw_buf_puts(&reply, "at last\n");
+    pw_control_reply(ct, ticket + 1000, &reply);
+    cr_assert_eq(send(other, "now\n", 4, 0), 4);
+    cr_assert_str_eq(rest(other), "you said now\n");
+    cr_assert(is_open(fd), "it was not meant");
+    cr_assert_eq(pw_control_until_us(ct), INT64_MAX, "it has all the time there is");
+    cr_assert_eq(send(fd, "x", 1, 0), 1);
+    turn();
+    cr_assert(is_open(fd), "what it says now is nobody's business");
+    ticket = 0;
+    pw_control_reply(ct, 1, &reply);
+    cr_assert_str_eq(rest(fd), "at last\n");
+    pw_buf_done(&reply);
+}
+
+Test(control, who_goes_before_the_answer_comes_is_forgotten)
+{
+    struct pw_buf reply = { 0 };
+    int           fd    = client();
+
+    cr_assert_eq(send(fd, "later\n", 6, 0), 6);
+    turn();
+    turn();
+    (void)close(fd);
+    turn();
+    pw_buf_puts(&reply, "at last\n");
+    pw_control_reply(ct, ticket, &reply);
+    for (int i = 0; i < 2 * PW_CONTROL_CLIENTS; i++) { /* its place is free */
+        fd = client();
+        cr_assert_eq(send(fd, "now\n", 4, 0), 4);
+        cr_assert_str_eq(rest(fd), "you said now\n");
+        (void)close(fd);
+    }
+    pw_buf_done(&reply);
+}
+
 Test(control, a_request_may_be_as_long_as_a_line_and_no_longer)
 {
     char line[PW_CONTROL_LINE + 1];

@@ -1,7 +1,7 @@
 add_executable(topology_print topology_print.c)
 target_link_libraries(topology_print PRIVATE pw_topology)
 
-foreach(name topology topology_docs topology_errors topology_limits topology_secrets topology_value)
+foreach(name topology topology_diff topology_docs topology_errors topology_limits topology_secrets topology_value)
     pawl_test(test_${name} SOURCES test_${name}.c LINK pw_topology)
     target_compile_definitions(test_${name} PRIVATE PAWL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
 endforeach()
