@@ -136,8 +136,7 @@ void pw_worker_hand_over(struct pw_worker *w)
 {
     tell(w, PW_CONTROL_STOPPED);
     PW_FAULT(handover_stopped);
-    pw_publisher_forget(w->publisher, LET_GO_MS); /* the transaction that is under way ends, none is begun */
-    if (!pw_publisher_settled(w->publisher)) {    /* our end says it, then */
+    if (!pw_publisher_halt(w->publisher, LET_GO_MS)) { /* our end says it, then */
         pw_log(PW_LOG_WARN, "worker.outputs", PW_LOG_AT_NONE, "a Kafka transaction does not end; the successor settles it");
         return;
     }

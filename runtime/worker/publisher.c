@@ -60,7 +60,8 @@ size_t pw_publisher_add(struct pw_publisher *pub, const char *topic, int32_t par
     return number;
 }
 
-void pw_publisher_forget(struct pw_publisher *pub, int timeout_ms)
+/* With the mutex held. No round is begun from here on while `held` stays. False: one is still under way. */
+static bool hold(struct pw_publisher *pub, int timeout_ms)
 {
     struct timespec until;
 
@@ -71,12 +72,31 @@ void pw_publisher_forget(struct pw_publisher *pub, int timeout_ms)
         until.tv_sec++;
         until.tv_nsec -= 1000000000L;
     }
-    (void)pthread_mutex_lock(&pub->mutex);
+    pub->held = true; /* or a thread that has more to do would go on without letting us in */
     while (pub->busy && pthread_cond_timedwait(&pub->idle, &pub->mutex, &until) == 0)
         ;
-    pub->n = 0;
+    return !pub->busy;
+}
+
+void pw_publisher_forget(struct pw_publisher *pub, int timeout_ms)
+{
+    (void)pthread_mutex_lock(&pub->mutex);
+    (void)hold(pub, timeout_ms);
+    pub->held = false;
+    pub->n    = 0;
     pub->forgotten++;
+    (void)pthread_cond_signal(&pub->work);
     (void)pthread_mutex_unlock(&pub->mutex);
+}
+
+bool pw_publisher_halt(struct pw_publisher *pub, int timeout_ms)
+{
+    bool idle;
+
+    (void)pthread_mutex_lock(&pub->mutex);
+    idle = hold(pub, timeout_ms);
+    (void)pthread_mutex_unlock(&pub->mutex);
+    return idle;
 }
 
 void pw_publisher_advance(struct pw_publisher *pub, size_t number, int64_t next_offset, int64_t outbox_seq)
@@ -311,9 +331,12 @@ static bool wait_for_work(struct pw_publisher *pub, struct pw_pub_view *vi, bool
     (void)pthread_mutex_lock(&pub->mutex);
     pub->busy = false;
     (void)pthread_cond_broadcast(&pub->idle);
-    while (!pub->stop && ((pub->backoff_us && !pub->opened) || !has_work(pub)))
-        if (pthread_cond_timedwait(&pub->work, &pub->mutex, &until) == ETIMEDOUT)
+    while (!pub->stop && (pub->held || (pub->backoff_us && !pub->opened) || !has_work(pub))) {
+        if (pub->held)
+            (void)pthread_cond_wait(&pub->work, &pub->mutex);
+        else if (pthread_cond_timedwait(&pub->work, &pub->mutex, &until) == ETIMEDOUT && !pub->held)
             break;
+    }
     stop          = pub->stop;
     *ret_hurry    = pub->hurry;
     pub->hurry    = false;

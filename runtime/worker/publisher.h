@@ -44,6 +44,8 @@ size_t pw_publisher_add(struct pw_publisher *pub, const char *topic, int32_t par
                         int64_t published_seq, const struct pw_decided *decided);
 /* The partitions are somebody else's. Waits until no transaction of theirs is open, at most timeout_ms. */
 void pw_publisher_forget(struct pw_publisher *pub, int timeout_ms);
+/* The last round ends, and none is begun any more; waits at most timeout_ms. False: it is still under way. Only stop comes after it. */
+bool pw_publisher_halt(struct pw_publisher *pub, int timeout_ms);
 /* Committed in PostgreSQL. */
 void pw_publisher_advance(struct pw_publisher *pub, size_t number, int64_t next_offset, int64_t outbox_seq);
 
