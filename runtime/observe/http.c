@@ -39,7 +39,7 @@ static enum MHD_Result reply(struct MHD_Connection *co, unsigned status, const c
 static enum MHD_Result serve(void *cls, struct MHD_Connection *co, const char *url, const char *method, const char *version,
                              const char *upload, size_t *upload_n, void **con_cls)
 {
-    static const char *const paths[] = { "/metrics", "/healthz", "/readyz" };
+    static const char *const paths[] = { "/metrics", "/healthz", "/readyz", "/readyz/member" };
     struct pw_http          *ht      = cls;
     struct pw_buf            body    = { 0 };
 
@@ -64,7 +64,7 @@ static enum MHD_Result serve(void *cls, struct MHD_Connection *co, const char *u
                                                        "text/plain; charset=utf-8",
                          &body, false);
         }
-    pw_buf_puts(&body, "there are /metrics, /healthz and /readyz\n");
+    pw_buf_puts(&body, "there are /metrics, /healthz, /readyz and /readyz/member\n");
     return reply(co, MHD_HTTP_NOT_FOUND, "text/plain; charset=utf-8", &body, false);
 }
 

@@ -1,4 +1,4 @@
-/* http: /metrics, /healthz and /readyz on a TCP address, served from the caller's loop without a thread. */
+/* http: /metrics, /healthz, /readyz and /readyz/member on a TCP address, served from the caller's loop without a thread. */
 #ifndef PW_OBSERVE_HTTP_H
 #define PW_OBSERVE_HTTP_H
 
@@ -16,6 +16,7 @@ enum pw_http_page {
     PW_HTTP_METRICS,
     PW_HTTP_HEALTH,
     PW_HTTP_READY,
+    PW_HTTP_MEMBER,     /* /readyz/member */
     PW_HTTP_OPENMETRICS /* /metrics, as the client wants it */
 };
 

@@ -260,6 +260,9 @@ const char              *pw_reload_step_name(const struct pw_pipe *pi); /* NULL:
 
 /* True if every pipeline has all its workers and no partition is halted; else *why has a line for each reason. */
 bool pw_status_ready(struct pw_supervisor *sup, struct pw_buf *why);
+/* True if every worker is in its group and owns its partitions, or is ready to: halted partitions and what an operator has paused count
+ * as owned. So a new version can be rolled out beside them, and to repair them. */
+bool pw_status_member(struct pw_supervisor *sup, struct pw_buf *why);
 void pw_status_text(struct pw_supervisor *sup, struct pw_buf *out);
 void pw_status_reload_text(const struct pw_pipe *pi, struct pw_buf *out); /* lines, if there is something to tell */
 void pw_status_reload_json(const struct pw_pipe *pi, struct pw_buf *out); /* ,"reload":{...} */

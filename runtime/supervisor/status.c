@@ -135,12 +135,21 @@ static void clean_line(struct pw_buf *out, const char *s)
     pw_text_show(out, s, strlen(s));
 }
 
-static bool slot_ready(const struct pw_slot *sl, struct pw_buf *why)
+static bool paused_by_operator(const struct pw_slot *sl)
+{
+    for (int i = 0; i < PW_BB_OUTAGES; i++)
+        if (atomic_load_explicit(&sl->bb->outage_since_us[i], memory_order_relaxed))
+            return false;
+    return pw_bb_state_read(sl->bb) == PW_BB_PAUSED;
+}
+
+/* member: being paused by an operator is no reason. */
+static bool slot_ready(const struct pw_slot *sl, bool member, struct pw_buf *why)
 {
     enum pw_bb_state state = pw_bb_state_read(sl->bb);
     char             text[sizeof(sl->bb->text)];
 
-    if (sl->proc.pid > 0 && (state == PW_BB_READY || state == PW_BB_RUNNING))
+    if (sl->proc.pid > 0 && (state == PW_BB_READY || state == PW_BB_RUNNING || (member && paused_by_operator(sl))))
         return true;
     pw_buf_printf(why, "worker %s/%u is %s", sl->pipe->name, sl->slot, pw_status_state(sl));
     pw_bb_text_read(sl->bb, text);
@@ -171,7 +180,7 @@ static bool rows_ready(const struct pw_partition_row *rows, size_t n, struct pw_
     return ready;
 }
 
-bool pw_status_ready_with(const struct pw_supervisor *sup, const struct pw_partition_row *rows, size_t n, struct pw_buf *why)
+static bool slots_ready(const struct pw_supervisor *sup, bool member, struct pw_buf *why)
 {
     bool ready = !sup->draining;
 
@@ -184,7 +193,19 @@ bool pw_status_ready_with(const struct pw_supervisor *sup, const struct pw_parti
             ready = false;
         }
     for (size_t i = 0; i < sup->slots_n; i++)
-        ready = slot_ready(pw_children_slot(sup, i), why) && ready;
+        ready = slot_ready(pw_children_slot(sup, i), member, why) && ready;
+    return ready;
+}
+
+bool pw_status_member(struct pw_supervisor *sup, struct pw_buf *why)
+{
+    return slots_ready(sup, true, why);
+}
+
+bool pw_status_ready_with(const struct pw_supervisor *sup, const struct pw_partition_row *rows, size_t n, struct pw_buf *why)
+{
+    bool ready = slots_ready(sup, false, why);
+
     return rows_ready(rows, n, why) && ready;
 }
 

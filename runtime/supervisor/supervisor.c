@@ -45,11 +45,12 @@ static unsigned answer_http(void *arg, enum pw_http_page page, struct pw_buf *ou
     case PW_HTTP_METRICS:
     case PW_HTTP_OPENMETRICS: pw_status_metrics(arg, out, page == PW_HTTP_OPENMETRICS); return 200;
     case PW_HTTP_HEALTH: pw_buf_puts(out, "ok\n"); return 200;
-    case PW_HTTP_READY: break;
+    case PW_HTTP_READY:
+    case PW_HTTP_MEMBER: break;
     }
-    if (!pw_status_ready(arg, out))
+    if (!(page == PW_HTTP_READY ? pw_status_ready(arg, out) : pw_status_member(arg, out)))
         return 503;
-    pw_buf_puts(out, "ready\n");
+    pw_buf_puts(out, page == PW_HTTP_READY ? "ready\n" : "member\n");
     return 200;
 }
 

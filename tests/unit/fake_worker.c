@@ -285,6 +285,26 @@ static int halted(void)
     return work();
 }
 
+/* Turns, and does nothing: since an operator wants it, or since PostgreSQL does not answer. */
+static int paused(int64_t outage_since_us)
+{
+    char c;
+
+    atomic_store(&bb->outage_since_us[0], outage_since_us);
+    state(PW_BB_PAUSED);
+    return read(control, &c, 1) == 1 ? PW_EXIT_OK : 2;
+}
+
+static int resting(void)
+{
+    return paused(0);
+}
+
+static int cut_off(void)
+{
+    return paused(1000000);
+}
+
 /* Scribbles over the whole page, then dies. */
 static int vandal(void)
 {
@@ -354,6 +374,8 @@ int main(int argc, char **argv, char **envp)
         { "deaf", deaf },
         { "starting", starting },
         { "halted", halted },
+        { "resting", resting },
+        { "cut-off", cut_off },
         { "vandal", vandal },
     };
     struct pw_err err;

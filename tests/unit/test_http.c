@@ -17,7 +17,7 @@ static unsigned        ready = 200;
 
 static unsigned answer(void *arg, enum pw_http_page page, struct pw_buf *out)
 {
-    static const char *const names[] = { "metrics", "health", "readiness", "OpenMetrics" };
+    static const char *const names[] = { "metrics", "health", "readiness", "membership", "OpenMetrics" };
 
     (void)arg;
     pw_buf_printf(out, "this is %s\n", names[page]);
@@ -94,6 +94,8 @@ Test(http, metrics_are_in_the_format_that_the_client_prefers)
     cr_expect(strstr(s, "\r\n\r\nthis is metrics\n"), "%s", s);
     s = ask("GET /healthz HTTP/1.1\r\nHost: x\r\nAccept: application/openmetrics-text\r\nConnection: close\r\n\r\n");
     cr_expect(strstr(s, "\r\n\r\nthis is health\n"), "%s", s);
+    s = ask("GET /readyz/member HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    cr_expect(strstr(s, "\r\n\r\nthis is membership\n"), "%s", s);
 }
 
 Test(http, a_free_port_is_taken_and_told_when_port_0_is_asked_for)

@@ -322,9 +322,23 @@ Test(supervisor, a_halted_partition_is_not_ready_and_tells_its_range)
                   strstr(s, "partition t[1] of halted is halted: the log was cut: offsets 5 to 9 are missing\n"),
               "%s", s);
     cr_assert(status_has("\"ready\":false") && status_has("\"missing\":{\"from\":5,\"to\":9}") && status_has("\"halts\":1"));
+    s = http("/readyz/member");
+    cr_assert(strstr(s, "HTTP/1.1 200 ") == s && strstr(s, "\r\n\r\nmember\n"), "it is owned: %s", s);
     s = http("/metrics");
     cr_assert(strstr(s, "pawl_partition_halted{pipeline=\"halted\",topic=\"t\",partition=\"1\"} 1\n"));
     cr_assert(strstr(s, "pawl_partition_halts_total{pipeline=\"halted\"} 1\n"));
+    cr_assert_eq(stop(), 0);
+}
+
+Test(supervisor, who_is_paused_by_an_operator_is_a_member_and_who_is_cut_off_is_not)
+{
+    const char *s;
+
+    start({ "resting", 1, NULL }, { "cut-off", 1, NULL });
+    wait_for(strstr(http("/readyz"), "worker resting/0 is paused\n") &&
+             strstr(http("/readyz"), "worker cut-off/0 is paused\n"));
+    s = http("/readyz/member");
+    cr_assert(strstr(s, "HTTP/1.1 503 ") == s && !strstr(s, "resting") && strstr(s, "worker cut-off/0 is paused\n"), "%s", s);
     cr_assert_eq(stop(), 0);
 }
 
