@@ -100,7 +100,8 @@ struct pw_worker {
 
     struct {
         uint64_t log_dropped, rebalances, kafka_errors, kafka_connects;
-    } shown; /* in the page */
+    } shown;        /* in the page */
+    bool connected; /* to PostgreSQL, as last seen */
 };
 
 /* worker.c */

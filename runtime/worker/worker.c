@@ -139,7 +139,12 @@ void pw_worker_connect(struct pw_worker *w)
 {
     struct pw_err err;
 
-    if (pw_conn_alive(&w->conn) || pw_clock_us() < pw_worker_connect_at_us(w))
+    if (pw_conn_alive(&w->conn))
+        return;
+    if (w->connected) /* lost, whoever noticed */
+        atomic_store_explicit(&w->bb->last_error_us[PW_BB_OUTAGE_POSTGRES], pw_clock_wall_us(), memory_order_relaxed);
+    w->connected = false;
+    if (pw_clock_us() < pw_worker_connect_at_us(w))
         return;
     (void)pw_breaker_may_ask(&w->breakers[PW_OUTAGE_POSTGRES], pw_clock_us());
     pw_arena_reset(w->scratch);
@@ -147,6 +152,7 @@ void pw_worker_connect(struct pw_worker *w)
         pw_worker_gate_prepare(w, &err) == 0 && pw_worker_cover_prepare(w, &err) == 0 &&
         pw_strikes_prepare(&w->tx, &err) == 0 && (!w->tx.dedupe || pw_dedupe_prepare(w->tx.dedupe, &err) == 0)) {
         pw_bb_add(&w->bb->pg_connects, 1);
+        w->connected = true;
         pw_log(PW_LOG_INFO, "postgres.connected", PW_LOG_AT_NONE, "server version %d", PQserverVersion(w->conn.pg) / 10000);
         if (!w->refused) /* else a batch says whether it is over */
             pw_worker_outage_over(w, PW_OUTAGE_POSTGRES);

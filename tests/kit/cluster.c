@@ -280,6 +280,7 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         "  topic.metadata.refresh.interval.ms: %d\n"
         "postgres:\n"
         "  dsn: \"%s\"\n"
+        "%s"
         "pipelines:\n"
         "  main:\n"
         "    source: { topics: [%s], group: %s, start: %s }\n"
@@ -292,8 +293,8 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
         "    crash_storm: %s\n"
         "%s%s%s%s%s%s%s",
         instance, k->dir, name, kit_plugins(), k->kafka ? kafka_proxy_bootstrap(k->kafka) : kafka_bootstrap(), k->o.session_ms,
-        CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn, k->topic, k->group, k->o.start,
-        k->o.deployed ? plugin_path(k) : plugin_file(k->o.plugin), slots, k->o.batch, k->o.retry_attempts,
+        CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn, k->o.http ? "http: { listen: 127.0.0.1:0 }\n" : "", k->topic, k->group,
+        k->o.start, k->o.deployed ? plugin_path(k) : plugin_file(k->o.plugin), slots, k->o.batch, k->o.retry_attempts,
         k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode, k->o.park_max,
         k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm, k->o.no_receipts ? "    receipts: false\n" : "", dedupe, outputs,
         reload, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",

@@ -54,6 +54,7 @@ struct cluster_opts {
     const char *dedupe;      /* what stands in dedupe: { }; events have a header ce_id then, "KEY-SEQ" */
     bool        deployed;    /* the plugin is a copy of the test's own, plugin_deploy() replaces it; `plugin` names the first */
     const char *reload;      /* what stands in reload: { } */
+    bool        http;        /* http.listen on a free port of loopback; `pawl status --json` tells which */
 };
 
 struct cluster {
