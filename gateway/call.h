@@ -48,15 +48,17 @@ struct gw_conn {
     nghttp2_session *session;
     struct gw_call  *calls;
     uint32_t         events; /* asked of epoll */
-    const uint8_t   *chunk;  /* of nghttp2, not written yet */
+    const uint8_t   *chunk;  /* of nghttp2, not gathered yet */
     size_t           chunk_n;
-    struct gw_timer  timer; /* handshake; later keepalive */
+    struct pw_buf    unwritten; /* gathered, but the socket was full */
+    struct gw_timer  timer;     /* handshake; later keepalive */
     struct gw_timer  age;
     int64_t          heard_us;                /* last byte from the client */
     int64_t          ping_us, ping_budget_us; /* last ping of the client; the time it has saved up */
     int64_t          waste_since_us;
-    uint32_t         waste;                      /* resets and the like */
-    struct gw_timer  head;                       /* set while a call's head is not complete */
+    uint32_t         waste; /* resets and the like */
+    struct gw_timer  head;  /* set while the head of the call head_id is not complete */
+    int32_t          head_id;
     size_t           unsent;                     /* bytes of answers that wait, of all calls */
     bool             stalled;                    /* a call of it is not read on their account */
     int32_t          last_id, gap_from, gap_end; /* of its calls; the last gap in their numbers */

@@ -5,6 +5,7 @@
 #include "observe/log.h"
 #include "police.h"
 #include "tls.h"
+#include "writer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -28,32 +29,6 @@ static void want(struct gw_conn *cn, uint32_t events)
     cn->events = events;
 }
 
-/* Writes until the session or the socket has had enough. Returns false if the connection is over. */
-static bool write_out(struct gw_conn *cn)
-{
-    for (;;) {
-        ssize_t n;
-
-        if (cn->chunk_n == 0) {
-            n = nghttp2_session_mem_send(cn->session, &cn->chunk);
-            if (n < 0)
-                return false;
-            cn->chunk_n = (size_t)n;
-            if (n == 0)
-                return !cn->ending && (nghttp2_session_want_read(cn->session) || nghttp2_session_want_write(cn->session));
-        }
-        n = gw_link_write(&cn->link, cn->chunk, cn->chunk_n);
-        if (n == GW_LINK_AGAIN)
-            return true;
-        cn->broken = n <= 0;
-        if (cn->broken)
-            return false;
-        cn->h2->co.bytes_out += (uint64_t)n;
-        cn->chunk += n;
-        cn->chunk_n -= (size_t)n;
-    }
-}
-
 static void tell_drained(struct gw_conn *cn)
 {
     bool stalled = cn->stalled;
@@ -68,13 +43,13 @@ static void tell_drained(struct gw_conn *cn)
 
 static void flush(struct gw_conn *cn)
 {
-    if (!write_out(cn)) {
+    if (!gw_writer_run(cn)) {
         conn_linger(cn);
         return;
     }
     if (cn->drained)
         tell_drained(cn); /* what it sends is written at the end of the turn */
-    want(cn, (cn->ending ? 0 : EPOLLIN) | (cn->chunk_n || cn->link.want == EPOLLOUT ? EPOLLOUT : 0));
+    want(cn, (cn->ending ? 0 : EPOLLIN) | (cn->unwritten.n || cn->link.want == EPOLLOUT ? EPOLLOUT : 0));
 }
 
 static void flush_later(void *arg)
@@ -318,6 +293,7 @@ static void drop_session(struct gw_conn *cn)
     gw_police_done(cn);
     nghttp2_session_del(cn->session);
     cn->session = NULL;
+    pw_buf_done(&cn->unwritten);
 }
 
 /* At once; who names it in events of this turn still finds the memory. */

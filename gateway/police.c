@@ -83,8 +83,10 @@ void gw_police_waste(struct gw_conn *cn)
 
 void gw_police_read(struct gw_conn *cn)
 {
-    if (!cn->head_open)
+    if (!cn->head_open) {
         gw_timer_drop(cn->h2->loop, &cn->head);
-    else if (cn->head.place == 0)
+    } else if (cn->head.place == 0 || cn->head_id != cn->last_id) {
+        cn->head_id = cn->last_id;
         gw_timer_set(cn->h2->loop, &cn->head, pw_clock_us() + cn->h2->li.handshake_us);
+    }
 }

@@ -1,5 +1,6 @@
 """Clients that mean harm, one connection each: the gateway's memory stays bounded, and others are served meanwhile."""
 import struct
+import time
 
 import http2
 from http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, Connection, frame, head, literal, message
@@ -53,6 +54,22 @@ class Hostile(Case):
         self.assertEqual(connection.goodbye(), http2.ENHANCE_YOUR_CALM)
         until("no call", lambda: gateway.metric("calls_open") == 0)
         self.assertEqual(gateway.metric("connections_policed_total"), 1)
+
+    def test_heads_that_are_cut_by_chance_are_no_slow_heads(self):
+        gateway, client, connection = self.hurt("timeouts: { handshake: 2s }\n")
+        refused = 'calls_total{status="INVALID_ARGUMENT"}'
+        rest, stream, end = b"", 1, time.monotonic() + 3
+        while time.monotonic() < end:  # whenever the gateway has read all, a head is not complete
+            read = gateway.metric(refused)
+            one = frame(HEADERS, END_HEADERS | END_STREAM, stream, head(SERVICE + "Publish"))
+            connection.send(rest + one[:20])
+            if rest:
+                until("one more", lambda: gateway.metric(refused) > read)
+            rest, stream = one[20:], stream + 2
+        connection.send(rest)
+        for answered in range(1, stream, 2):
+            self.assertEqual(connection.await_frame(HEADERS)[2], answered)
+        self.assertEqual(gateway.metric("connections_policed_total"), 0)
 
     def test_a_body_that_never_comes_ends_at_its_deadline(self):
         gateway, client, connection = self.hurt()
