@@ -32,7 +32,7 @@ struct pw_publisher {
     uint64_t                     claims;    /* made so far */
     uint64_t                     forgotten; /* how often partitions were */
     bool                         stop, hurry, busy;
-    bool                         held; /* no round is to be begun */
+    bool                         held;  /* no round is to be begun */
     bool                         begun; /* the first round, which makes the producer ready while the group is being joined */
     /* ---- the thread's own ---- */
     int                wake; /* eventfd, to the loop */
