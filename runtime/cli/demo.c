@@ -274,8 +274,8 @@ static void tell_plan(const struct demo *d)
 {
     if (!d->o.kafka)
         (void)printf(
-            "This runs on librdkafka's mock broker. It does not show: brokers that crash, workers that are killed,\n"
-            "transactions hidden from readers until they commit, or more than 5 MiB a partition. ./dev demo uses a real one.\n");
+            "This runs on librdkafka's mock broker, with one worker a pipeline. It does not show: brokers that crash, workers that are killed or\n"
+            "share a group, transactions hidden from readers until they commit, or more than 5 MiB a partition. ./dev demo uses a real one.\n");
     (void)printf("sending %" PRId64 " events (%" PRId64 " of them bad, %" PRId64 " others twice, seed %" PRId64
                  ") by gRPC to the gateway, and so to %d partitions\n",
                  d->o.ev.count, d->o.ev.bad, d->o.ev.duplicates, d->o.ev.seed, PW_WORLD_PARTITIONS);

@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #define PW_WORLD_PARTITIONS 6
-#define PW_WORLD_WORKERS    3     /* as conf/demo.yaml says, of both pipelines */
 #define PW_WORLD_START_MS   60000 /* for anything to start or to answer */
 
 struct pw_world {
@@ -21,7 +20,7 @@ struct pw_world {
     char            dir[256], topology[320];
     char            bootstrap[512];
     char            topic[64], dlq[72], premiums[76], premiums_dlq[80], periods[76], acts[72];
-    int             http_port;
+    int             http_port, workers; /* workers: of both pipelines */
     PGconn         *sql;
     struct pw_child mock, run, client;
     int             sendings; /* clients so far: each writes down in <dir>/acks.N.tsv what was acknowledged */

@@ -82,7 +82,7 @@ static void clean(const char *what, long n)
 
 TestSuite(end_to_end, .init = business_up, .fini = business_down);
 
-Test(end_to_end, what_was_acknowledged_is_charged_booked_and_in_an_act_once, .timeout = 600)
+Test(end_to_end, what_was_acknowledged_is_charged_booked_and_in_an_act_once)
 {
     events_come_while(kill_gateway, 1);
     events_come_while(kill_worker, false);
