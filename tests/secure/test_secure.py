@@ -261,7 +261,8 @@ pipelines:
     def test_scram(self):
         """Kafka 4.1.1 does not understand the SCRAM of librdkafka before 2.6.1 (its issue 4895)."""
         self.kafka = self.password("SCRAM-SHA-256")
-        if tuple(int(n) for n in re.search(r"librdkafka (\d+)\.(\d+)\.(\d+)", run(PAWL, "--version").stdout).groups()) >= (2, 6, 1):
+        library = re.search(r"librdkafka (\d+)\.(\d+)\.(\d+)", run(PAWL, "--version").stdout)
+        if tuple(int(n) for n in library.groups()) >= (2, 6, 1) or os.environ.get("KAFKA_VERSION", "4").startswith("3."):
             self.flows()
         else:
             self.is_refused("(?i)authentication failed")
