@@ -37,6 +37,7 @@ const struct pw_status_counter pw_status_counters[] = {
     C(rebalances),
     C(pg_connects),
     C(kafka_errors),
+    C(kafka_connects),
     C(log_dropped),
     C(published),
     C(publish_transactions),

@@ -71,6 +71,7 @@ static int take_page(struct pw_worker *w, struct pw_err *err)
     pw_worker_introduce(w);
     pw_worker_state(w, PW_BB_STARTING);
     pw_bb_add(&w->bb->pg_connects, 1);
+    memset(&w->shown, 0, sizeof(w->shown)); /* what was counted so far went to the page that is gone */
     return 0;
 }
 

@@ -25,10 +25,23 @@ static char *http_address(const struct worker *w)
     return address;
 }
 
+/* Connections to brokers since the beginning, of all that ever worked there. */
+static int connects(const struct worker *w)
+{
+    char *status = worker_status(w), *at = strstr(status, "\"kafka_connects\":");
+    int   n;
+
+    cr_assert_not_null(at, "%s", status);
+    n = atoi(at + strlen("\"kafka_connects\":"));
+    free(status);
+    return n;
+}
+
 /* Something of everything that there is a metric for. */
 static void let_things_happen(struct cluster *k, const struct worker *a)
 {
     int64_t session;
+    int     before;
     char   *out = NULL;
 
     events_send(k, 30);
@@ -40,9 +53,11 @@ static void let_things_happen(struct cluster *k, const struct worker *a)
     sql_exec(k, "SELECT pg_terminate_backend(%lld)", (long long)session);
     wait_until(sql_int(k, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pawl main/0' AND pid <> %lld",
                        (long long)session) == 1);
+    before = connects(a);
     plugin_deploy(k, "emitter_next");
     cr_assert_eq(pawl_run(&out, "reload", a->topology, NULL), 0, "%s", out);
     free(out);
+    cr_assert_gt(connects(a), before, "those of the successor count from its start, not from the hand-over");
 }
 
 Test(metrics, every_query_of_dashboard_and_rules_has_data_in_a_real_prometheus)
