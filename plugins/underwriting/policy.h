@@ -47,8 +47,8 @@ const char *policy_kind_name(enum policy_kind kind);
 /* Fills the history. Only the last period is known if an older version changed the row last. */
 bool policy_read(struct policy *po, struct event_fault *fault);
 
-/* Applies e; *po is then as it has to be written, with facts. po is NULL's equal (version 0) for a policy that was never issued. Texts
- * live as long as c's batch. false: *fault says why, and *po is of no use. */
+/* Applies e; *po is then as it has to be written, with facts. A policy that was never issued has version 0, and nothing else is set.
+ * Texts live as long as c's batch. false: *fault says why, and *po is of no use. */
 bool policy_apply(pawl_ctx *c, const struct tariff *t, const struct event *e, struct policy *po, struct policy_changes *ret,
                   struct event_fault *fault);
 
