@@ -9,11 +9,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ANSWER_MAX ((size_t)512 << 20)
+#define ANSWER_MAX     ((size_t)512 << 20)
+#define MARGIN_SECONDS 2 /* its own alarm comes first */
 
 /* What stands in front of the answer. */
 struct head {
@@ -60,14 +62,12 @@ _Noreturn static void child(int (*fn)(void *arg, struct pw_buf *out, struct pw_e
     _exit(0);
 }
 
-/* Everything up to the end of the answer, or of the child. False: the time is up. */
-static bool read_answer(int fd, unsigned seconds, struct pw_buf *b)
+/* Everything up to the end of the answer, or of the child's side of the pipe. False: the time is up. */
+static bool read_answer(int fd, int64_t until_us, struct pw_buf *b)
 {
-    const int64_t until = pw_clock_us() + ((int64_t)seconds + 5) * 1000000; /* its own alarm comes first */
-
     for (;;) {
         struct head head;
-        int64_t     left = until - pw_clock_us();
+        int64_t     left = until_us - pw_clock_us();
         ssize_t     n;
 
         if (b->n >= sizeof(head)) {
@@ -86,6 +86,19 @@ static bool read_answer(int fd, unsigned seconds, struct pw_buf *b)
     }
 }
 
+/* A child that has closed its side may go on for ever. False: it did, until the time was up. */
+static bool wait_end(pid_t pid, int64_t until_us)
+{
+    int  fd    = pidfd_open(pid, 0);
+    bool ended = false;
+
+    while (fd >= 0 && !ended && pw_clock_us() < until_us)
+        ended = poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, (int)((until_us - pw_clock_us()) / 1000) + 1) > 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return ended;
+}
+
 static int verdict(const struct pw_buf *b, uint64_t nonce, int status, bool ended, unsigned seconds, struct pw_buf *ret,
                    struct pw_err *err)
 {
@@ -99,6 +112,8 @@ static int verdict(const struct pw_buf *b, uint64_t nonce, int status, bool ende
             pw_buf_add(ret, b->p + sizeof(head), head.n);
             return 0;
         }
+        if (head.nonce != nonce)
+            return pw_err_set(err, PW_D_FATAL, "wrote to what is not its own, and so answered in our place");
     }
     if (!ended || (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM))
         return pw_err_set(err, PW_D_FATAL, "did not come to an end within %u s", seconds);
@@ -115,6 +130,7 @@ int pw_plugin_apart(int (*fn)(void *arg, struct pw_buf *out, struct pw_err *err)
     int           status = 0, fds[2], rc;
     pid_t         pid;
     bool          ended;
+    const int64_t until_us = pw_clock_us() + ((int64_t)seconds + MARGIN_SECONDS) * 1000000;
 
     if (getrandom(&nonce, sizeof(nonce), 0) != sizeof(nonce) || pipe2(fds, O_CLOEXEC) < 0)
         return pw_err_sys(err, PW_D_FATAL, "make a pipe");
@@ -130,9 +146,10 @@ int pw_plugin_apart(int (*fn)(void *arg, struct pw_buf *out, struct pw_err *err)
         (void)close(fds[0]);
         return rc;
     }
-    ended = read_answer(fds[0], seconds, &b);
-    if (!ended || b.n) /* it has said what it has to say; it may have threads or destructors that do not end */
-        (void)kill(pid, SIGKILL);
+    ended = read_answer(fds[0], until_us, &b);
+    if (ended && !b.n)
+        ended = wait_end(pid, until_us);
+    (void)kill(pid, SIGKILL); /* it has nothing more to say; it may have threads or destructors that do not end */
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     rc = verdict(&b, nonce, status, ended, seconds, ret, err);
