@@ -317,6 +317,8 @@ static void wait_for_more(struct call *ca)
         (pfd.revents & (POLLIN | POLLHUP | POLLERR)))
         receive(ca);
     now_ns = auto_call_now_ns();
+    if (!waits)
+        ca->heard_ns = now_ns; /* nobody owes us a word */
     if (waits && now_ns - ca->heard_ns > SILENCE_NS)
         lose(ca, "the gateway says nothing", NULL);
     if (ca->deferred && (now_ns >= due_ns || ca->answered || ca->end->asked)) {

@@ -82,11 +82,11 @@ static bool is_due(const struct pw_demo_plan *pl, int64_t since_us)
     return pl->done < pl->n && since_us > pl->at_us[pl->done];
 }
 
-int pw_demo_kills_do(struct pw_demo_kills *ki, struct pw_world *w, int64_t since_us, struct pw_err *err)
+int pw_demo_kills_do(struct pw_demo_kills *ki, struct pw_world *w, int64_t since_us, bool spare_gateway, struct pw_err *err)
 {
     if (is_due(&ki->workers, since_us) && kill_a_worker(ki, w, err) < 0)
         return -1;
-    if (!is_due(&ki->gateway, since_us))
+    if (spare_gateway || !is_due(&ki->gateway, since_us))
         return pw_demo_gateway_check(&w->gateway, err);
     ki->gateway.done++;
     return pw_demo_gateway_kill(&w->gateway, err);

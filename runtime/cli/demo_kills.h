@@ -21,8 +21,9 @@ struct pw_demo_kills {
 
 /* One in each of as many stretches of the time that sending takes. */
 void pw_demo_kills_plan(struct pw_demo_kills *ki, int64_t seed, double all_us);
-/* Kills whoever is due. */
-int pw_demo_kills_do(struct pw_demo_kills *ki, struct pw_world *w, int64_t since_us, struct pw_err *err) PW_MUST_CHECK;
+/* Kills whoever is due; the gateway later, while it must be spared. */
+int pw_demo_kills_do(struct pw_demo_kills *ki, struct pw_world *w, int64_t since_us, bool spare_gateway,
+                     struct pw_err *err) PW_MUST_CHECK;
 /* claimed: server time of the last claim of a partition. */
 void    pw_demo_kills_saw(struct pw_demo_kills *ki, double claimed);
 int64_t pw_demo_kills_done(const struct pw_demo_kills *ki);

@@ -74,11 +74,11 @@ audit_is() {
 }
 
 # 2 of the 7 bad events are refused by the gateway, and so are in no topic. Late events are charged in several rows, each a document.
-"$pawl" demo --events 3000 --bad 7 --duplicates 50 --rate 0 --seed 7 >"$log" 2>&1 || fail "exit code $?"
+"$pawl" demo --events 3000 --bad 7 --duplicates 50 --rate 1500 --seed 7 >"$log" 2>&1 || fail "exit code $?"
 audit_is 3048 50 5 "audit applied=2993 lost=0 duplicated=0 disordered=0 ledger=balanced premiums=match acts=match"
 [ "$(number billed)" -gt 2993 ] || fail "no event was late"
 grep -q "3048 events acknowledged, 2 refused as they must be" "$log" || fail "the client does not say what became of its events"
-grep -q "the gateway was killed 2 times" "$log" || fail "the gateway was not killed"
+grep -q "the gateway was killed [12] times" "$log" || fail "the gateway was not killed"
 nothing_left_within 0
 echo "ok: a clean audit, and nothing left"
 
