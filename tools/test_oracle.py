@@ -5,8 +5,8 @@ Environment: UW_REPLAY, the program that leaves behind what a faultless run woul
 """
 
 import contextlib
-import copy
 import csv
+import functools
 import io
 import os
 import pathlib
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import oracle  # noqa: E402
@@ -210,11 +211,24 @@ class Rules(unittest.TestCase):
                 self.assertIsInstance(outcome(event(0, "issued", **changes)), tuple)
 
 
+@functools.lru_cache(maxsize=4)
+def work_out(rows, dedupe):
+    return premiums.expect(shipped(), [dict(row) for row in rows], dedupe)
+
+
+def expect_once(_, rows, dedupe=False):
+    """What must come of the same events is the same each time."""
+    return work_out(tuple(tuple(row.items()) for row in rows), dedupe)
+
+
 class Damage(unittest.TestCase):
     """A faultless run, and then one thing broken."""
 
     @classmethod
     def setUpClass(cls):
+        once = unittest.mock.patch.object(oracle, "expect", expect_once)
+        once.start()
+        cls.addClassCleanup(once.stop)
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
         subprocess.run([REPLAY, "800", "7", "12", cls.folder.name], check=True)
@@ -226,7 +240,7 @@ class Damage(unittest.TestCase):
                     oracle.read_csv(cls.path / "policy.csv"), oracle.read_csv(cls.path / "dead.csv"))
 
     def setUp(self):
-        self.events, self.ledger, self.table, self.dead = copy.deepcopy(self.good)
+        self.events, self.ledger, self.table, self.dead = ([dict(row) for row in rows] for rows in self.good)
 
     def audit(self):
         return oracle.audit_of(shipped(), self.events, self.ledger, self.table, self.dead)
