@@ -24,8 +24,11 @@ static int check(const struct pw_topology *tp, const struct pw_pipeline *pl)
     struct pw_options *options;
     const char *const *topics;
     struct pw_err      err;
-    int                rc = pw_plugin_load(ar, pw_cli_plugin_path(ar, tp, pl), &plugin, &err);
+    const char        *path = pw_cli_plugin_path(ar, tp, pl);
+    int                rc   = pw_stage_check_pin(path, pl->plugin_sha256, &err);
 
+    if (rc == 0)
+        rc = pw_plugin_load(ar, path, &plugin, &err);
     if (rc == 0)
         rc = pw_options_load(ar, plugin, pl->plugin_config, &options, &report, &err);
     if (rc == 0)

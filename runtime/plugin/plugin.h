@@ -17,6 +17,11 @@
  * an existing copy with the right content is reused. max_bytes guards against a wrong path (0: 256 MiB). */
 int pw_stage_file(const char *path, const char *dir, uint64_t max_bytes, char *ret_path, size_t ret_cap,
                   struct pw_err *err) PW_MUST_CHECK;
+/* The same; sha256: 64 hexadecimal digits, the content that it must have; NULL: any. */
+int pw_stage_pinned(const char *path, const char *sha256, const char *dir, uint64_t max_bytes, char *ret_path, size_t ret_cap,
+                    struct pw_err *err) PW_MUST_CHECK;
+/* Has the file that content? NULL: any will do. */
+int pw_stage_check_pin(const char *path, const char *sha256, struct pw_err *err) PW_MUST_CHECK;
 
 /* ---- elf.c: what the file says without running it ---- */
 struct pw_plugin_meta {

@@ -138,6 +138,18 @@ out:
     return rc;
 }
 
+static int check_pin(const char *path, const unsigned char sha[SHA_BYTES], const char *pin, struct pw_err *err)
+{
+    char hex[2 * SHA_BYTES + 1];
+
+    for (size_t i = 0; i < SHA_BYTES; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", sha[i]);
+    if (!pin || strcmp(hex, pin) == 0)
+        return 0;
+    return pw_err_set(err, PW_D_FATAL, "%s has sha256 %s, and plugin.sha256 of the topology is %s: it is another file", path,
+                      hex, pin);
+}
+
 /* <dir>/<stem>-<hash><ext>, so that a debugger and a core still name the plugin. */
 static int content_name(const char *path, const char *dir, const unsigned char sha[SHA_BYTES], char *ret, size_t cap,
                         struct pw_err *err)
@@ -182,8 +194,8 @@ static int same_time(const struct stat *a, const struct stat *b)
 }
 
 /* Copies `in` to the open temporary file and gives it its name. */
-static int copy_and_name(int in, const struct stat *before, int out, const char *temp, const char *path, const char *dir,
-                         uint64_t max_bytes, char *ret_path, size_t ret_cap, struct pw_err *err)
+static int copy_and_name(int in, const struct stat *before, int out, const char *temp, const char *path, const char *pin,
+                         const char *dir, uint64_t max_bytes, char *ret_path, size_t ret_cap, struct pw_err *err)
 {
     unsigned char sha[SHA_BYTES];
     struct stat   after;
@@ -197,7 +209,7 @@ static int copy_and_name(int in, const struct stat *before, int out, const char 
                           "%s changed while it was being copied: finish the deployment (rename a complete file into "
                           "place), then try again",
                           path);
-    if (content_name(path, dir, sha, ret_path, ret_cap, err) < 0)
+    if (check_pin(path, sha, pin, err) < 0 || content_name(path, dir, sha, ret_path, ret_cap, err) < 0)
         return -1;
     if (is_same_copy(ret_path, sha, max_bytes)) {
         (void)unlink(temp); /* ours alone; a leftover harms nobody */
@@ -210,7 +222,29 @@ static int copy_and_name(int in, const struct stat *before, int out, const char 
     return 0;
 }
 
+int pw_stage_check_pin(const char *path, const char *sha256, struct pw_err *err)
+{
+    unsigned char sha[SHA_BYTES];
+    struct stat   st;
+    int           fd, rc;
+
+    if (!sha256)
+        return 0;
+    fd = open_source(path, MAX_BYTES_DEFAULT, &st, err);
+    if (fd < 0)
+        return -1;
+    rc = hash_copy(fd, -1, MAX_BYTES_DEFAULT, sha, err);
+    (void)close(fd); /* only read from */
+    return rc < 0 ? pw_err_wrap(err, "read %s", path) : check_pin(path, sha, sha256, err);
+}
+
 int pw_stage_file(const char *path, const char *dir, uint64_t max_bytes, char *ret_path, size_t ret_cap, struct pw_err *err)
+{
+    return pw_stage_pinned(path, NULL, dir, max_bytes, ret_path, ret_cap, err);
+}
+
+int pw_stage_pinned(const char *path, const char *sha256, const char *dir, uint64_t max_bytes, char *ret_path, size_t ret_cap,
+                    struct pw_err *err)
 {
     char        temp[PATH_MAX];
     struct stat st;
@@ -234,7 +268,7 @@ int pw_stage_file(const char *path, const char *dir, uint64_t max_bytes, char *r
         rc = pw_err_sys(err, PW_D_FATAL, "make a file in %s", dir);
         goto out;
     }
-    rc = copy_and_name(in, &st, out, temp, path, dir, max_bytes, ret_path, ret_cap, err);
+    rc = copy_and_name(in, &st, out, temp, path, sha256, dir, max_bytes, ret_path, ret_cap, err);
     if (close(out) < 0 && rc == 0) /* where a full disk may show */
         rc = pw_err_sys(err, PW_D_FATAL, "close the copy of %s in %s", path, dir);
     if (rc < 0)

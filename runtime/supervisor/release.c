@@ -92,7 +92,7 @@ static int stage(struct pw_release *rel, struct pw_err *err)
 
     staged_dir(rel->rd->tp, dir);
     if (pw_release_source(rel->rd, rel->conf, path, err) < 0 ||
-        pw_stage_file(path, dir, 0, rel->plugin_file, sizeof(rel->plugin_file), err) < 0 ||
+        pw_stage_pinned(path, rel->conf->plugin_sha256, dir, 0, rel->plugin_file, sizeof(rel->plugin_file), err) < 0 ||
         pw_plugin_meta(rel->plugin_file, &rel->meta, err) < 0)
         return -1;
     if (rel->conf->plugin_config)

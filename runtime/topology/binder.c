@@ -137,6 +137,7 @@ static const char *check_text(const struct pw_key *k, const char *text)
     case PW_KEY_NAME: return pw_name_check(text);
     case PW_KEY_TOPIC: return pw_name_check_topic(text);
     case PW_KEY_GROUP: return pw_name_check_group(text);
+    case PW_KEY_SHA256: return pw_name_check_sha256(text);
     case PW_KEY_LISTEN: return pw_name_check_listen(text);
     case PW_KEY_TOPICS:
     case PW_KEY_OUTPUTS:
@@ -377,6 +378,7 @@ static void bind_key(struct pw_binder *bd, const struct pw_key *k, const struct 
     case PW_KEY_NAME:
     case PW_KEY_TOPIC:
     case PW_KEY_GROUP:
+    case PW_KEY_SHA256:
     case PW_KEY_LISTEN:
     case PW_KEY_FOLDER:
     case PW_KEY_BESIDE: bind_string(bd, k, item); return;

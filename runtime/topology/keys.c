@@ -58,6 +58,8 @@ static const struct pw_key table[] = {
     { "pipelines.*.plugin", PW_KEY_MAP, .required = true, .doc = "What handles the messages." },
     { "pipelines.*.plugin.path", PW_KEY_TEXT, .required = true, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(plugin_path),
       .doc = "The plugin's file; a relative path counts from plugin_dir." },
+    { "pipelines.*.plugin.sha256", PW_KEY_SHA256, .min = 64, .max = 64, IN_PIPELINE(plugin_sha256), .dflt_text = "none",
+      .doc = "SHA-256 of the plugin's file, as sha256sum prints it. Another file is not loaded." },
     { "pipelines.*.plugin.config", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(plugin_config),
       .dflt_text = "none",
       .doc       = "The plugin's own configuration (libconfig); a relative path counts from the folder of this file." },
@@ -119,6 +121,10 @@ static const struct pw_key table[] = {
           "A call into the plugin that takes longer counts as a crash. It ends well before the 60 s after which Kafka takes the partitions away." },
     { "pipelines.*.crash_limit", PW_KEY_INT, .min = 1, .max = 100, .dflt = "3", IN_PIPELINE(crash_limit),
       .doc = "Crashes with the same message in hand before it counts as rejected." },
+
+    { "pipelines.*.sandbox", PW_KEY_BOOL, .dflt = "true", IN_PIPELINE(sandbox),
+      .doc =
+          "Workers can run no program, make no process, reach no other process and listen on no socket; see SECURITY.md. false: they can." },
 
     { "pipelines.*.crash_storm", PW_KEY_MAP,
       .doc = "When different messages crash again and again, the plugin is to blame and not they." },
@@ -267,6 +273,7 @@ const char *pw_key_expect(const struct pw_key *k, char *buf, size_t cap)
     case PW_KEY_NAME: return "a name";
     case PW_KEY_TOPIC: return "the name of a topic";
     case PW_KEY_GROUP: return "the name of a consumer group";
+    case PW_KEY_SHA256: return "a SHA-256 in 64 hexadecimal digits";
     case PW_KEY_LISTEN: return "address:port";
     }
     return "";

@@ -47,6 +47,13 @@ const char *pw_name_check_group(const char *name)
     return "must be 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'";
 }
 
+const char *pw_name_check_sha256(const char *digits)
+{
+    if (strlen(digits) == 64 && strspn(digits, DIGITS "abcdef") == 64)
+        return NULL;
+    return "must be 64 of 0-9 and a-f, as sha256sum prints them";
+}
+
 const char *pw_name_check_listen(const char *address)
 {
     static const char what[] = "must be address:port, such as 127.0.0.1:9464 or [::1]:9464, or 0.0.0.0:9464 for all";

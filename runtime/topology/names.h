@@ -7,6 +7,7 @@ const char *pw_name_check(const char *name); /* pipelines, instance */
 const char *pw_name_check_port(const char *name);
 const char *pw_name_check_topic(const char *name);
 const char *pw_name_check_group(const char *name);
+const char *pw_name_check_sha256(const char *digits);
 const char *pw_name_check_listen(const char *address);
 
 #endif

@@ -29,6 +29,7 @@ struct pw_pipeline {
     const char          *group;
     enum pw_start        start;         /* where a partition begins that has no stored offset */
     const char          *plugin_path;   /* absolute, or relative to pw_topology.plugin_dir */
+    const char          *plugin_sha256; /* of its file, 64 hexadecimal digits; NULL: any */
     const char          *plugin_config; /* resolved against the topology's folder; NULL: none */
     struct pw_property  *outputs;       /* port name -> topic */
     size_t               outputs_n;
@@ -48,6 +49,7 @@ struct pw_pipeline {
     const char          *dlq_topic;               /* NULL: rejected messages stop the partition */
     uint32_t             handler_timeout_ms;
     uint32_t             crash_limit;
+    uint32_t             sandbox;              /* 1: its workers may start nothing and reach no other process */
     uint32_t             crash_storm_messages; /* 0: no limit */
     uint32_t             crash_storm_window_ms;
     enum pw_storm_action crash_storm_action;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/sandbox.h"
 #include "observe/log.h"
 #include "postgres/sqlstate.h"
 #include "supervisor/supervisor.h"
@@ -256,6 +257,8 @@ static int start(struct pw_worker *w, struct pw_err *err)
     w->scratch = pw_arena_new(1 << 14);
     w->batch   = (struct pw_batch){ .ar = pw_arena_new(1 << 20) };
     pw_strikes_init(&w->strikes, w->bb, w->args->plugin_path);
+    if (w->pipe->sandbox && pw_sandbox_enter(err) < 0) /* before the first line of the plugin, and any thread */
+        return -1;
     if (pw_crash_install(w->bb, err) < 0 || load_plugin(w, err) < 0 || bind_outputs(w, err) < 0)
         return -1;
     w->tx.co        = &w->conn;

@@ -85,6 +85,22 @@ ParameterizedTest(struct crash *bad, hostile, a_crash_is_a_dead_letter_and_not_a
     cluster_down(k);
 }
 
+Test(hostile, a_plugin_starts_nothing_reaches_nobody_and_does_not_listen)
+{
+    static const char *const tries[] = { "exec", "fork", "kill_parent", "listen" };
+    struct cluster          *k       = cluster_up(.partitions = 1, .plugin = "hostile");
+
+    for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++)
+        (void)event_send(k, 0, tries[i], 0);
+    events_send(k, 10);
+    (void)worker_start(k, "a");
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(ledger_count(k), 10);
+    cr_assert_eq(dead_count(k), 4);
+    cr_assert_eq(sql_int(k, "SELECT count(*) FROM pawl.dead_letters WHERE code = 'sandbox.held'"), 4);
+    cluster_down(k);
+}
+
 Test(hostile, two_crashing_messages_side_by_side_are_both_found)
 {
     struct cluster *k = cluster_up(.partitions = 1, .plugin = "hostile", .crash_limit = 2);

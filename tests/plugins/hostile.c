@@ -1,12 +1,14 @@
 /* hostile: what a bad plugin does, one command each. Some break the process, some break the contract. */
 #include "ledger.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static bool is(const struct order *o, const char *command)
@@ -156,10 +158,36 @@ static void scribble(void)
     (void)fault(NULL);
 }
 
+/* What the sandbox keeps from it. *ret_held: it did. */
+static bool break_out(const struct order *o, bool *ret_held)
+{
+    char *const argv[] = { (char[]){ "true" }, NULL };
+    int         rc;
+
+    errno = 0;
+    if (is(o, "exec"))
+        rc = execv("/bin/true", argv);
+    else if (is(o, "fork"))
+        rc = fork();
+    else if (is(o, "kill_parent"))
+        rc = kill(getppid(), 0);
+    else if (is(o, "listen"))
+        rc = listen(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), 1);
+    else
+        return false;
+    if (rc == 0 && is(o, "fork"))
+        _exit(0);
+    *ret_held = rc == -1 && errno == EPERM;
+    return true;
+}
+
 pawl_rc hostile_handle(pawl_ctx *c, const pawl_msg *m, const struct order *o)
 {
     static int *volatile nowhere;
+    bool held;
 
+    if (break_out(o, &held))
+        return held ? pawl_reject(c, "sandbox.held", "%s", o->command) : pawl_reject(c, "sandbox.open", "%s", o->command);
     if (is(o, "segv"))
         *nowhere = 1; // NOLINT: the point
     if (is(o, "abort"))

@@ -265,3 +265,21 @@ Test(stage, a_long_name_is_cut_and_a_short_buffer_is_an_error)
     cr_assert_not_null(strstr(err.text, "too long"));
     cr_assert_eq(files(), 1); /* the temporary file is gone */
 }
+
+Test(stage, a_pinned_file_is_copied_and_another_one_is_not)
+{
+    static const char one[] = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"; /* printf one | sha256sum */
+    char              wrong[sizeof(one)];
+
+    memcpy(wrong, one, sizeof(one));
+    wrong[63] = 'e';
+    cr_assert_eq(pw_stage_pinned(source, one, dir, 0, copy, sizeof(copy), &err), 0, "%s", err.text);
+    cr_assert_eq(pw_stage_check_pin(source, one, &err), 0, "%s", err.text);
+    cr_assert_eq(pw_stage_check_pin(source, NULL, &err), 0);
+    cr_assert_eq(pw_stage_pinned(source, wrong, dir, 0, copy, sizeof(copy), &err), -1);
+    cr_assert(strstr(err.text, "premium.so has sha256 7692c3ad") && strstr(err.text, "it is another file"), "%s", err.text);
+    cr_assert_eq(pw_stage_check_pin(source, wrong, &err), -1);
+    put(source, "two");
+    cr_assert_eq(pw_stage_pinned(source, one, dir, 0, copy, sizeof(copy), &err), -1);
+    cr_assert_eq(files(), 1, "only the good one was staged");
+}

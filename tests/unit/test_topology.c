@@ -86,8 +86,10 @@ Test(topology, what_is_said_is_taken)
         "    dedupe: { header: ce_id, window: 90d }\n"
         "    handler_timeout: 45s\n"
         "    crash_limit: 1\n"
+        "    sandbox: false\n"
         "    crash_storm: { messages: 100, window: 24h, action: continue }\n"
-        "  two: { source: { topics: [c], group: two }, plugin: { path: two.so }, dedupe: { key: true, window: 1m } }\n";
+        "  two: { source: { topics: [c], group: two }, plugin: { path: two.so, sha256: "
+        "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed }, dedupe: { key: true, window: 1m } }\n";
     struct parsed             pd = parse_text(text, sizeof(text) - 1);
     const struct pw_pipeline *pl;
 
@@ -111,6 +113,10 @@ Test(topology, what_is_said_is_taken)
     cr_assert_eq(pl->start, PW_START_LATEST);
     cr_assert_str_eq(pl->plugin_path, "/x/one.so");
     cr_assert_str_eq(pl->plugin_config, "/etc/one.cfg");
+    cr_assert_null(pl->plugin_sha256);
+    cr_assert_eq(pl->sandbox, 0);
+    cr_assert_eq(pd.tp->pipelines[1].sandbox, 1, "unless it is asked for");
+    cr_assert_str_eq(pd.tp->pipelines[1].plugin_sha256, "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
     cr_assert_eq(pl->outputs_n, 2);
     cr_assert_str_eq(pl->outputs[1].key, "acts_2");
     cr_assert_str_eq(pl->outputs[1].value, "a.out");
@@ -135,7 +141,7 @@ Test(topology, what_is_said_is_taken)
     cr_assert_eq(pl->crash_storm_window_ms, 86400000);
     cr_assert_eq(pl->crash_storm_action, PW_STORM_CONTINUE);
     cr_assert_str_eq(pd.tp->pipelines[1].name, "two");
-    cr_assert_eq(pd.tp->pipelines[1].line, 26);
+    cr_assert_eq(pd.tp->pipelines[1].line, 27);
     cr_assert_null(pd.tp->pipelines[1].dedupe_header);
     cr_assert_eq(pd.tp->pipelines[1].dedupe_key, 1);
     cr_assert_eq(pd.tp->pipelines[1].dedupe_window_ms, 60000);

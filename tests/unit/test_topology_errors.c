@@ -308,6 +308,10 @@ static const struct {
       "t.yaml:2:10: 'run_dir' must be an absolute path of at most 80 bytes, not 'run/pawl'\n"
       "    2 | run_dir: run/pawl\n"
       "      |          ^~~~~~~~\n" },
+    { 7, "    plugin: { path: p.so, sha256: 7692C3 }",
+      "t.yaml:7:35: 'plugin.sha256' must be 64 of 0-9 and a-f, as sha256sum prints them, not '7692C3'\n"
+      "    7 |     plugin: { path: p.so, sha256: 7692C3 }\n"
+      "      |                                   ^~~~~~\n" },
     { 1, "version: 1\nplugin_dir: plugins",
       "t.yaml:2:13: 'plugin_dir' must be an absolute path of at most 4000 bytes, not 'plugins'\n"
       "    2 | plugin_dir: plugins\n"
