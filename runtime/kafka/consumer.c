@@ -233,25 +233,56 @@ int pw_consumer_join(struct pw_consumer *co, const char *const *topics, size_t n
     return rc ? pw_err_set(err, PW_D_FATAL, "subscribe: %s", rd_kafka_err2str(rc)) : 0;
 }
 
+#define LEADERS 64 /* brokers that are asked; more are asked when they are needed */
+
+/* One question to each broker that leads a partition: the library connects to brokers when they are needed. */
+static rd_kafka_resp_err_t ask_leaders(rd_kafka_t *rk, const struct rd_kafka_metadata_topic *topic, int timeout_ms)
+{
+    int32_t             asked[LEADERS];
+    int                 n  = 0;
+    rd_kafka_resp_err_t rc = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+    for (int i = 0; i < topic->partition_cnt && n < LEADERS && !rc; i++) {
+        int64_t low, end;
+        int     k = 0;
+
+        while (k < n && asked[k] != topic->partitions[i].leader)
+            k++;
+        if (k < n || topic->partitions[i].leader < 0)
+            continue;
+        asked[n++] = topic->partitions[i].leader;
+        rc         = rd_kafka_query_watermark_offsets(rk, topic->topic, topic->partitions[i].id, &low, &end, timeout_ms);
+    }
+    return rc;
+}
+
+static rd_kafka_resp_err_t warm_topic(rd_kafka_t *rk, const char *topic, int timeout_ms)
+{
+    const struct rd_kafka_metadata *md  = NULL;
+    rd_kafka_topic_t               *rkt = rd_kafka_topic_new(rk, topic, NULL);
+    rd_kafka_resp_err_t             rc  = rkt ? rd_kafka_metadata(rk, 0, rkt, &md, timeout_ms) : rd_kafka_last_error();
+
+    if (!rc && md && md->topic_cnt == 1)
+        rc = md->topics[0].err ? md->topics[0].err : ask_leaders(rk, &md->topics[0], timeout_ms);
+    if (md)
+        rd_kafka_metadata_destroy(md);
+    if (rkt)
+        rd_kafka_topic_destroy(rkt);
+    return rc;
+}
+
 int pw_consumer_warm(struct pw_consumer *co, const char *const *topics, size_t n, int timeout_ms, struct pw_err *err)
 {
-    const struct rd_kafka_metadata  *md   = NULL;
-    rd_kafka_topic_partition_list_t *list = list_of(topics, n, 0);
-    rd_kafka_resp_err_t              rc   = RD_KAFKA_RESP_ERR_NO_ERROR;
+    rd_kafka_topic_partition_list_t *list;
+    rd_kafka_resp_err_t              rc = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-    for (size_t i = 0; i < n && !rc; i++) {
-        rd_kafka_topic_t *rkt = rd_kafka_topic_new(co->rk, topics[i], NULL);
-
-        rc = rkt ? rd_kafka_metadata(co->rk, 0, rkt, &md, timeout_ms) : rd_kafka_last_error();
-        if (!rc)
-            rd_kafka_metadata_destroy(md);
-        if (rkt)
-            rd_kafka_topic_destroy(rkt);
-    }
-    if (!rc) /* answered by the group's coordinator */
-        rc = rd_kafka_committed(co->rk, list, timeout_ms);
+    for (size_t i = 0; i < n; i++)
+        if ((rc = warm_topic(co->rk, topics[i], timeout_ms)))
+            return pw_err_set(err, PW_D_RETRY, "topic %s: %s", topics[i], rd_kafka_err2str(rc));
+    list = list_of(topics, n, 0); /* answered by the group's coordinator */
+    rc   = rd_kafka_committed(co->rk, list, timeout_ms);
     rd_kafka_topic_partition_list_destroy(list);
-    return rc ? pw_err_set(err, PW_D_RETRY, "ask Kafka about the group: %s", rd_kafka_err2str(rc)) : 0;
+    return rc ? pw_err_set(err, PW_D_RETRY, "coordinator of the group: %s", rd_kafka_err2str(rc)) : 0;
 }
 
 void pw_consumer_serve(struct pw_consumer *co)

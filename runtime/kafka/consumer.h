@@ -42,8 +42,8 @@ struct pw_consumer {
 
 /* Not in the group yet: two clients may be open under one instance id as long as one of them has not joined. */
 int pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *se, struct pw_err *err) PW_MUST_CHECK;
-/* Learns where the topics are and who coordinates the group, so that joining does not wait for it; blocks up to timeout_ms for each
- * question. It does not join. */
+/* Learns where the topics are and who coordinates the group, and connects to them, so that joining and fetching do not wait for it; blocks
+ * up to timeout_ms for each question. It does not join. */
 int pw_consumer_warm(struct pw_consumer *co, const char *const *topics, size_t n, int timeout_ms,
                      struct pw_err *err) PW_MUST_CHECK;
 int pw_consumer_join(struct pw_consumer *co, const char *const *topics, size_t n, struct pw_err *err) PW_MUST_CHECK;

@@ -460,7 +460,7 @@ int64_t pw_children_tick(struct pw_supervisor *sup)
     for (size_t i = 0; i < sup->slots_n; i++) {
         struct pw_slot *sl = pw_children_slot(sup, i);
 
-        bool may_start = !sup->draining && !sl->pipe->trip.is;
+        bool may_start = !sup->draining && !sl->pipe->trip.is && !pw_reload_keeps_down(sl);
 
         if (sl->proc.pid == 0 && may_start && now >= sl->start_at_us)
             start(sup, sl);

@@ -251,6 +251,8 @@ void    pw_reload_serve(struct pw_supervisor *sup, const struct pw_pollset *ps, 
 void pw_reload_worker_ended(struct pw_supervisor *sup, struct pw_slot *sl, const struct pw_crash *cr);
 /* Was this worker's end the new release's fault, on probation? */
 bool pw_reload_on_trial(const struct pw_slot *sl);
+/* Its release was stopped by a storm, and the next one has not come to this slot yet. */
+bool pw_reload_keeps_down(const struct pw_slot *sl);
 void pw_reload_abort(struct pw_supervisor *sup); /* the runtime stops */
 /* The release that the pipeline shows: the new one as soon as all slots run it. */
 const struct pw_release *pw_reload_shown(const struct pw_pipe *pi);

@@ -54,6 +54,11 @@ bool pw_reload_on_trial(const struct pw_slot *sl)
     return runs_next(sl->pipe, sl);
 }
 
+bool pw_reload_keeps_down(const struct pw_slot *sl)
+{
+    return sl->pipe->rl.next && sl->pipe->rl.was_tripped && !runs_next(sl->pipe, sl);
+}
+
 /* ---- the probe, and the successor ---- */
 
 static void forget_page(struct pw_reload *rl)
@@ -432,7 +437,7 @@ static void look_at_patience(struct pw_supervisor *sup, struct pw_pipe *pi)
                        words[0] ? ": " : "", words);
     } else {
         words_of(rl, words);
-        (void)snprintf(why, sizeof(why), "%s: not ready within %u s, while %s", who(pi), s, words[0] ? words : "starting");
+        (void)snprintf(why, sizeof(why), "%s: not ready within %u s: %s", who(pi), s, words[0] ? words : "starting");
     }
     fail_because(sup, pi, why);
 }

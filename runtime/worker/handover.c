@@ -57,7 +57,7 @@ static void ask_kafka(struct pw_worker *w)
     pw_bb_text(w->bb, "asking Kafka about its topics and its group");
     while (w->exit_code < 0 && !w->draining &&
            pw_consumer_warm(&w->consumer, w->pipe->topics, w->pipe->topics_n, ASK_KAFKA_MS, &err) < 0) {
-        (void)snprintf(text, sizeof(text), "%s", err.text);
+        (void)snprintf(text, sizeof(text), "asking Kafka: %.400s", err.text);
         pw_bb_text(w->bb, text);
         (void)pw_worker_turn(w, -1, 0, pw_clock_us() + ASK_AGAIN_US);
     }
@@ -115,7 +115,7 @@ bool pw_worker_stand_by(struct pw_worker *w)
 
 void pw_worker_taken(struct pw_worker *w)
 {
-    if (!w->taking || w->consumer.rebalances == 0)
+    if (!w->taking || w->consumer.rebalances == 0 || w->consumer.assigned || w->consumer.revoked) /* not acted on yet */
         return;
     for (size_t i = 0; i < w->parts_n; i++)
         if (w->parts[i].state != PW_PART_RUNNING && w->parts[i].state != PW_PART_HALTED)

@@ -129,7 +129,7 @@ Test(reload, what_is_no_good_plugin_is_refused_with_its_reason_and_the_old_one_g
         { TEST_PLUGINS "/good.so", "required setting 'tariff.base' is missing" },
         { "hostile", "the schema of org.pawl.test.hostile is at version 0" },
         { "ledger_create_crashes", "probe: SIGSEGV while creating the plugin" },
-        { "ledger_create_hangs", "probe: not ready within 2 s, while creating the plugin" },
+        { "ledger_create_hangs", "probe: not ready within 2 s: creating the plugin" },
         { "ledger_destroy_crashes", "probe: SIGSEGV while ending" },
         { "ledger_schema",
           "the schema of org.pawl.test.ledger is at version 1, this build needs 2 at least: run `pawl migrate`" },
@@ -311,4 +311,58 @@ Test(reload, sighup_and_changed_files_and_a_changed_topology_are_taken)
     wait_until(oracle_all_accounted(k));
     cr_assert(oracle_exactly_once_in_order(k));
     cluster_down(k);
+}
+
+/* ---- while something is away ---- */
+
+static void is_away(struct cluster *k, struct worker *a, void (*away)(struct cluster *), void (*back)(struct cluster *),
+                    const char *says)
+{
+    pid_t pid;
+
+    events_send(k, 20);
+    wait_until(oracle_all_accounted(k));
+    pid = worker_pid(a, 0);
+    plugin_deploy(k, "ledger_next");
+    away(k);
+    expect_reload(a, 1, says);
+    cr_assert_eq(worker_pid(a, 0), pid, "the worker is the same");
+    back(k);
+    events_send(k, 20);
+    wait_until(oracle_all_accounted(k));
+    expect_reload(a, 0, "1.0.0 -> 2.0.0");
+    events_send(k, 20);
+    wait_until(oracle_all_accounted(k));
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
+static void stop_postgres(struct cluster *k)
+{
+    postgres_stop(k, "fast");
+}
+
+Test(reload, while_postgresql_is_away_it_is_refused_with_that_reason)
+{
+    struct cluster *k = cluster_up(.partitions = 2, .deployed = true, .reload = "timeout: 2s, probation_messages: 0");
+
+    is_away(k, worker_start(k, "a"), stop_postgres, postgres_start, "not ready within 2 s: PostgreSQL since ");
+}
+
+static void cut_kafka(struct cluster *k)
+{
+    kafka_proxy_blackhole(k->kafka, true);
+}
+
+static void mend_kafka(struct cluster *k)
+{
+    kafka_proxy_blackhole(k->kafka, false);
+}
+
+Test(reload, while_kafka_is_away_it_is_refused_with_that_reason)
+{
+    struct cluster *k =
+        cluster_up(.partitions = 2, .deployed = true, .kafka_proxy = true, .reload = "timeout: 4s, probation_messages: 0");
+
+    is_away(k, worker_start(k, "a"), cut_kafka, mend_kafka, "not ready within 4 s: asking Kafka: ");
 }

@@ -99,7 +99,7 @@ Test(reload, a_probe_that_crashes_is_told_with_what_it_did)
 
 Test(reload, a_probe_that_hangs_is_ended)
 {
-    is_refused("probe-hangs", "refused: probe: not ready within 1 s, while dreaming; ");
+    is_refused("probe-hangs", "refused: probe: not ready within 1 s: dreaming; ");
 }
 
 Test(reload, a_probe_that_refuses_says_why)
@@ -119,7 +119,7 @@ Test(reload, a_successor_that_crashes_before_it_is_ready_is_refused)
 
 Test(reload, a_successor_that_hangs_before_it_is_ready_is_refused)
 {
-    is_refused("successor-hangs", "refused: successor: not ready within 1 s, while dreaming; ");
+    is_refused("successor-hangs", "refused: successor: not ready within 1 s: dreaming; ");
 }
 
 /* Whatever the worker does when it is asked to let go: its slot is free. */
