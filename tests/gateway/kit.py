@@ -79,6 +79,8 @@ def until(what, test, timeout=WAIT):
 class Gateway:
     """A gateway process with a configuration of its own."""
 
+    running = set()
+
     def __init__(self, topic, extra="", bootstrap=None, env=None):
         self.folder = tempfile.mkdtemp(dir=Cluster.folder)
         self.config = os.path.join(self.folder, "gateway.yaml")
@@ -93,6 +95,7 @@ class Gateway:
             stderr=self.log,
             env={**os.environ, "PAWL_LOG_FORMAT": "json", **(env or {})},
         )
+        Gateway.running.add(self)
         try:
             self.address = self.await_log("gateway.listening").split(" ")[2].rstrip(",")
             self.http = self.await_log("gateway.http").rsplit(" ", 1)[1]
@@ -137,6 +140,7 @@ class Gateway:
             self.process.kill()
         self.process.wait()
         self.log.close()
+        Gateway.running.discard(self)
 
 
 def method(channel, kind, name, request, response):
@@ -242,10 +246,14 @@ class Certificates:
 
 
 def main(brokers=1):
-    Cluster.start(brokers)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where nobody sits before it: what runs is stopped
+        signal.signal(number, signal.default_int_handler)
     try:
+        Cluster.start(brokers)
         result = unittest.main(exit=False, verbosity=2).result
     finally:
+        for gateway in Gateway.running.copy():
+            gateway.close()
         Cluster.stop()
     sys.exit(not result.wasSuccessful())
 
