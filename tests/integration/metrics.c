@@ -3,10 +3,14 @@
 #include "oracle.h"
 #include "run.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define LIVE_MS 300000
 
@@ -23,6 +27,30 @@ static char *http_address(const struct worker *w)
     address = strndup(at, strcspn(at, "\""));
     free(status);
     return address;
+}
+
+/* What /metrics says of the only series of that name; -1: there is none. */
+static double metric(const char *address, const char *name)
+{
+    struct sockaddr_in at   = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    const char        *port = strrchr(address, ':');
+    static char        page[1 << 18];
+    char               ask[] = "GET /metrics HTTP/1.0\r\n\r\n", want[128];
+    size_t             n     = 0;
+    ssize_t            got;
+    const char        *line;
+    int                fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    at.sin_port = htons((uint16_t)atoi(port + 1));
+    cr_assert_eq(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0, "%s", address);
+    cr_assert_eq(send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL), (ssize_t)sizeof(ask) - 1);
+    while ((got = recv(fd, page + n, sizeof(page) - 1 - n, 0)) > 0)
+        n += (size_t)got;
+    page[n] = 0;
+    close(fd);
+    (void)snprintf(want, sizeof(want), "\n%s{", name);
+    line = strstr(page, want);
+    return line ? strtod(strchr(line, '}') + 1, NULL) : -1;
 }
 
 /* Connections to brokers since the beginning, of all that ever worked there. */
@@ -78,6 +106,29 @@ Test(metrics, every_query_of_dashboard_and_rules_has_data_in_a_real_prometheus)
     (void)load_stop(l);
     cr_assert_eq(rc, 0, "%s", out);
     free(out);
+    free(address);
+    cluster_down(k);
+}
+
+Test(metrics, the_three_lags_are_told_while_they_last)
+{
+    struct cluster *k       = cluster_up(.partitions = 1, .plugin = "emitter", .no_out = true, .http = true);
+    struct worker  *a       = worker_start(k, "a");
+    char           *address = http_address(a);
+
+    events_send(k, 20);
+    wait_until(oracle_all_accounted(k));
+    wait_until(metric(address, "pawl_partition_unpublished") == 20);
+    wait_until(metric(address, "pawl_partition_lag") == 0 && metric(address, "pawl_partition_oldest_age_seconds") == 0);
+    cr_assert_eq(pawl_run(NULL, "pause", a->topology, "main", "--reason", "to see a lag", NULL), 0);
+    wait_until(worker_says(a, "pipeline.paused"));
+    events_send(k, 3);
+    wait_until(metric(address, "pawl_partition_lag") == 3);
+    wait_until(metric(address, "pawl_partition_oldest_age_seconds") > 1);
+    cr_assert_eq(metric(address, "pawl_partition_unpublished"), 20, "nothing new is committed");
+    cr_assert_eq(pawl_run(NULL, "resume", a->topology, "main", NULL), 0);
+    wait_until(metric(address, "pawl_partition_lag") == 0 && metric(address, "pawl_partition_oldest_age_seconds") == 0);
+    wait_until(metric(address, "pawl_partition_unpublished") == 23);
     free(address);
     cluster_down(k);
 }

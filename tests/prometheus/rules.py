@@ -4,6 +4,7 @@ and not fire, and each alert has a section in the runbook, whose commands exist.
 usage: rules.py PAWL SOURCE_DIR
 """
 
+import json
 import os
 import re
 import shutil
@@ -106,6 +107,35 @@ class Rules(unittest.TestCase):
         for rule in self.rules:
             for name in re.findall(r"(?:pipeline:)?pawl_[a-z_]+(?::\w+)?", rule["expr"]):
                 self.assertIn(name, there, rule["expr"])
+
+    def generated(self, change):
+        """The rules of the test's topology after a change of its text."""
+        path = self.path("changed.yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(change(read("tests/prometheus/topology.yaml")))
+        return run(PAWL, "generate", "rules", path)
+
+    def test_each_latency_that_a_topology_may_promise_is_a_limit_of_the_histogram(self):
+        choices = json.loads(run(PAWL, "schema").stdout)
+        for name in ("properties", "pipelines", "additionalProperties", "properties", "slo", "properties", "latency"):
+            choices = choices[name]
+        choices = choices["anyOf"][0]["enum"]
+        self.assertGreater(len(choices), 5)
+        limits = re.search(r"^Histograms in seconds have the limits (.*)\.$", read("docs/metrics.md"), re.M).group(1)
+        limits = {float(one) for one in limits.split(",")}
+        unit = {"ms": 0.001, "s": 1, "m": 60}
+        for choice in choices:
+            made = self.generated(lambda text, c=choice: text.replace("latency: 250ms", f"latency: {c}"))
+            used = re.findall(r'pipeline="orders",le="([^"]+)"', made.stdout)
+            number, suffix = re.fullmatch(r"(\d+)(ms|s|m)", choice).groups()
+            self.assertEqual({float(one) for one in used}, {int(number) * unit[suffix]}, choice)
+            self.assertTrue({float(one) for one in used} <= limits, choice)
+            self.assertTrue(all("." in one for one in used), "as it is written on the page")
+
+    def test_a_wrong_topology_makes_no_rules(self):
+        made = self.generated(lambda text: text.replace("availability: 99.9%", "availability: 99.9"))
+        self.assertEqual((made.returncode, made.stdout), (1, ""))
+        self.assertIn("changed.yaml:10:26: 'slo.availability' must be a percentage", made.stderr)
 
     def test_each_alert_has_its_section_in_the_runbook(self):
         text = section(read("docs/operations.md"), "Alerts")

@@ -57,6 +57,19 @@ static const struct {
       "t.yaml:8:38: 'dedupe.window' must be a duration from 1m to 90d, not '91d'\n"
       "    8 |     dedupe: { header: ce_id, window: 91d }\n"
       "      |                                      ^~~\n" },
+    { 8, "    slo: { availability: 99.98 }",
+      "t.yaml:8:26: 'slo.availability' must be a percentage from 95% to 99.999%, not '99.98'; write it as 99.98%, with three decimals "
+      "at most\n"
+      "    8 |     slo: { availability: 99.98 }\n"
+      "      |                          ^~~~~\n" },
+    { 8, "    slo: { latency_share: 100% }",
+      "t.yaml:8:27: 'slo.latency_share' must be a percentage from 95% to 99.999%, not '100%'\n"
+      "    8 |     slo: { latency_share: 100% }\n"
+      "      |                           ^~~~\n" },
+    { 8, "    slo: { latency: 300ms }",
+      "t.yaml:8:21: 'slo.latency' must be 50ms or 100ms or 250ms or 500ms or 1s or 2500ms or 5s or 10s or 30s or 1m, not '300ms'\n"
+      "    8 |     slo: { latency: 300ms }\n"
+      "      |                     ^~~~~\n" },
     { 8, "    middleware: [log]",
       "t.yaml:8:5: unknown key 'middleware' in pipeline 'uw'\n"
       "    8 |     middleware: [log]\n"
