@@ -100,6 +100,7 @@ int pw_cli_parse(const struct pw_command *cmd, int argc, char **argv, struct pw_
 void pw_cli_help(struct pw_buf *out);                                       /* all commands */
 void pw_cli_help_command(const struct pw_command *cmd, struct pw_buf *out); /* one of them */
 void pw_cli_markdown(struct pw_buf *out);                                   /* docs/cli.md */
+void pw_cli_bash(struct pw_buf *out);                                       /* completion */
 void pw_cli_unknown_command(const char *name, struct pw_buf *message);      /* with the one that may have been meant */
 /* Is it the first word of commands of two? Then *message says which words go with it; second: what was given, or NULL. */
 bool pw_cli_half_command(const char *first, const char *second, struct pw_buf *message);

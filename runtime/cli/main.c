@@ -29,6 +29,8 @@ static int print_help(const struct pw_command *cmd, const char *how)
 
     if (how && strcmp(how, "--markdown") == 0)
         pw_cli_markdown(&out);
+    else if (how && strcmp(how, "--bash") == 0)
+        pw_cli_bash(&out);
     else if (cmd)
         pw_cli_help_command(cmd, &out);
     else
