@@ -1,5 +1,6 @@
 #include "cli/plugin_read.h"
 
+#include "base/sandbox.h"
 #include "cli/cli.h"
 #include "cli/plugin_apart.h"
 #include "plugin/describe.h"
@@ -20,6 +21,8 @@ static int describe(void *arg, struct pw_buf *out, struct pw_err *err)
     struct pw_arena  *ar = pw_arena_new(64 << 10);
     struct pw_plugin *pl;
 
+    if (pw_sandbox_enter(err) < 0) /* a kernel without seccomp: a process of its own is what there is */
+        pw_err_clear(err);
     if (pw_plugin_load(ar, arg, &pl, err) < 0)
         return -1;
     pw_describe_put(pl, out);

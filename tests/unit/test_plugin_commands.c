@@ -78,6 +78,9 @@ Test(plugin_commands, what_a_plugin_does_while_it_is_read_stays_in_its_process)
     run("inspect constructor_exits.so");
     cr_expect_eq(code, 1);
     says("error    load.refused: ended the process with exit code 0");
+    run("inspect constructor_forks.so"); /* it can make no process, and loads */
+    cr_expect_eq(code, 0);
+    says_not("crashed");
     run("inspect --json no_meta.so");
     cr_expect_eq(code, 1);
     says("\"id\":null");
