@@ -1,6 +1,7 @@
-# cpack: Debian packages `pawl` and `pawl-gateway` (programs, with their units) and `pawl-dev` (what a plugin is built with). Configure with the prefix that they are
+# cpack: Debian packages `pawl` and `pawl-gateway` (programs, with their units) and `pawl-dev` (what a plugin is built with),
+# `pawl-auto` (the plugins of the car insurance). Configure with the prefix that they are
 # installed under, since the programs know it: the preset `package` has /usr.
-foreach(component pawl pawl-gateway pawl-dev)
+foreach(component pawl pawl-gateway pawl-auto pawl-dev)
     install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${component} RENAME copyright COMPONENT ${component})
 endforeach()
 set(units ${CMAKE_SOURCE_DIR}/deploy/systemd)
@@ -8,6 +9,8 @@ install(FILES ${units}/pawl@.service DESTINATION lib/systemd/system COMPONENT pa
 install(FILES ${units}/pawl-gateway.service DESTINATION lib/systemd/system COMPONENT pawl-gateway)
 install(FILES ${units}/pawl.sysusers DESTINATION lib/sysusers.d RENAME pawl.conf COMPONENT pawl)
 install(FILES ${units}/pawl.sysusers DESTINATION lib/sysusers.d RENAME pawl-gateway.conf COMPONENT pawl-gateway)
+install(TARGETS underwriting billing LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/pawl/plugins COMPONENT pawl-auto)
+install(FILES conf/underwriting.cfg conf/billing.cfg conf/auto.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/pawl/auto COMPONENT pawl-auto)
 install(FILES conf/gateway.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/pawl-gateway/examples COMPONENT pawl-gateway)
 install(FILES conf/auto.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/pawl/examples COMPONENT pawl)
 install(DIRECTORY deploy/postgres DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/pawl/examples COMPONENT pawl)
@@ -19,7 +22,7 @@ set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
 set(CPACK_PACKAGING_INSTALL_PREFIX "${CMAKE_INSTALL_PREFIX}")
 set(CPACK_PACKAGE_DIRECTORY "${CMAKE_BINARY_DIR}/packages")
 set(CPACK_STRIP_FILES ON)
-set(CPACK_COMPONENTS_ALL pawl pawl-gateway pawl-dev)
+set(CPACK_COMPONENTS_ALL pawl pawl-gateway pawl-auto pawl-dev)
 set(CPACK_COMPONENTS_GROUPING IGNORE)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -33,6 +36,9 @@ set(CPACK_DEBIAN_PAWL-GATEWAY_PACKAGE_NAME pawl-gateway)
 set(CPACK_DEBIAN_PAWL-GATEWAY_PACKAGE_DEPENDS adduser)
 set(CPACK_DEBIAN_PAWL-GATEWAY_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/cmake/debian/pawl-gateway/postinst
     ${CMAKE_SOURCE_DIR}/cmake/debian/pawl-gateway/prerm)
+set(CPACK_DEBIAN_PAWL-AUTO_PACKAGE_NAME pawl-auto)
+set(CPACK_DEBIAN_PAWL-AUTO_PACKAGE_DEPENDS "pawl (= ${PROJECT_VERSION})")
+set(CPACK_COMPONENT_PAWL-AUTO_DESCRIPTION "Car insurance as plugins of pawl\n Underwriting and billing, with a tariff and a topology.")
 set(CPACK_COMPONENT_PAWL-GATEWAY_DESCRIPTION "Policy events over gRPC into Kafka\n The gateway in front of pawl's car insurance.")
 set(CPACK_COMPONENT_PAWL_DESCRIPTION "Plugin-hosting consumer runtime\n Runs plugins from Kafka into PostgreSQL, exactly once.")
 set(CPACK_DEBIAN_PAWL-DEV_PACKAGE_NAME pawl-dev)
