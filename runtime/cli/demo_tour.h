@@ -4,6 +4,6 @@
 
 #include "cli/world.h"
 
-void pw_demo_tour_print(const struct pw_world *w); /* to stdout */
+void pw_demo_tour_print(struct pw_world *w); /* to stdout */
 
 #endif

@@ -114,6 +114,8 @@ for port in "${ports[@]}"; do
 done
 psql=$(sed -n 's/^The tables: *psql "\(.*\)"$/\1/p' "$log")
 [ "$(psql "$psql" -XAtc 'SELECT count(DISTINCT event_id) FROM underwriting.premium')" = 190 ] || fail "psql does not find the tables"
+act=$(eval "$(sed -n 's/^An act, to read: *//p' "$log")") || fail "the command that prints an act does not work"
+grep -q '^ACT No. ' <<<"$act" || fail "no act: $act"
 kill -INT $demo
 rc=0
 wait $demo || rc=$?
