@@ -4,6 +4,7 @@
 #include "run.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -45,6 +46,22 @@ static int staged_files(const struct worker *a)
     return n;
 }
 
+static int open_descriptors(const struct worker *a)
+{
+    char           path[40];
+    DIR           *d;
+    struct dirent *e;
+    int            n = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)a->proc.pid);
+    d = opendir(path);
+    cr_assert(d, "%s", path);
+    while ((e = readdir(d)))
+        n++;
+    (void)closedir(d);
+    return n;
+}
+
 /* Two versions in turn, while events come and a second `pawl run` of the group works beside. */
 static void reload_in_turn(struct cluster *k, const char *one, const char *other, int rounds)
 {
@@ -57,6 +74,7 @@ static void reload_in_turn(struct cluster *k, const char *one, const char *other
     wait_until(sql_int(k, "SELECT count(DISTINCT owner) FROM pawl.offsets") == 3);
     {
         int assigned = worker_says_n(b, "group.assigned"), revoked = worker_says_n(b, "group.revoked");
+        int descriptors = open_descriptors(a);
 
         l = load_start(k, 1000);
         for (int i = 0; i < rounds; i++) {
@@ -65,11 +83,13 @@ static void reload_in_turn(struct cluster *k, const char *one, const char *other
         }
         acked = load_stop(l);
         wait_until(oracle_all_published(k));
+        wait_until(open_descriptors(a) == descriptors);
         cr_assert_geq(oracle_look(k).sent, acked);
         cr_assert_eq(worker_says_n(b, "group.assigned"), assigned, "the peer noticed");
         cr_assert_eq(worker_says_n(b, "group.revoked"), revoked, "the peer noticed");
     }
     cr_assert_eq(worker_says_n(a, "reload.taken"), 2 * rounds);
+    wait_until(worker_says_n(a, ", handed over") == 2 * rounds);
     cr_assert_not(worker_says(a, "partition.fenced"));
     cr_assert(oracle_exactly_once_in_order(k));
     cr_assert_eq(staged_files(a), 1, "the versions before are gone");

@@ -3,6 +3,17 @@
 
 #include <stdio.h>
 
+static struct pw_arena *arenas[8]; /* of a test */
+static size_t           arenas_n;
+
+static void forget(void)
+{
+    while (arenas_n > 0)
+        (void)pw_arena_free(arenas[--arenas_n]);
+}
+
+TestSuite(topology_diff, .fini = forget);
+
 static struct pw_topology *parse(const char *head, const char *pipeline)
 {
     char          text[2000];
@@ -11,6 +22,8 @@ static struct pw_topology *parse(const char *head, const char *pipeline)
 
     pd = parse_text(text, (size_t)n);
     cr_assert_eq(pd.rc, 0, "%s", pd.report.p);
+    pw_buf_done(&pd.report);
+    arenas[arenas_n++] = pd.ar;
     return pd.tp;
 }
 
