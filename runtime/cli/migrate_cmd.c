@@ -68,14 +68,16 @@ static int seen(const struct pw_topology *tp, size_t i)
 /* Plugins are loaded before anything is changed: a wrong one must not leave half of the work behind. */
 static int load_plugins(struct pw_arena *ar, const struct pw_topology *tp, struct pw_plugin **plugins, struct pw_err *err)
 {
-    for (size_t i = 0; i < tp->pipelines_n; i++) {
-        const struct pw_pipeline *pl   = &tp->pipelines[i];
-        const char               *path = pw_cli_plugin_path(ar, tp, pl);
+    size_t i;
+    int    rc = 0;
 
-        if (pw_stage_check_pin(path, pl->plugin_sha256, err) < 0 ||
-            (!seen(tp, i) && pw_plugin_load(ar, path, &plugins[i], err) < 0))
-            return pw_err_wrap(err, "%s:%d: pipeline '%s'", tp->file, pl->line, pl->name);
-    }
+    for (i = 0; i < tp->pipelines_n && rc == 0; i++) /* all pins before the first line of any plugin */
+        rc = pw_stage_check_pin(pw_cli_plugin_path(ar, tp, &tp->pipelines[i]), tp->pipelines[i].plugin_sha256, err);
+    for (i = rc < 0 ? i : 0; i < tp->pipelines_n && rc == 0; i++)
+        if (!seen(tp, i))
+            rc = pw_plugin_load(ar, pw_cli_plugin_path(ar, tp, &tp->pipelines[i]), &plugins[i], err);
+    if (rc < 0) /* i is behind it */
+        return pw_err_wrap(err, "%s:%d: pipeline '%s'", tp->file, tp->pipelines[i - 1].line, tp->pipelines[i - 1].name);
     return 0;
 }
 

@@ -1,4 +1,5 @@
 /* pawl validate: the topology, and on request its plugins, each loaded in a process of its own. */
+#include "base/sandbox.h"
 #include "cli/cli.h"
 #include "plugin/plugin.h"
 #include "worker/ports.h"
@@ -27,6 +28,8 @@ static int check(const struct pw_topology *tp, const struct pw_pipeline *pl)
     const char        *path = pw_cli_plugin_path(ar, tp, pl);
     int                rc   = pw_stage_check_pin(path, pl->plugin_sha256, &err);
 
+    if (rc == 0 && pl->sandbox) /* as its worker has it */
+        rc = pw_sandbox_enter(&err);
     if (rc == 0)
         rc = pw_plugin_load(ar, path, &plugin, &err);
     if (rc == 0)

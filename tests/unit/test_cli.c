@@ -173,6 +173,18 @@ Test(cli, validate_wants_a_topic_for_each_output_and_an_output_for_each_topic)
     expect(pawl("validate", "--plugins", TEST_CONF "/auto.yaml", NULL), 0, &out, "ok, 2 pipelines");
 }
 
+Test(cli, only_the_pinned_plugin_is_loaded)
+{
+    static const char another[] =
+        "underwriting.so\n      sha256: 7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed";
+
+    outputs = "    outputs: { premiums: p }\n";
+    topology("dbname=x", TEST_GOOD_PLUGINS, another, TEST_CONF "/underwriting.cfg");
+    expect(pawl("validate", "--plugins", file, NULL), 1, &errs, "it is another file");
+    expect(pawl("migrate", file, NULL), 78, &errs, "it is another file");
+    expect(pawl("run", file, NULL), 78, &errs, "it is another file");
+}
+
 Test(cli, a_plugin_that_ends_its_process_is_not_valid)
 {
     topology("dbname=x", TEST_PLUGINS, "constructor_exits.so", NULL);
