@@ -224,7 +224,7 @@ Test(reload, another_one_is_refused_a_signal_waits_and_the_end_of_the_runtime_is
     pid = asker("reload\n", answer);
     wait_for(status_has("\"step\":\"probation\""));
     assert_answer(ask("reload\n"), "exit 75\na reload is under way: steady", "step 'probation'");
-    cr_assert(strstr(ask("status text\n"), "RELOADING to 1.0.0: probation, 7 of 1000 messages"), "%s", ask("status text\n"));
+    wait_for(strstr(ask("status text\n"), "RELOADING to 1.0.0: probation, 7 of 1000 messages"));
     cr_assert(strstr(http("/metrics"), "pawl_reloading{pipeline=\"steady\"} 1\n"));
     cr_assert_eq(kill(sup, SIGHUP), 0);
     wait_for(logged("reload.queued"));
@@ -264,6 +264,26 @@ Test(reload, only_what_is_asked_for_is_reloaded)
     assert_answer(ask("reload second\n"), "exit 0\nsecond: reloaded: ", "");
     cr_assert_not(logged("steady: "), "steady was not asked for");
     assert_answer(ask("reload good\n"), "exit 0\nsteady: reloaded: ", ""); /* the file's name, of the release that runs */
+    cr_assert_eq(stop(), 0);
+}
+
+Test(reload, pipelines_move_apart_from_each_other)
+{
+    static const struct pipeline pls[] = {
+        { "steady", 2, QUICK }, { "probe-refuses", 1, QUICK }, { "crash-on-trial", 1, QUICK }, { NULL, 0, NULL }
+    };
+    const char *answer;
+
+    start_with(pls, "10s");
+    wait_for(status_has("\"ready\":true"));
+    plugin_file = "newer_zero_tail.so";
+    write_topology(pls, "10s");
+    answer = ask("reload\n");
+    assert_answer(answer, "exit 1\n", "steady: reloaded: ");
+    cr_assert(strstr(answer, "\nprobe-refuses: refused: tariff.cfg:3: no such option; "), "%s", answer);
+    cr_assert(strstr(answer, "\ncrash-on-trial: rolled back: worker 0: SIGSEGV on t[3]@42; "), "%s", answer);
+    wait_for(status_has("\"ready\":true"));
+    cr_assert_eq(staged(), 2, "both versions are in use");
     cr_assert_eq(stop(), 0);
 }
 
