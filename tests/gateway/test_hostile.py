@@ -4,7 +4,7 @@ import time
 
 import http2
 from http2 import DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, Connection, frame, head, literal, message
-from kit import SERVICE, Case, event, records, until
+from kit import SERVICE, WAIT, Case, event, records, until
 from grpc.reflection.v1 import reflection_pb2
 
 MIB = 1 << 20
@@ -33,7 +33,7 @@ class Hostile(Case):
 
     def others_are_served(self, client):
         self.served += 1
-        client.publish(event(f"good-{self.served}"), timeout=10)
+        client.publish(event(f"good-{self.served}"), timeout=WAIT)
 
     def stays_small(self, gateway, bound=BOUND):
         self.assertLess(self.resident(gateway) - self.before, bound)
@@ -56,9 +56,9 @@ class Hostile(Case):
         self.assertEqual(gateway.metric("connections_policed_total"), 1)
 
     def test_heads_that_are_cut_by_chance_are_no_slow_heads(self):
-        gateway, client, connection = self.hurt("timeouts: { handshake: 2s }\n")
+        gateway, client, connection = self.hurt("timeouts: { handshake: 3s }\n")
         refused = 'calls_total{status="INVALID_ARGUMENT"}'
-        rest, stream, end = b"", 1, time.monotonic() + 3
+        rest, stream, end = b"", 1, time.monotonic() + 4
         while time.monotonic() < end:  # whenever the gateway has read all, a head is not complete
             read = gateway.metric(refused)
             one = frame(HEADERS, END_HEADERS | END_STREAM, stream, head(SERVICE + "Publish"))
