@@ -78,7 +78,7 @@ static struct pw_golden_node *of_time(struct pw_arena *ar, int64_t us)
     date_of(days, &tm);
     if (fraction) {
         (void)snprintf(text, sizeof(text), ".%06" PRId64, fraction);
-        for (size_t n = strlen(text); text[n - 1] == '0'; n--)
+        for (size_t n = strlen(text); n > 1 && text[n - 1] == '0'; n--)
             text[n - 1] = 0;
     }
     rest /= SECOND_US;
