@@ -9,7 +9,8 @@
  * - nothing can be sent to another process, nor can one be looked into: it could be our supervisor or a neighbour;
  * - sockets are of IPv4, IPv6, Unix or netlink, and do not listen;
  * - no namespace, mount, kernel module, BPF, keyring, userfaultfd or io_uring.
- * What is refused fails with EPERM. Files, memory and connections are as before: librdkafka, libpq and the resolver need them. */
+ * What is refused fails with EPERM. Files, memory and connections are as before: librdkafka, libpq and the resolver need them.
+ * Architectures other than x86-64, aarch64 and riscv64 have no filter, only no_new_privs. */
 int pw_sandbox_enter(struct pw_err *err) PW_MUST_CHECK;
 
 #endif
