@@ -207,6 +207,15 @@ static void fail_because(struct pw_supervisor *sup, struct pw_pipe *pi, const ch
 
 /* ---- hand over ---- */
 
+/* Workers that have let go and not ended yet. */
+static bool leaves_some(const struct pw_pipe *pi)
+{
+    for (size_t i = 0; i < pi->slots_n; i++)
+        if (pi->slots[i].old.pid > 0)
+            return true;
+    return false;
+}
+
 /* The slot is free: its successor takes it. */
 static void go(struct pw_supervisor *sup, struct pw_pipe *pi)
 {
@@ -268,11 +277,9 @@ static void next_slot(struct pw_supervisor *sup, struct pw_pipe *pi)
         return;
     }
     pw_trial_all(&rl->trial, pw_clock_us());
-    if (!rl->trial.on) {
-        stay(sup, pi);
-        return;
-    }
     rl->step = PW_RELOAD_PROBATION;
+    if (!rl->trial.on)
+        return;
     pw_log(PW_LOG_INFO, "reload.probation", PW_LOG_AT_NONE, "%s: all workers run %s/%s; on probation for %u messages or %u s",
            pi->name, rl->next->meta.id, rl->next->meta.version, rl->next->conf->reload_probation_messages,
            rl->next->conf->reload_probation_time_ms / 1000);
@@ -460,8 +467,8 @@ static int64_t tick(struct pw_supervisor *sup, struct pw_pipe *pi, int64_t now)
             look_at_patience(sup, pi);
         return rl->until_us;
     case PW_RELOAD_PROBATION:
-        if (pw_trial_over(&rl->trial, pw_children_done(pi, &rejected), now))
-            stay(sup, pi);
+        if (!leaves_some(pi) && pw_trial_over(&rl->trial, pw_children_done(pi, &rejected), now))
+            stay(sup, pi); /* and the next reload finds its slots empty */
         return now + PW_RELOAD_LOOK_US;
     case PW_RELOAD_NONE:
     case PW_RELOAD_LET_GO:

@@ -172,7 +172,8 @@ static void all_brokers_up(void)
         cr_assert_eq(pthread_join(threads[i], NULL), 0);
 }
 
-Test(park, an_outage_of_kafka_costs_no_attempt_and_is_one_event)
+/* In the suite that runs first: brokers that were killed look through the logs of all topics that the tests before have made. */
+Test(brokers, an_outage_of_kafka_costs_no_attempt_and_is_one_event)
 {
     struct cluster *k = cluster_up(.partitions = 4, .batch = 20, .keys = 24, .retry_attempts = 4, .retry_mode = "park",
                                    .backoff_ms = 300, .alone = true);

@@ -270,7 +270,7 @@ static void broker_do(const char *verb, int broker)
 
     (void)snprintf(dir, sizeof(dir), "%s/kafka", kit_dir());
     (void)snprintf(number, sizeof(number), "%d", broker);
-    rc = proc_run(argv, 60000, &out);
+    rc = proc_run(argv, 90000, &out); /* it gives up after 60 s, and says why */
     if (rc != 0)
         FAIL("%s %s %s %d ended with %d:\n%s", argv[0], verb, dir, broker, rc, out ? out : "");
     free(out);

@@ -82,8 +82,8 @@ static int hand_over(void)
         bb = &own;
         tell(PW_CONTROL_LET_GO);
     }
-    if (is_called("slow-to-end"))
-        (void)poll(NULL, 0, 300);
+    if (is_called("slow-to-end")) /* longer than the probation */
+        (void)poll(NULL, 0, 1000);
     return PW_EXIT_OK;
 }
 

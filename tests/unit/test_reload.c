@@ -148,9 +148,15 @@ Test(reload, a_worker_that_ends_without_a_word_has_let_go)
     lets_go("silent-at-hand", "reload.done");
 }
 
-Test(reload, a_worker_that_takes_its_time_after_it_has_let_go_holds_nobody_up)
+Test(reload, a_worker_that_takes_its_time_after_it_has_let_go_is_waited_for)
 {
-    lets_go("slow-to-end", "handed over");
+    start_one("slow-to-end", 1, QUICK);
+    assert_answer(ask("reload\n"), "exit 0\n", ": reloaded: ");
+    cr_assert(logged("handed over"));
+    plugin_file = "good.so";
+    write_topology(which, "10s");
+    assert_answer(ask("reload\n"), "exit 0\n", ": reloaded: "); /* it has nothing in its way */
+    cr_assert_eq(stop(), 0);
 }
 
 /* Whatever the new release does once it has the slots: the one before takes over again, and no message is to blame. */
