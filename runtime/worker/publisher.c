@@ -258,6 +258,13 @@ static bool has_rows(const struct pw_pub_part *pa)
     return pa->state != PW_PUB_HALTED && pa->seq > pa->at_seq;
 }
 
+/* An offset that is sent while no broker answers waits in the library, and goes out when they are back: behind the join that a lost
+ * session brings, and so from a member that is no more. The group fences it, which is fatal for the consumer. */
+static bool may_mirror(const struct pw_publisher *pub)
+{
+    return atomic_load_explicit(&pub->se.bb->outage_since_us[PW_BB_OUTAGE_KAFKA], memory_order_relaxed) == 0;
+}
+
 static int round_once(struct pw_publisher *pub, struct pw_pub_view *vi, bool hurry, struct pw_err *err)
 {
     int64_t now = pw_clock_us();
@@ -278,7 +285,7 @@ static int round_once(struct pw_publisher *pub, struct pw_pub_view *vi, bool hur
             return -1;
         return pw_pub_publish(pub, vi, err);
     }
-    if (any(vi, pw_pub_is_dirty) && (hurry || now >= pub->mirrored_us + MIRROR_EVERY_US)) {
+    if (any(vi, pw_pub_is_dirty) && may_mirror(pub) && (hurry || now >= pub->mirrored_us + MIRROR_EVERY_US)) {
         pub->mirrored_us = now;
         return pw_pub_mirror(pub, vi, err);
     }
