@@ -219,10 +219,11 @@ int pw_producer_send(struct pw_producer *pr, const struct pw_record *re, struct 
 }
 
 /* What failed may be a record's fault that was refused meanwhile: its report says which one. The others will not be sent. */
-static void hear_reports(struct pw_producer *pr)
+static int transaction_failed(struct pw_producer *pr, rd_kafka_error_t *error, const char *doing, struct pw_err *err)
 {
     (void)rd_kafka_purge(pr->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     (void)rd_kafka_flush(pr->rk, REPORTS_MS);
+    return failed(error, doing, err);
 }
 
 int pw_producer_offsets(struct pw_producer *pr, const rd_kafka_consumer_group_metadata_t *member,
@@ -230,18 +231,12 @@ int pw_producer_offsets(struct pw_producer *pr, const rd_kafka_consumer_group_me
 {
     rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(pr->rk, offsets, member, timeout_ms);
 
-    if (!error)
-        return 0;
-    hear_reports(pr);
-    return failed(error, "send offsets to the transaction", err);
+    return error ? transaction_failed(pr, error, "send offsets to the transaction", err) : 0;
 }
 
 int pw_producer_commit(struct pw_producer *pr, int timeout_ms, struct pw_err *err)
 {
     rd_kafka_error_t *error = rd_kafka_commit_transaction(pr->rk, timeout_ms);
 
-    if (!error)
-        return 0;
-    hear_reports(pr);
-    return failed(error, "commit transaction", err);
+    return error ? transaction_failed(pr, error, "commit transaction", err) : 0;
 }

@@ -1,6 +1,7 @@
 /* SIGKILL at every step of a hand-over, under load. */
 #include "load.h"
 #include "oracle.h"
+#include "points.h"
 #include "run.h"
 
 #include <criterion/criterion.h>
@@ -9,27 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POINTS_MAX 32
-#define TRIES      6
-#define PREFIX     "handover_"
+#define TRIES  6
+#define PREFIX "handover_"
 
-struct point {
-    char name[48];
-};
+static bool is_ours(const char *name)
+{
+    return point_begins(name, PREFIX);
+}
 
 ParameterizedTestParameters(handover, a_kill_at_any_step_loses_and_doubles_nothing)
 {
-    struct point *points = cr_malloc(POINTS_MAX * sizeof(*points));
-    char         *argv[] = { (char *)kit_pawl(), "fault-points", NULL };
-    char         *out    = NULL;
-    size_t        n      = 0;
-
-    if (proc_run(argv, 10000, &out) == 0)
-        for (char *save = NULL, *line = strtok_r(out, "\n", &save); line && n < POINTS_MAX; line = strtok_r(NULL, "\n", &save))
-            if (line[strcspn(line, "\t")] == '\t' && strncmp(line, PREFIX, strlen(PREFIX)) == 0)
-                (void)snprintf(points[n++].name, sizeof(points[0].name), "%.*s", (int)strcspn(line, "\t"), line);
-    free(out);
-    return cr_make_param_array(struct point, points, n, NULL);
+    return points_of(is_ours);
 }
 
 static bool is(const struct point *p, const char *name)

@@ -1,6 +1,7 @@
-/* SIGKILL at every fault point but the publisher's, which publisher.c passes with outputs flowing, those of a redrive
- * (redrive.c) or a reload (handover.c), and those that only a message passes that is tried again (park.c). The list is the binary's own, so that a new point cannot be forgotten. */
+/* SIGKILL at every fault point but the publisher's, which publisher.c passes with outputs flowing, those of a redrive (redrive.c) or a
+ * reload (handover.c), and those that only a message passes that is tried again (park.c). */
 #include "oracle.h"
+#include "points.h"
 #include "run.h"
 
 #include <criterion/criterion.h>
@@ -10,28 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define POINTS_MAX 64
-#define ROUNDS     3
+#define ROUNDS 3
 
-struct point {
-    char name[48];
-};
+static bool is_ours(const char *name)
+{
+    return !point_begins(name, "publisher_") && !point_begins(name, "redrive_") && !point_begins(name, "handover_") &&
+           !point_begins(name, "park_") && !point_begins(name, "attempt_");
+}
 
 ParameterizedTestParameters(matrix, a_kill_at_any_step_loses_and_doubles_nothing)
 {
-    struct point *points = cr_malloc(POINTS_MAX * sizeof(*points));
-    char         *argv[] = { (char *)kit_pawl(), "fault-points", NULL };
-    char         *out    = NULL;
-    size_t        n      = 0;
-
-    if (proc_run(argv, 10000, &out) == 0)
-        for (char *save = NULL, *line = strtok_r(out, "\n", &save); line && n < POINTS_MAX; line = strtok_r(NULL, "\n", &save))
-            if (line[strcspn(line, "\t")] == '\t' && strncmp(line, "publisher_", 10) != 0 &&
-                strncmp(line, "redrive_", 8) != 0 && strncmp(line, "handover_", 9) != 0 && strncmp(line, "park_", 5) != 0 &&
-                strncmp(line, "attempt_", 8) != 0)
-                (void)snprintf(points[n++].name, sizeof(points[0].name), "%.*s", (int)strcspn(line, "\t"), line);
-    free(out);
-    return cr_make_param_array(struct point, points, n, NULL);
+    return points_of(is_ours);
 }
 
 Test(matrix, the_binary_lists_its_fault_points)

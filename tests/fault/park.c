@@ -1,6 +1,7 @@
 /* SIGKILL, hand-over and rebalances while messages are tried again: each key keeps its order, nothing is lost or doubled, and
  * no attempt is forgotten. */
 #include "oracle.h"
+#include "points.h"
 #include "run.h"
 
 #include <criterion/criterion.h>
@@ -12,26 +13,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define POINTS_MAX 16
-#define ROUNDS     3
+#define ROUNDS 3
 
-struct point {
-    char name[48];
-};
+static bool is_ours(const char *name)
+{
+    return point_begins(name, "park_") || point_begins(name, "attempt_");
+}
 
 ParameterizedTestParameters(park, a_kill_while_messages_are_tried_again_loses_and_doubles_nothing)
 {
-    struct point *points = cr_malloc(POINTS_MAX * sizeof(*points));
-    char         *argv[] = { (char *)kit_pawl(), "fault-points", NULL };
-    char         *out    = NULL;
-    size_t        n      = 0;
-
-    if (proc_run(argv, 10000, &out) == 0)
-        for (char *save = NULL, *line = strtok_r(out, "\n", &save); line && n < POINTS_MAX; line = strtok_r(NULL, "\n", &save))
-            if (strncmp(line, "park_", 5) == 0 || strncmp(line, "attempt_", 8) == 0)
-                (void)snprintf(points[n++].name, sizeof(points[0].name), "%.*s", (int)strcspn(line, "\t"), line);
-    free(out);
-    return cr_make_param_array(struct point, points, n, NULL);
+    return points_of(is_ours);
 }
 
 /* Most are applied at once, some at their second or third attempt, one in twenty never. */

@@ -3,6 +3,7 @@
 #include "load.h"
 #include "oracle.h"
 #include "outputs.h"
+#include "points.h"
 #include "run.h"
 
 #include <criterion/criterion.h>
@@ -11,28 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POINTS_MAX 16
-#define ROUNDS     3
+#define ROUNDS 3
 
 /* ---- SIGKILL at every step ---- */
 
-struct point {
-    char name[48];
-};
+static bool is_ours(const char *name)
+{
+    return point_begins(name, "publisher_");
+}
 
 ParameterizedTestParameters(publisher, a_kill_at_any_step_publishes_everything_once)
 {
-    struct point *points = cr_malloc(POINTS_MAX * sizeof(*points));
-    char         *argv[] = { (char *)kit_pawl(), "fault-points", NULL };
-    char         *out    = NULL;
-    size_t        n      = 0;
-
-    if (proc_run(argv, 10000, &out) == 0)
-        for (char *save = NULL, *line = strtok_r(out, "\n", &save); line && n < POINTS_MAX; line = strtok_r(NULL, "\n", &save))
-            if (strncmp(line, "publisher_", 10) == 0)
-                (void)snprintf(points[n++].name, sizeof(points[0].name), "%.*s", (int)strcspn(line, "\t"), line);
-    free(out);
-    return cr_make_param_array(struct point, points, n, NULL);
+    return points_of(is_ours);
 }
 
 ParameterizedTest(struct point *point, publisher, a_kill_at_any_step_publishes_everything_once)

@@ -1,6 +1,7 @@
 /* Dead letters that are sent again while something dies: each comes once, in the order of its key. The judge reads the source
  * topic as any consumer with read_committed does. */
 #include "oracle.h"
+#include "points.h"
 #include "redriven.h"
 #include "run.h"
 
@@ -11,12 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POINTS_MAX 24
-#define LETTERS    48
-
-struct point {
-    char name[48];
-};
+#define LETTERS 48
 
 static bool is_command(const char *name)
 {
@@ -28,28 +24,14 @@ static bool is_command(const char *name)
     return false;
 }
 
-/* The list is the binary's own, so that a new point cannot be forgotten. */
-static struct criterion_test_params points(bool of_command)
+static bool of_command(const char *name)
 {
-    struct point *all    = cr_malloc(POINTS_MAX * sizeof(*all));
-    char         *argv[] = { (char *)kit_pawl(), "fault-points", NULL };
-    char         *out    = NULL;
-    size_t        n      = 0;
+    return point_begins(name, "redrive_") && is_command(name);
+}
 
-    if (proc_run(argv, 10000, &out) == 0)
-        for (char *save = NULL, *line = strtok_r(out, "\n", &save); line && n < POINTS_MAX;
-             line = strtok_r(NULL, "\n", &save)) {
-            char name[48];
-
-            (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(line, "\t"), line);
-            if (strncmp(name, of_command ? "redrive_" : "publisher_", of_command ? 8 : 10) != 0 &&
-                (of_command || strcmp(name, "redrive_noticed") != 0))
-                continue;
-            if (is_command(name) == of_command)
-                (void)snprintf(all[n++].name, sizeof(all[0].name), "%s", name);
-        }
-    free(out);
-    return cr_make_param_array(struct point, all, n, NULL);
+static bool of_worker(const char *name)
+{
+    return (point_begins(name, "publisher_") || strcmp(name, "redrive_noticed") == 0) && !is_command(name);
 }
 
 /* Letters of several keys in all partitions, some of which must come twice, between messages that are right. */
@@ -86,7 +68,7 @@ static void check(struct cluster *k)
 
 ParameterizedTestParameters(redrive, a_command_that_is_killed_at_any_step_is_gone_on_with)
 {
-    return points(true);
+    return points_of(of_command);
 }
 
 ParameterizedTest(struct point *point, redrive, a_command_that_is_killed_at_any_step_is_gone_on_with)
@@ -111,7 +93,7 @@ ParameterizedTest(struct point *point, redrive, a_command_that_is_killed_at_any_
 
 ParameterizedTestParameters(redrive, a_worker_that_is_killed_at_any_step_sends_each_letter_once)
 {
-    return points(false);
+    return points_of(of_worker);
 }
 
 ParameterizedTest(struct point *point, redrive, a_worker_that_is_killed_at_any_step_sends_each_letter_once)
