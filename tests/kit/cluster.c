@@ -144,7 +144,7 @@ int cluster_enter(bool alone)
     return fd;
 }
 
-static bool emits(const struct cluster *k)
+bool cluster_emits(const struct cluster *k)
 {
     return strcmp(k->o.plugin, "emitter") == 0;
 }
@@ -185,7 +185,7 @@ struct cluster *cluster_up_with(struct cluster_opts o)
     if (o.kafka_proxy)
         k->kafka = kafka_proxy_start(kafka_bootstrap());
     kafka_topic_create(k->topic, o.partitions, o.replicas);
-    if (emits(k) && !o.no_out)
+    if (cluster_emits(k) && !o.no_out)
         make_output(k);
     (void)snprintf(k->dlq, sizeof(k->dlq), "%s.dlq", k->topic);
     if (cluster_publishes(k))
@@ -225,84 +225,6 @@ void cluster_down(struct cluster *k)
 }
 
 /* ---- workers ---- */
-
-static char *with_next(const struct cluster *k, char *text, int slots)
-{
-    char *both = NULL;
-
-    if (!k->o.chain)
-        return text;
-    if (asprintf(&both,
-                 "%s  next:\n"
-                 "    source: { topics: [%s.out], group: %s-next, start: earliest }\n"
-                 "    plugin: { path: emitter.so }\n"
-                 "    workers: %d\n"
-                 "    batch: { max_messages: %d }\n"
-                 "    handler_timeout: %dms\n"
-                 "    outputs: { out: %s.out2 }\n"
-                 "    dlq: { topic: %s.dlq }\n",
-                 text, k->topic, k->group, slots, k->o.batch, k->o.handler_timeout_ms, k->topic, k->topic) < 0)
-        abort();
-    free(text);
-    return both;
-}
-
-char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots)
-{
-    char *text = NULL;
-    char  own[300], dsn[300], outputs[128] = "", dedupe[128] = "", reload[256] = "";
-    int   n;
-
-    if (k->o.dedupe)
-        (void)snprintf(dedupe, sizeof(dedupe), "    dedupe: { %s }\n", k->o.dedupe);
-    if (k->o.reload)
-        (void)snprintf(reload, sizeof(reload), "    reload: { %s }\n", k->o.reload);
-    if (emits(k))
-        (void)snprintf(outputs, sizeof(outputs), "    outputs: { out: %s.out }\n", k->topic);
-    if (k->proxy)
-        (void)snprintf(own, sizeof(own), "host=127.0.0.1 port=%d %s", proxy_port(k->proxy), kit_postgres_login(k->pg));
-    else
-        (void)snprintf(own, sizeof(own), "%s", kit_postgres_dsn(k->pg));
-    role_dsn(own, dsn, sizeof(dsn));
-    n = asprintf(
-        &text,
-        "version: 1\n"
-        "instance: %s\n"
-        "run_dir: %s/%s\n"
-        "plugin_dir: %s\n"
-        "drain_timeout: 10s\n"
-        "kafka:\n"
-        "  bootstrap.servers: \"%s\"\n"
-        "  session.timeout.ms: %d\n"
-        "  fetch.wait.max.ms: %d\n"
-        "  heartbeat.interval.ms: 500\n"
-        "  reconnect.backoff.max.ms: 500\n"
-        "  topic.metadata.refresh.interval.ms: %d\n"
-        "postgres:\n"
-        "  dsn: \"%s\"\n"
-        "%s"
-        "pipelines:\n"
-        "  main:\n"
-        "    source: { topics: [%s], group: %s, start: %s }\n"
-        "    plugin: { path: %s }\n"
-        "    workers: %d\n"
-        "    batch: { max_messages: %d }\n"
-        "    retry: { attempts: %d, backoff: %dms, max_backoff: %dms, mode: %s, park_max_messages: %d }\n"
-        "    handler_timeout: %dms\n"
-        "    crash_limit: %d\n"
-        "    crash_storm: %s\n"
-        "%s%s%s%s%s%s%s",
-        instance, k->dir, name, kit_plugins(), k->kafka ? kafka_proxy_bootstrap(k->kafka) : kafka_bootstrap(), k->o.session_ms,
-        CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn, k->o.http ? "http: { listen: 127.0.0.1:0 }\n" : "", k->topic, k->group,
-        k->o.start, k->o.deployed ? plugin_path(k) : plugin_file(k->o.plugin), slots, k->o.batch, k->o.retry_attempts,
-        k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode, k->o.park_max,
-        k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm, k->o.no_receipts ? "    receipts: false\n" : "", dedupe, outputs,
-        reload, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : "    dlq: { topic: ",
-        k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : k->topic, k->o.dlq && strcmp(k->o.dlq, "no") == 0 ? "" : ".dlq }\n");
-    if (n < 0)
-        abort();
-    return with_next(k, text, slots);
-}
 
 /* The topology for another group. */
 static char *with_group(const struct cluster *k, char *text, const char *group)

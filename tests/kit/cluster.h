@@ -100,6 +100,7 @@ struct cluster *cluster_up_with(struct cluster_opts o);
 void cluster_down(struct cluster *k);
 /* Dead letters go on to their topic. */
 bool cluster_publishes(const struct cluster *k);
+bool cluster_emits(const struct cluster *k); /* its plugin has outputs */
 
 /* Starts `pawl run`. instance: prefix of its group.instance.id. Starting a name again makes a new process of it. */
 #define worker_start(k, instance, ...) worker_start_with((k), (instance), (struct worker_opts){ __VA_ARGS__ })
