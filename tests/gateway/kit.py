@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import unittest
 import urllib.request
 
@@ -18,10 +17,14 @@ import grpc
 for entry in os.environ["PYTHONPATH"].split(":"):
     grpc.__path__.append(os.path.join(entry, "grpc"))
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "kit"))
+
+from certificates import Certificates  # noqa: E402
+from waiting import until  # noqa: E402
 from auto.events.v1 import gateway_pb2  # noqa: E402
 from grpc.health.v1 import health_pb2  # noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 KAFKA = os.path.join(HERE, "..", "..", "kit", "kafka")
 SERVICE = "/auto.events.v1.PolicyEvents/"
 OCCURRED = 1772366400000000
@@ -66,14 +69,6 @@ class Cluster:
         if cls.folder:
             kafka("stop", cls.folder + "/kafka", "now", check=False)
             shutil.rmtree(cls.folder, ignore_errors=True)
-
-
-def until(what, test, timeout=WAIT):
-    end = time.monotonic() + timeout
-    while not test():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited in vain for {what() if callable(what) else what}")
-        time.sleep(0.01)
 
 
 class Gateway:
@@ -210,30 +205,11 @@ def records(topic):
     return sorted(rows, key=lambda row: (int(row["partition"]), int(row["offset"])))
 
 
-class Certificates:
-    """Authorities and what they signed, in a folder."""
+class Keys(Certificates):
+    """With what the gateway and its clients take of them."""
 
     def __init__(self):
-        self.folder = tempfile.mkdtemp(dir=Cluster.folder)
-
-    def openssl(self, *args):
-        subprocess.run(["openssl", *args], cwd=self.folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def authority(self, name):
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                     "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
-
-    def certificate(self, name, ca, names):
-        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
-                     "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        with open(os.path.join(self.folder, "ext"), "w", encoding="utf-8") as out:
-            out.write(f"subjectAltName={names}\n")
-        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", "2",
-                     "-extfile", "ext", "-out", f"{name}.pem")
-
-    def read(self, name):
-        with open(os.path.join(self.folder, name), "rb") as file:
-            return file.read()
+        super().__init__(tempfile.mkdtemp(dir=Cluster.folder))
 
     def credentials(self, client=None, ca="ca"):
         if client:

@@ -3,7 +3,7 @@ import os
 import signal
 import subprocess
 
-from kit import WAIT, Case, Certificates, Cluster, records, until
+from kit import WAIT, Case, Cluster, Keys, records, until
 
 PROGRAMS = os.environ["PAWL_GATEWAY_GO"]
 
@@ -37,7 +37,7 @@ class Interop(Case):
         self.assertEqual([row["ce_id"] for row in records(self.topic)], ["deadline"])
 
     def test_grpc_go_with_certificates(self):
-        keys = Certificates()
+        keys = Keys()
         keys.authority("ca")
         keys.authority("other-ca")
         keys.certificate("server", "ca", "DNS:localhost,IP:127.0.0.1")
@@ -60,7 +60,7 @@ class Conformance(Case):
         self.h2spec(self.gateway())
 
     def test_http2_is_as_h2spec_wants_it_over_tls(self):
-        keys = Certificates()
+        keys = Keys()
         keys.authority("ca")
         keys.certificate("server", "ca", "DNS:localhost,IP:127.0.0.1")
         self.h2spec(self.gateway(keys.tls()), "-t", "-k")

@@ -5,7 +5,7 @@ import signal
 
 import grpc
 
-from kit import WAIT, Case, Certificates, Client, event, method, records
+from kit import WAIT, Case, Keys, Client, event, method, records
 from auto.events.v1 import events_pb2, gateway_pb2
 from google.protobuf import descriptor_pb2
 from grpc.health.v1 import health_pb2
@@ -57,7 +57,7 @@ class Services(Case):
 class Access(Case):
     @classmethod
     def setUpClass(cls):
-        cls.keys = Certificates()
+        cls.keys = Keys()
         cls.keys.authority("ca")
         cls.keys.authority("other-ca")
         cls.keys.certificate("server", "ca", "DNS:localhost,IP:127.0.0.1")

@@ -22,6 +22,9 @@ import urllib.request
 
 import yaml
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "kit"))
+from waiting import until  # noqa: E402
+
 PAWL, TOPOLOGY, ADDRESS, DSN, SOURCE = (sys.argv.pop(1) for _ in range(5))
 WAIT = 60
 VARIABLES = {"$__rate_interval": "10s", "$job": ".*", "$pipeline": ".*"}
@@ -30,17 +33,6 @@ VARIABLES = {"$__rate_interval": "10s", "$job": ".*", "$pipeline": ".*"}
 def read(*path):
     with open(os.path.join(SOURCE, *path), encoding="utf-8") as f:
         return f.read()
-
-
-def until(what, look):
-    """Looks again until it is true; then that."""
-    end, got = time.monotonic() + WAIT, None
-    while time.monotonic() < end:
-        got = look()
-        if got:
-            return got
-        time.sleep(0.1)
-    raise AssertionError(f"not within {WAIT} s: {what}")
 
 
 def page(accept):

@@ -11,11 +11,15 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KIT = os.path.join(HERE, "..", "..", "kit")
+sys.path.insert(0, os.path.join(HERE, "..", "kit"))
+
+from certificates import Certificates  # noqa: E402
+from waiting import until  # noqa: E402
+
 PAWL, PLUGINS, EVENTS, CONF = (os.environ[n] for n in ("PAWL", "PAWL_PLUGINS", "AUTO_EVENTS", "PAWL_CONF"))
 PASSWORD = "correct-horse-7"
 COUNT = 200
@@ -27,43 +31,6 @@ def run(*args, check=True, **more):
     if check and done.returncode != 0:
         raise RuntimeError(f"{args}: {done.stdout}")
     return done
-
-
-def until(what, test):
-    end = time.monotonic() + WAIT
-    while not test():
-        if time.monotonic() > end:
-            raise AssertionError(f"waited in vain for {what() if callable(what) else what}")
-        time.sleep(0.02)
-
-
-class Certificates:
-    """A certificate authority in a folder."""
-
-    def __init__(self, folder, name="ca"):
-        self.folder, self.name = folder, name
-        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
-                     f"/CN=pawl test {name}", "-keyout", self.path(name + ".key"), "-out", self.path(name + ".crt"))
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def openssl(self, *args):
-        run("openssl", *args, cwd=self.folder)
-
-    def issue(self, name, alt="IP:127.0.0.1,DNS:localhost", days=2):
-        """name.crt, name.key and name.pem with both. Negative days: it has expired."""
-        with open(self.path(name + ".ext"), "w", encoding="utf-8") as out:
-            out.write(f"subjectAltName={alt}\n")
-        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
-                     "-keyout", name + ".key", "-out", name + ".csr")
-        self.openssl("x509", "-req", "-in", name + ".csr", "-CA", self.name + ".crt", "-CAkey", self.name + ".key", "-CAcreateserial",
-                     "-days", str(days), "-extfile", name + ".ext", "-out", name + ".crt")
-        with open(self.path(name + ".pem"), "w", encoding="utf-8") as out:
-            for part in (".key", ".crt"):
-                with open(self.path(name + part), encoding="utf-8") as text:
-                    out.write(text.read())
-        return self.path(name + ".pem")
 
 
 def free_ports(count):
@@ -92,11 +59,12 @@ class World:
         cls.folder = tempfile.mkdtemp(prefix="pawl-secure-")
         os.chmod(cls.folder, 0o711)
         cls.certs = Certificates(cls.folder)
-        cls.certs.issue("broker")
-        cls.certs.issue("stranger", alt="DNS:elsewhere.example")
-        cls.certs.issue("client")
-        cls.certs.issue("late", days=-1)
-        Certificates(cls.folder, "other")
+        cls.certs.authority("ca")
+        cls.certs.authority("other")
+        cls.certs.certificate("broker", "ca", "IP:127.0.0.1,DNS:localhost")
+        cls.certs.certificate("stranger", "ca", "DNS:elsewhere.example")
+        cls.certs.certificate("client", "ca", "DNS:client")
+        cls.certs.certificate("late", "ca", "DNS:client", days=-1)
         cls.start_kafka()
         cls.start_postgres()
 
@@ -110,9 +78,9 @@ class World:
                  "listener.name.mtls.ssl.client.auth=required"]
         for name, certificate in (("password", "broker"), ("mtls", "broker"), ("stranger", "stranger")):
             extra += [f"listener.name.{name}.ssl.keystore.type=PEM",
-                      f"listener.name.{name}.ssl.keystore.location={cls.certs.path(certificate + '.pem')}",
+                      f"listener.name.{name}.ssl.keystore.location={cls.certs.bundle(certificate)}",
                       f"listener.name.{name}.ssl.truststore.type=PEM",
-                      f"listener.name.{name}.ssl.truststore.location={cls.certs.path('ca.crt')}"]
+                      f"listener.name.{name}.ssl.truststore.location={cls.certs.path('ca.pem')}"]
         started = run(os.path.join(KIT, "kafka"), "start", cls.folder + "/kafka", "1", check=False, env={
             **os.environ, "KAFKA_EXTRA": "\n".join(extra),
             "KAFKA_LISTENERS": f"PASSWORD:SASL_SSL:{cls.ports['password']} MTLS:SSL:{cls.ports['mtls']} STRANGER:SSL:{cls.ports['stranger']}",
@@ -128,15 +96,13 @@ class World:
     @classmethod
     def start_postgres(cls):
         """Its certificate names localhost, not the address."""
-        cls.certs.issue("postgres", alt="DNS:localhost")
-        for end in (".crt", ".key"):
-            shutil.copy(cls.certs.path("postgres" + end), cls.certs.path("server" + end))
+        cls.certs.certificate("server", "ca", "DNS:localhost")
         os.chmod(cls.certs.path("server.key"), 0o600)
         if os.getuid() == 0:
             shutil.chown(cls.certs.path("server.key"), "postgres")
         dsn = run(os.path.join(KIT, "pg"), "start", cls.folder + "/pg", env={
             **os.environ, "PG_FSYNC": "off",
-            "PG_CONF": f"ssl = on\nssl_cert_file = '{cls.certs.path('server.crt')}'\nssl_key_file = '{cls.certs.path('server.key')}'"})
+            "PG_CONF": f"ssl = on\nssl_cert_file = '{cls.certs.path('server.pem')}'\nssl_key_file = '{cls.certs.path('server.key')}'"})
         cls.pg_port = re.search(r"port=(\d+)", dsn.stdout).group(1)
         with open(cls.folder + "/pg/password", encoding="utf-8") as file:
             cls.pg_password = file.read().strip()
@@ -166,7 +132,7 @@ class Secure(unittest.TestCase):
         self.secret("kafka-password", PASSWORD)
         self.secret("pg-password", World.pg_password)
         self.kafka = self.password("PLAIN")
-        self.postgres = f"host=localhost sslmode=verify-full sslrootcert={World.certs.path('ca.crt')}"
+        self.postgres = f"host=localhost sslmode=verify-full sslrootcert={World.certs.path('ca.pem')}"
 
     def tearDown(self):
         text = self.log() if self.process else ""
@@ -185,7 +151,7 @@ class Secure(unittest.TestCase):
     @staticmethod
     def tls(port, ca="ca", **more):
         return {"bootstrap.servers": f"127.0.0.1:{World.ports[port]}", "security.protocol": "ssl",
-                "ssl.ca.location": World.certs.path(ca + ".crt"), **more}
+                "ssl.ca.location": World.certs.path(ca + ".pem"), **more}
 
     def password(self, mechanism):
         return {**self.tls("password"), "security.protocol": "sasl_ssl", "sasl.mechanism": mechanism, "sasl.username": "pawl",
@@ -275,17 +241,17 @@ pipelines:
         self.assertNotIn(PASSWORD, json.dumps(status))
 
     def test_a_clients_certificate(self):
-        self.kafka = self.tls("mtls", **{"ssl.certificate.location": World.certs.path("client.crt"),
+        self.kafka = self.tls("mtls", **{"ssl.certificate.location": World.certs.path("client.pem"),
                                         "ssl.key.location": World.certs.path("client.key")})
         self.flows()
 
     def test_a_certificate_that_was_rotated_counts_from_the_next_start(self):
-        for end in (".crt", ".key"):
+        for end in (".pem", ".key"):
             shutil.copy(World.certs.path("late" + end), self.folder + "/own" + end)
-        self.kafka = self.tls("mtls", **{"ssl.certificate.location": self.folder + "/own.crt", "ssl.key.location": self.folder + "/own.key"})
+        self.kafka = self.tls("mtls", **{"ssl.certificate.location": self.folder + "/own.pem", "ssl.key.location": self.folder + "/own.key"})
         self.is_refused("(?i)certificate")
         self.stop()
-        for end in (".crt", ".key"):
+        for end in (".pem", ".key"):
             shutil.copy(World.certs.path("client" + end), self.folder + "/own" + end)
         self.start()
         until("the events", lambda: self.applied() == COUNT)
@@ -314,7 +280,7 @@ pipelines:
         self.is_refused('server certificate for .*localhost.* does not match host name')
 
     def test_a_postgres_of_another_authority(self):
-        self.postgres = self.postgres.replace("ca.crt", "other.crt")
+        self.postgres = self.postgres.replace("ca.pem", "other.pem")
         self.is_refused("certificate verify failed")
 
     def test_a_wrong_postgres_password(self):

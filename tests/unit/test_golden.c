@@ -1,11 +1,10 @@
 /* pawl plugin test, as people run it. */
-#include "base/buf.h"
+#include "shell_out.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static struct pw_buf out, file;
@@ -61,19 +60,10 @@ static const char *read_file(void)
 
 static void run(const char *options)
 {
-    char  command[512];
-    FILE *f;
+    char command[512];
 
     (void)snprintf(command, sizeof(command), "cd %s && " TEST_PAWL " plugin test . %s 2>&1", dir, options);
-    f = popen(command, "r");
-    cr_assert_not_null(f);
-    pw_buf_reset(&out);
-    for (size_t n = 1; n > 0; out.n += n)
-        n = fread(pw_buf_room(&out, 4096), 1, 4096, f);
-    out.p[out.n] = 0;
-    code         = pclose(f);
-    cr_assert(WIFEXITED(code));
-    code = WEXITSTATUS(code);
+    code = shell_out(command, &out);
 }
 
 static void says(int want, const char *text)

@@ -1,10 +1,9 @@
 /* pawl plugin inspect, lint and diff, as people run them. */
-#include "base/buf.h"
+#include "shell_out.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
 /* Sanitizers need processes of their own: then the sandbox lets them be made. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -18,19 +17,10 @@ static int           code;
 
 static void run(const char *args)
 {
-    char  command[1024];
-    FILE *f;
+    char command[1024];
 
-    pw_buf_reset(&out);
     (void)snprintf(command, sizeof(command), "cd " TEST_PLUGINS " && " TEST_PAWL " plugin %s 2>&1", args);
-    f = popen(command, "r");
-    cr_assert_not_null(f);
-    for (size_t n = 1; n > 0; out.n += n)
-        n = fread(pw_buf_room(&out, 4096), 1, 4096, f);
-    out.p[out.n] = 0;
-    code         = pclose(f);
-    cr_assert(WIFEXITED(code));
-    code = WEXITSTATUS(code);
+    code = shell_out(command, &out);
 }
 
 static void says(const char *text)
