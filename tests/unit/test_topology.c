@@ -59,53 +59,38 @@ Test(topology, what_is_not_said_has_its_default)
     parsed_done(&pd);
 }
 
-Test(topology, what_is_said_is_taken)
-{
-    static const char text[] =
-        "version: 1\n"
-        "instance: host-1\n"
-        "run_dir: /tmp/run\n"
-        "plugin_dir: /opt/plugins\n"
-        "drain_timeout: 1m\n"
-        "kafka:\n"
-        "  bootstrap.servers: a:9092,b:9093\n"
-        "  socket.keepalive.enable: true\n"
-        "  fetch.min.bytes: 1\n"
-        "postgres: { dsn: 'host=db user=x' }\n"
-        "http: { listen: '[::1]:0' }\n"
-        "pipelines:\n"
-        "  one:\n"
-        "    source: { topics: [b.in, a_in], group: G.1, start: latest }\n"
-        "    plugin: { path: /x/one.so, config: /etc/one.cfg }\n"
-        "    outputs: { premiums: p.out, acts_2: a.out }\n"
-        "    workers: 64\n"
-        "    batch: { max_messages: 1, max_bytes: 64KiB, linger: 5ms }\n"
-        "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h, mode: park, park_max_messages: 1, park_max_bytes: 64KiB }\n"
-        "    receipts: false\n"
-        "    dlq: { topic: dead }\n"
-        "    dedupe: { header: ce_id, window: 90d }\n"
-        "    handler_timeout: 45s\n"
-        "    crash_limit: 1\n"
-        "    sandbox: false\n"
-        "    crash_storm: { messages: 100, window: 24h, action: continue }\n"
-        "  two: { source: { topics: [c], group: two }, plugin: { path: two.so, sha256: "
-        "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed }, dedupe: { key: true, window: 1m } }\n";
-    struct parsed             pd = parse_text(text, sizeof(text) - 1);
-    const struct pw_pipeline *pl;
+static const char everything[] =
+    "version: 1\n"
+    "instance: host-1\n"
+    "run_dir: /tmp/run\n"
+    "plugin_dir: /opt/plugins\n"
+    "drain_timeout: 1m\n"
+    "kafka:\n"
+    "  bootstrap.servers: a:9092,b:9093\n"
+    "  socket.keepalive.enable: true\n"
+    "  fetch.min.bytes: 1\n"
+    "postgres: { dsn: 'host=db user=x' }\n"
+    "http: { listen: '[::1]:0' }\n"
+    "pipelines:\n"
+    "  one:\n"
+    "    source: { topics: [b.in, a_in], group: G.1, start: latest }\n"
+    "    plugin: { path: /x/one.so, config: /etc/one.cfg }\n"
+    "    outputs: { premiums: p.out, acts_2: a.out }\n"
+    "    workers: 64\n"
+    "    batch: { max_messages: 1, max_bytes: 64KiB, linger: 5ms }\n"
+    "    retry: { attempts: 1, backoff: 1ms, max_backoff: 1h, mode: park, park_max_messages: 1, park_max_bytes: 64KiB }\n"
+    "    receipts: false\n"
+    "    dlq: { topic: dead }\n"
+    "    dedupe: { header: ce_id, window: 90d }\n"
+    "    handler_timeout: 45s\n"
+    "    crash_limit: 1\n"
+    "    sandbox: false\n"
+    "    crash_storm: { messages: 100, window: 24h, action: continue }\n"
+    "  two: { source: { topics: [c], group: two }, plugin: { path: two.so, sha256: "
+    "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed }, dedupe: { key: true, window: 1m } }\n";
 
-    assert_good(pd);
-    cr_assert_str_eq(pd.tp->instance, "host-1");
-    cr_assert_str_eq(pd.tp->run_dir, "/tmp/run");
-    cr_assert_str_eq(pd.tp->plugin_dir, "/opt/plugins");
-    cr_assert_eq(pd.tp->drain_timeout_ms, 60000);
-    cr_assert_eq(pd.tp->kafka_n, 3);
-    cr_assert_str_eq(pd.tp->kafka[1].key, "socket.keepalive.enable");
-    cr_assert_str_eq(pd.tp->kafka[1].value, "true");
-    cr_assert_str_eq(pd.tp->kafka[2].value, "1");
-    cr_assert_str_eq(pd.tp->postgres_dsn, "host=db user=x");
-    cr_assert_str_eq(pd.tp->http_listen, "[::1]:0");
-    cr_assert_eq(pd.tp->pipelines_n, 2);
-    pl = &pd.tp->pipelines[0];
+static void assert_first(const struct pw_pipeline *pl)
+{
     cr_assert_eq(pl->topics_n, 2);
     cr_assert_str_eq(pl->topics[0], "b.in");
     cr_assert_str_eq(pl->topics[1], "a_in");
@@ -115,8 +100,6 @@ Test(topology, what_is_said_is_taken)
     cr_assert_str_eq(pl->plugin_config, "/etc/one.cfg");
     cr_assert_null(pl->plugin_sha256);
     cr_assert_eq(pl->sandbox, 0);
-    cr_assert_eq(pd.tp->pipelines[1].sandbox, 1, "unless it is asked for");
-    cr_assert_str_eq(pd.tp->pipelines[1].plugin_sha256, "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
     cr_assert_eq(pl->outputs_n, 2);
     cr_assert_str_eq(pl->outputs[1].key, "acts_2");
     cr_assert_str_eq(pl->outputs[1].value, "a.out");
@@ -140,6 +123,27 @@ Test(topology, what_is_said_is_taken)
     cr_assert_eq(pl->crash_storm_messages, 100);
     cr_assert_eq(pl->crash_storm_window_ms, 86400000);
     cr_assert_eq(pl->crash_storm_action, PW_STORM_CONTINUE);
+}
+
+Test(topology, what_is_said_is_taken)
+{
+    struct parsed pd = parse_text(everything, sizeof(everything) - 1);
+
+    assert_good(pd);
+    cr_assert_str_eq(pd.tp->instance, "host-1");
+    cr_assert_str_eq(pd.tp->run_dir, "/tmp/run");
+    cr_assert_str_eq(pd.tp->plugin_dir, "/opt/plugins");
+    cr_assert_eq(pd.tp->drain_timeout_ms, 60000);
+    cr_assert_eq(pd.tp->kafka_n, 3);
+    cr_assert_str_eq(pd.tp->kafka[1].key, "socket.keepalive.enable");
+    cr_assert_str_eq(pd.tp->kafka[1].value, "true");
+    cr_assert_str_eq(pd.tp->kafka[2].value, "1");
+    cr_assert_str_eq(pd.tp->postgres_dsn, "host=db user=x");
+    cr_assert_str_eq(pd.tp->http_listen, "[::1]:0");
+    cr_assert_eq(pd.tp->pipelines_n, 2);
+    assert_first(&pd.tp->pipelines[0]);
+    cr_assert_eq(pd.tp->pipelines[1].sandbox, 1, "unless it is asked for");
+    cr_assert_str_eq(pd.tp->pipelines[1].plugin_sha256, "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
     cr_assert_str_eq(pd.tp->pipelines[1].name, "two");
     cr_assert_eq(pd.tp->pipelines[1].line, 27);
     cr_assert_null(pd.tp->pipelines[1].dedupe_header);
