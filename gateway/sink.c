@@ -1,6 +1,7 @@
 #include "sink.h"
 
 #include "base/clock.h"
+#include "kafka/bell.h"
 #include "kafka/conf.h"
 #include "observe/log.h"
 
@@ -181,7 +182,7 @@ int gw_sink_open(struct gw_sink **ret, struct gw_loop *loop, const struct gw_sin
         return -1;
     }
     si->events = rd_kafka_queue_get_main(si->rk);
-    rd_kafka_queue_io_event_enable(si->events, si->bell.fd, &one, sizeof(one));
+    pw_kafka_bell(si->events, si->bell.fd, &one, sizeof(one));
     *ret = si;
     return 0;
 }

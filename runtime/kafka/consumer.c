@@ -1,6 +1,7 @@
 #include "kafka/consumer.h"
 
 #include "base/clock.h"
+#include "kafka/bell.h"
 #include "kafka/conf.h"
 #include "kafka/props.h"
 
@@ -211,7 +212,7 @@ int pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *
     }
     (void)rd_kafka_poll_set_consumer(co->rk); /* always succeeds for a consumer with a group */
     co->queue = rd_kafka_queue_get_consumer(co->rk);
-    rd_kafka_queue_io_event_enable(co->queue, co->wake[1], "", 1);
+    pw_kafka_bell(co->queue, co->wake[1], "", 1);
     return 0;
 }
 
@@ -341,7 +342,7 @@ rd_kafka_queue_t *pw_consumer_queue(struct pw_consumer *co, const char *topic, i
 
     PW_ASSERT(q != NULL);
     rd_kafka_queue_forward(q, NULL); /* stays so, also over assignments */
-    rd_kafka_queue_io_event_enable(q, co->wake[1], "", 1);
+    pw_kafka_bell(q, co->wake[1], "", 1);
     /* What an earlier assignment left behind; also arms the wake-up again. */
     while ((old = rd_kafka_consume_queue(q, 0)))
         rd_kafka_message_destroy(old);
