@@ -6,6 +6,7 @@ GRANT INSERT, UPDATE ON pawl.offsets TO pawl_worker;
 GRANT INSERT, DELETE ON pawl.outbox TO pawl_worker;                -- DELETE: outputs that are published
 GRANT UPDATE (kind, code, reason) ON pawl.outbox TO pawl_worker;   -- outputs that Kafka refuses become dead letters
 GRANT INSERT ON pawl.topics, pawl.receipts TO pawl_worker;
+GRANT INSERT, UPDATE, DELETE ON pawl.claims TO pawl_worker;
 GRANT INSERT, UPDATE, DELETE ON pawl.strikes, pawl.attempts, pawl.parked TO pawl_worker;
 GRANT EXECUTE ON FUNCTION pawl.event_ids_take, pawl.event_ids_free, pawl.event_ids_turn TO pawl_worker;   -- dedupe
 
@@ -15,3 +16,4 @@ GRANT DELETE ON pawl.receipts TO pawl_operator;                    -- pawl audit
 GRANT DELETE ON pawl.attempts, pawl.parked TO pawl_operator;       -- messages that an earlier offset brings back
 GRANT INSERT ON pawl.outbox TO pawl_operator;                      -- dead letters that are sent again
 GRANT UPDATE (value, headers, resolution, resolved_at, resolved_by, resolved_seq, resolved_note) ON pawl.outbox TO pawl_operator;
+GRANT EXECUTE ON FUNCTION pawl.event_ids_find TO pawl_operator;     -- pawl explain

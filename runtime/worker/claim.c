@@ -24,14 +24,21 @@ static const char insert_sql[] =
     " SELECT $1, topic, partition::int, start, start, nullif($5, '') FROM unnest($2::text[], $3::bigint[], $4::bigint[])"
     " AS v(topic, partition, start) ON CONFLICT (group_name, topic, partition) DO NOTHING";
 
+/* A receipt names its claim by the epoch. Where the row of pawl.offsets was made anew, the epochs begin again. */
 #define CLAIM_HEAD                                                                                                            \
-    "UPDATE pawl.offsets AS o SET owner_epoch = o.owner_epoch + 1, owner = $4, claimed_at = now()"                            \
+    "WITH c AS (UPDATE pawl.offsets AS o SET owner_epoch = o.owner_epoch + 1, owner = $4, claimed_at = now()"                 \
     " FROM (SELECT p.topic, p.partition, v.i FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS v(topic, partition, i)" \
     " JOIN pawl.offsets AS p ON p.topic = v.topic AND p.partition = v.partition::int WHERE p.group_name = $1 FOR UPDATE OF p"
-#define CLAIM_TAIL                                                                                                                   \
-    ") AS c WHERE o.group_name = $1 AND o.topic = c.topic AND o.partition = c.partition"                                             \
-    " RETURNING c.i, o.next_offset, o.owner_epoch, o.outbox_seq, o.bookmark_offset, o.bookmark_hash, o.cluster_id, o.published_seq," \
-    " o.decided_said, o.decided_outbox, o.decided_seq, o.decided_offset"
+#define CLAIM_TAIL                                                                                                                \
+    ") AS c WHERE o.group_name = $1 AND o.topic = c.topic AND o.partition = c.partition RETURNING c.i, o.*),"                     \
+    " noted AS (INSERT INTO pawl.claims AS k (group_name, topic, partition, epoch, owner, plugin, build)"                         \
+    " SELECT $1, topic, partition, owner_epoch, $4, $5, $6 FROM c ON CONFLICT (group_name, topic, partition, epoch) DO UPDATE"    \
+    " SET owner = excluded.owner, plugin = excluded.plugin, build = excluded.build, claimed_at = excluded.claimed_at),"           \
+    " forgotten AS (DELETE FROM pawl.claims AS k USING c WHERE k.group_name = $1 AND k.topic = c.topic"                           \
+    " AND k.partition = c.partition AND k.epoch <= c.owner_epoch - " CLAIMS_KEPT ")"                                              \
+    " SELECT c.i, c.next_offset, c.owner_epoch, c.outbox_seq, c.bookmark_offset, c.bookmark_hash, c.cluster_id, c.published_seq," \
+    " c.decided_said, c.decided_outbox, c.decided_seq, c.decided_offset FROM c"
+#define CLAIMS_KEPT "1000" /* of a partition */
 
 enum { R_I, R_NEXT, R_EPOCH, R_SEQ, R_BOOKMARK, R_HASH, R_CLUSTER, R_PUBLISHED, R_SAID, R_OUTBOX, R_DECIDED, R_OFFSET };
 
@@ -55,17 +62,20 @@ int pw_tx_put_claim(struct pw_tx *tx, const struct pw_part *pt, struct pw_err *e
     return pw_array_put_i64(&tx->claim[C_PARTITION], pt->partition, err);
 }
 
-/* The statement's extra text parameter comes after the arrays. */
-static int queue_with_text(struct pw_tx *tx, const char *name, int arrays, const char *text, struct pw_err *err)
+/* The statement's extra text parameters come after the arrays. */
+static int queue_with_texts(struct pw_tx *tx, const char *name, int arrays, const char *const *texts, int texts_n,
+                            struct pw_err *err)
 {
-    const char *values[5]  = { tx->group };
-    int         lengths[5] = { (int)strlen(tx->group) };
+    const char *values[C_N + 4]  = { tx->group };
+    int         lengths[C_N + 4] = { (int)strlen(tx->group) };
 
     for (int i = 0; i < arrays; i++)
         pw_array_finish(&tx->claim[i], &values[i + 1], &lengths[i + 1]);
-    values[arrays + 1]  = text;
-    lengths[arrays + 1] = (int)strlen(text);
-    return pw_conn_queue_prepared(tx->co, name, arrays + 2, values, lengths, err);
+    for (int i = 0; i < texts_n; i++) {
+        values[arrays + 1 + i]  = texts[i];
+        lengths[arrays + 1 + i] = (int)strlen(texts[i]);
+    }
+    return pw_conn_queue_prepared(tx->co, name, arrays + 1 + texts_n, values, lengths, err);
 }
 
 static int put_all(struct pw_tx *tx, struct pw_part **want, size_t n, struct pw_err *err)
@@ -130,7 +140,8 @@ static int begin_topics(struct pw_tx *tx, struct pw_part **want, size_t n, const
 static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n,
                           const struct pw_start_hook *start, struct pw_err *err)
 {
-    struct known *known = pw_arena_array(scratch, n, sizeof(*known));
+    const char   *cluster = start->cluster_id ? start->cluster_id : "";
+    struct known *known   = pw_arena_array(scratch, n, sizeof(*known));
     size_t        begun;
 
     if (ask_known(tx, want, n, known, err) < 0 || begin_topics(tx, want, n, known, start, &begun, err) < 0 ||
@@ -149,8 +160,8 @@ static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_
     }
     if (!tx->claim[C_TOPIC].n)
         return 0;
-    if (queue_with_text(tx, "pawl_insert", C_N, start->cluster_id ? start->cluster_id : "", err) < 0 ||
-        pw_conn_sync(tx->co, err) < 0 || pw_conn_done(tx->co, NULL, err) < 0)
+    if (queue_with_texts(tx, "pawl_insert", C_N, &cluster, 1, err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
+        pw_conn_done(tx->co, NULL, err) < 0)
         return -1;
     return pw_conn_synced(tx->co, err);
 }
@@ -189,15 +200,16 @@ static void take_over(struct pw_part *pt, const PGresult *res, int r, const stru
 static int claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n, const struct pw_start_hook *start,
                  bool wait, size_t *ret_claimed, struct pw_err *err)
 {
-    struct pw_receipt_tip **tips = pw_arena_array(scratch, n, sizeof(*tips));
-    struct pw_part        **got  = pw_arena_array(scratch, n, sizeof(struct pw_part *));
-    PGresult               *res  = NULL;
+    const char             *who[] = { tx->owner, tx->plugin, tx->build };
+    struct pw_receipt_tip **tips  = pw_arena_array(scratch, n, sizeof(*tips));
+    struct pw_part        **got   = pw_arena_array(scratch, n, sizeof(struct pw_part *));
+    PGresult               *res   = NULL;
 
     for (size_t i = 0; i < n; i++)
         tips[i] = &want[i]->receipt;
     if (put_all(tx, want, n, err) < 0)
         return -1;
-    if (queue_with_text(tx, wait ? "pawl_claim_wait" : "pawl_claim_free", C_START, tx->owner, err) < 0 ||
+    if (queue_with_texts(tx, wait ? "pawl_claim_wait" : "pawl_claim_free", C_START, who, 3, err) < 0 ||
         pw_tx_queue_tips(tx, err) < 0 || pw_conn_sync(tx->co, err) < 0)
         return -1;
     if (pw_conn_result(tx->co, &res, err) < 0)

@@ -272,14 +272,22 @@ int64_t pw_outbox_redriven(const void *headers, size_t n)
     return last > 0 ? last : 0;
 }
 
-/* again: what an earlier redrive said is left out. */
-static void add_stored(rd_kafka_headers_t *hdrs, const void *headers, size_t n, bool again)
+/* Of what the row was once, and now is something else: what an earlier redrive said; of an output, what its source was. */
+static bool is_outdated(const struct pw_outbox_header *h, int kind)
+{
+    if (kind == PW_OUTBOX_OUTPUT)
+        return is_named(h, PW_OUTBOX_SOURCE);
+    return kind == PW_OUTBOX_REDRIVEN &&
+           (is_named(h, PW_REDRIVEN) || is_named(h, PW_REDRIVEN_FOR) || is_named(h, PW_REDRIVEN_FROM));
+}
+
+static void add_stored(rd_kafka_headers_t *hdrs, const struct pw_outbox_row *row, bool all)
 {
     struct pw_outbox_header h;
     size_t                  at = 0;
 
-    while (pw_outbox_next_header(headers, n, &at, &h))
-        if (!again || !(is_named(&h, PW_REDRIVEN) || is_named(&h, PW_REDRIVEN_FOR) || is_named(&h, PW_REDRIVEN_FROM)))
+    while (pw_outbox_next_header(row->headers, row->headers_n, &at, &h))
+        if (all || !is_outdated(&h, row->kind))
             (void)rd_kafka_header_add(hdrs, h.name, (ssize_t)h.name_n, h.value, (ssize_t)h.value_n);
 }
 
@@ -314,11 +322,22 @@ static void add_redriven(rd_kafka_headers_t *hdrs, const struct pw_outbox_row *r
     add_text(hdrs, PW_REDRIVEN_FROM, from);
 }
 
+static void add_source(rd_kafka_headers_t *hdrs, const struct pw_outbox_row *row, const char *group)
+{
+    char text[640]; /* a group and a topic have 255 bytes at most */
+
+    (void)snprintf(text, sizeof(text), "%s %s[%d]@%lld %lld", group, row->topic, row->partition, (long long)row->offset,
+                   (long long)row->seq);
+    add_text(hdrs, PW_OUTBOX_SOURCE, text);
+}
+
 rd_kafka_headers_t *pw_outbox_headers(const struct pw_outbox_row *row, const char *group, int by_reference)
 {
     rd_kafka_headers_t *hdrs = rd_kafka_headers_new(16);
 
-    add_stored(hdrs, row->headers, row->headers_n, row->kind == PW_OUTBOX_REDRIVEN && !by_reference);
+    add_stored(hdrs, row, by_reference);
+    if (row->kind == PW_OUTBOX_OUTPUT && !by_reference)
+        add_source(hdrs, row, group);
     if (row->kind == PW_OUTBOX_REDRIVEN && !by_reference)
         add_redriven(hdrs, row, group);
     if (row->kind != PW_OUTBOX_DEAD && !by_reference)

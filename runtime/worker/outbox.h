@@ -19,6 +19,9 @@ enum {
     PW_OUTBOX_REFUSED,  /* one of 1 or 3 that Kafka can never take: published by reference, and kept */
 };
 
+/* Header of an output: "group topic[partition]@offset seq" of the message and the row that it comes from. */
+#define PW_OUTBOX_SOURCE "pawl-source"
+
 /* Codes of rows that were refused. */
 #define PW_OUTBOX_TOO_LARGE         "output.too_large"
 #define PW_OUTBOX_REDRIVE_TOO_LARGE "redrive.too_large"
@@ -66,8 +69,6 @@ int pw_outbox_read(struct pw_outbox *ob, const struct pw_outbox_range *ranges, s
 /* The row becomes a dead letter, before anything is published in its stead. */
 int pw_outbox_refuse(struct pw_outbox *ob, const struct pw_outbox_row *row, const char *why, struct pw_err *err) PW_MUST_CHECK;
 
-/* The record's headers: those stored, then for a dead letter (or by reference) what happened, and for one that is sent again where it
- * comes from, as pawl-* headers; see docs/delivery.md. */
 /* One header after the other; *at begins at 0. false: no more, or what follows does not fit. value NULL: null. */
 struct pw_outbox_header {
     const char          *name; /* not NUL-terminated */
@@ -78,6 +79,8 @@ bool pw_outbox_next_header(const void *headers, size_t n, size_t *at, struct pw_
 /* How often the record was sent again already. */
 int64_t pw_outbox_redriven(const void *headers, size_t n);
 
+/* The record's headers: those stored, then of an output its source, of a dead letter (or by reference) what happened, and of one that is
+ * sent again where it comes from, as pawl-* headers; see docs/delivery.md. */
 rd_kafka_headers_t *pw_outbox_headers(const struct pw_outbox_row *row, const char *group, int by_reference);
 
 #endif

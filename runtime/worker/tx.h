@@ -17,6 +17,7 @@ struct pw_tx {
     struct pw_conn    *co;
     struct pw_inst    *inst;
     const char        *group, *owner;
+    const char        *plugin, *build; /* id and version; the staged file's name */
     const char        *dlq_topic;
     const char *const *output_topics; /* by output of the plugin */
     struct pw_dedupe  *dedupe;        /* NULL: off */

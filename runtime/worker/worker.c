@@ -265,6 +265,8 @@ static int start(struct pw_worker *w, struct pw_err *err)
     w->tx.inst      = w->inst;
     w->tx.group     = w->pipe->group;
     w->tx.owner     = pw_arena_printf(w->life, "%s/%s/%u", w->args->topology->instance, w->pipe->name, w->args->slot);
+    w->tx.plugin    = w->plugin->name;
+    w->tx.build     = w->strikes.build;
     w->tx.dlq_topic = w->pipe->dlq_topic;
     w->tx.receipts  = w->pipe->receipts;
     w->tx.lost      = taken_away;

@@ -356,7 +356,7 @@ Test(dlq, an_output_that_was_too_large_goes_to_its_topic_when_that_takes_it)
     struct worker       *a = worker_start(k, "a");
     struct kafka_record *all;
     size_t               n;
-    char                 out[80];
+    char                 out[80], source[200];
 
     (void)snprintf(out, sizeof(out), "%s.out", k->topic);
     (void)event_send(k, 0, "big", 20000);
@@ -367,7 +367,8 @@ Test(dlq, an_output_that_was_too_large_goes_to_its_topic_when_that_takes_it)
     expect(0, "1 of 1", REDRIVE("--code", "output.too_large", "--wait", "60"));
     wait_until(records(out, 1) == 1); /* the markers of a transaction come after its answer */
     all = kafka_read_all(out, 1, &n);
-    cr_assert_str_eq(all[0].headers, "seq=1\n", "as any output");
+    (void)snprintf(source, sizeof(source), "seq=1\npawl-source=%s %s[0]@0 2\n", k->group, k->topic);
+    cr_assert_str_eq(all[0].headers, source, "as any output");
     free(all);
     cr_assert_eq(redriven_look(k).again, 0);
     cr_assert_eq(ledger_count(k), 1);

@@ -285,6 +285,25 @@ Test(event_ids, nobody_may_call_them_who_was_not_allowed_to)
         "0", "what runs with the owner's rights looks names up in a fixed place");
 }
 
+Test(event_ids, people_may_ask_which_record_has_an_id)
+{
+#define FIND(group, text)                                                                                \
+    ask(conn, "SELECT string_agg(topic_hash || ' ' || \"partition\" || ' ' || source_offset, ',') FROM " \
+              "pawl.event_ids_find('" group "', array[md5('" text "')::uuid])")
+    cr_expect_str_eq(FIND("g", "a"), "", "before there is a table");
+    (void)turn(conn);
+    (void)take(conn, "g", "a,b", 10);
+    (void)ask(other, "UPDATE pawl.event_id_slots SET opened_at = opened_at - interval '1 min'");
+    (void)turn(conn); /* into the next table */
+    (void)take(conn, "g", "c", 20);
+    (void)ask(conn, "CREATE ROLE operator; GRANT USAGE ON SCHEMA pawl TO operator;"
+                    "GRANT EXECUTE ON FUNCTION pawl.event_ids_find TO operator; SET ROLE operator");
+    cr_expect_str_eq(FIND("g", "a"), "7 0 10");
+    cr_expect_str_eq(FIND("g", "c"), "7 0 20");
+    cr_expect_str_eq(FIND("g", "d"), "");
+    cr_expect_str_eq(FIND("h", "a"), "", "of another group");
+}
+
 Test(event_ids, a_group_can_be_made_to_forget)
 {
     (void)turn(conn);

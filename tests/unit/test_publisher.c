@@ -39,7 +39,7 @@ static void put_header(struct bytes *b, const char *name, const char *value, siz
 static rd_kafka_headers_t *read_back(const unsigned char *p, size_t n)
 {
     unsigned char       *copy = malloc(n ? n : 1); /* of exactly that size */
-    struct pw_outbox_row row  = { .kind = PW_OUTBOX_OUTPUT, .headers = copy, .headers_n = n };
+    struct pw_outbox_row row  = { .kind = PW_OUTBOX_OUTPUT, .topic = "orders", .headers = copy, .headers_n = n };
     rd_kafka_headers_t  *hdrs;
 
     cr_assert_not_null(copy);
@@ -47,6 +47,7 @@ static rd_kafka_headers_t *read_back(const unsigned char *p, size_t n)
         memcpy(copy, p, n);
     hdrs = pw_outbox_headers(&row, "g", 0);
     free(copy);
+    cr_assert_eq(rd_kafka_header_remove(hdrs, "pawl-source"), 0);
     return hdrs;
 }
 
@@ -213,5 +214,29 @@ Test(headers, of_an_output_by_reference_say_what_it_was)
     cr_assert_eq(rd_kafka_header_get_last(hdrs, "pawl-seq", &value, &n), 0);
     cr_assert(n == 1 && memcmp(value, "7", n) == 0);
     cr_assert_neq(rd_kafka_header_get_last(hdrs, "pawl-reason", &value, &n), 0);
+    rd_kafka_headers_destroy(hdrs);
+}
+
+Test(publisher, an_output_says_which_message_and_row_it_comes_from)
+{
+    struct bytes         b   = { .n = 0 };
+    struct pw_outbox_row row = {
+        .kind = PW_OUTBOX_OUTPUT, .topic = "orders", .partition = 3, .offset = 41, .seq = 7, .headers = b.p
+    };
+    rd_kafka_headers_t *hdrs;
+
+    put_u32(&b, 2);
+    put_header(&b, "pawl-source", "g0 earlier[0]@1 1", 17); /* the plugin passes its message's headers on */
+    put_header(&b, "a", "xy", 2);
+    row.headers_n = b.n;
+    hdrs          = pw_outbox_headers(&row, "billing of may", 0);
+    cr_assert_eq(rd_kafka_header_cnt(hdrs), 2);
+    expect_text(hdrs, 0, "a", "xy");
+    expect_text(hdrs, 1, "pawl-source", "billing of may orders[3]@41 7");
+    rd_kafka_headers_destroy(hdrs);
+
+    row.kind = PW_OUTBOX_REDRIVEN; /* the record as it came, which was an output once */
+    hdrs     = pw_outbox_headers(&row, "billing of may", 0);
+    expect_text(hdrs, 0, "pawl-source", "g0 earlier[0]@1 1");
     rd_kafka_headers_destroy(hdrs);
 }
