@@ -78,6 +78,17 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--run-dir", "DIR", "The run directory, instead of a topology." },
         },
     },
+    [PW_CMD_leave] = {
+        .name = "leave", .arg = "TOPOLOGY",
+        .summary = "Stop a runtime for good: its partitions go to others at once.",
+        .text = "Asks the running supervisor to drain, as SIGTERM does, and its workers to leave their groups; waits until they have ended. After\n"
+                "SIGTERM a runtime's places in the groups are kept for it until session.timeout.ms: that is right for a restart under the same\n"
+                "instance name. This is right if nobody comes back under that name, or not soon.",
+        .exits = "0  they have left\n1  some did not end in time, or nothing runs there\n64  wrong usage\n78  the topology is wrong",
+        .opts = {
+            { "--run-dir", "DIR", "The run directory, instead of a topology." },
+        },
+    },
     [PW_CMD_offsets_show] = {
         .name = "offsets show", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
         .summary = "Show where the partitions of a group stand.",

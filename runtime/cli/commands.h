@@ -23,6 +23,7 @@
     X(migrate)            \
     X(status)             \
     X(reload)             \
+    X(leave)              \
     X(offsets_show)       \
     X(offsets_set)        \
     X(offsets_accept_gap) \

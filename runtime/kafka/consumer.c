@@ -368,6 +368,35 @@ int64_t pw_consumer_end(struct pw_consumer *co, const char *topic, int32_t parti
     return end;
 }
 
+/* librdkafka forgets the member's id when it sends LeaveGroup; closing waits for the answer. */
+static bool is_member(struct pw_consumer *co)
+{
+    char *id = rd_kafka_memberid(co->rk);
+    bool  is = id && *id;
+
+    rd_kafka_mem_free(co->rk, id);
+    return is;
+}
+
+bool pw_consumer_leave(struct pw_consumer *co, int timeout_ms)
+{
+    int64_t deadline = pw_clock_us() + (int64_t)timeout_ms * 1000;
+
+    if (rd_kafka_unsubscribe(co->rk))
+        return false;
+    while (is_member(co) && pw_clock_us() < deadline) {
+        rd_kafka_message_t *m = rd_kafka_consume_queue(co->queue, 20); /* calls back; returns as soon as there is something */
+
+        if (m)
+            rd_kafka_message_destroy(m);
+        if (co->revoked) {
+            co->revoked = false;
+            pw_consumer_unassign(co);
+        }
+    }
+    return !is_member(co);
+}
+
 void pw_consumer_close(struct pw_consumer *co, int timeout_ms)
 {
     int64_t           deadline = pw_clock_us() + (int64_t)timeout_ms * 1000;

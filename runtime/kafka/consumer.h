@@ -71,6 +71,10 @@ int pw_consumer_watermarks(struct pw_consumer *co, const char *topic, int32_t pa
 /* As of the last fetch; -1: not known. */
 int64_t pw_consumer_end(struct pw_consumer *co, const char *topic, int32_t partition);
 
+/* Gives the place in the group up, though the member is static: the group shares its partitions out at once, as on unsubscribe, instead of
+ * waiting for session.timeout.ms. Call it when nothing is in the air any more, and pw_consumer_close() then. False: not within timeout_ms. */
+bool pw_consumer_leave(struct pw_consumer *co, int timeout_ms);
+
 /* Leaves the consumer without LeaveGroup (static member); waits at most timeout_ms. The handle is not destroyed, since
  * that can hang: the process ends right after. */
 void pw_consumer_close(struct pw_consumer *co, int timeout_ms);

@@ -10,7 +10,7 @@
 
 /* What the worker sets when the topology does not; the cross checks count with them. */
 #define PW_KAFKA_SESSION_TIMEOUT_MS       10000
-#define PW_KAFKA_HEARTBEAT_INTERVAL_MS    1000
+#define PW_KAFKA_HEARTBEAT_INTERVAL_MS    300
 #define PW_KAFKA_FETCH_WAIT_MAX_MS        100
 #define PW_KAFKA_RECONNECT_BACKOFF_MAX_MS 1000
 /* The protocol's own. A handler has to end well before it. */

@@ -477,7 +477,7 @@ int64_t pw_children_tick(struct pw_supervisor *sup)
 
 /* ---- end ---- */
 
-void pw_children_drain(struct pw_supervisor *sup)
+void pw_children_drain(struct pw_supervisor *sup, char how)
 {
     pw_reload_abort(sup);
     sup->draining       = true;
@@ -486,8 +486,7 @@ void pw_children_drain(struct pw_supervisor *sup)
         struct pw_slot *sl = pw_children_slot(sup, i);
 
         if (sl->proc.pid > 0)
-            (void)send(sl->proc.control_fd, &(char){ PW_CONTROL_DRAIN }, 1,
-                       MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
+            (void)send(sl->proc.control_fd, &how, 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
     }
 }
 

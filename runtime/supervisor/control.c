@@ -83,6 +83,19 @@ fail:
     return -1;
 }
 
+/* Returns false when the client is done. */
+static bool send_reply(struct client *cl)
+{
+    while (cl->sent < cl->reply.n) {
+        ssize_t n = send(cl->fd, cl->reply.p + cl->sent, cl->reply.n - cl->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR;
+        cl->sent += (size_t)n;
+    }
+    return false;
+}
+
 static void drop(struct client *cl)
 {
     (void)close(cl->fd); /* the answer is sent, or nobody wants it */
@@ -94,9 +107,12 @@ void pw_control_close(struct pw_control *ct)
 {
     if (!ct)
         return;
-    for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++)
+    for (size_t i = 0; i < PW_CONTROL_CLIENTS; i++) {
+        if (ct->clients[i].fd >= 0 && ct->clients[i].answered && !ct->clients[i].held)
+            (void)send_reply(&ct->clients[i]); /* as much as goes without waiting: it is short */
         if (ct->clients[i].fd >= 0)
             drop(&ct->clients[i]);
+    }
     (void)unlink(ct->at.sun_path); /* a leftover would be replaced at the next start */
     (void)close(ct->fd);
     free(ct);
@@ -129,19 +145,6 @@ int64_t pw_control_until_us(const struct pw_control *ct)
         if (ct->clients[i].fd >= 0 && ct->clients[i].until_us < until)
             until = ct->clients[i].until_us;
     return until;
-}
-
-/* Returns false when the client is done. */
-static bool send_reply(struct client *cl)
-{
-    while (cl->sent < cl->reply.n) {
-        ssize_t n = send(cl->fd, cl->reply.p + cl->sent, cl->reply.n - cl->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (n < 0)
-            return errno == EAGAIN || errno == EINTR;
-        cl->sent += (size_t)n;
-    }
-    return false;
 }
 
 /* It has nothing to say any more; what counts is whether it is there. */
@@ -324,27 +327,39 @@ int pw_control_status(const char *run_dir, int json)
     return rc < 0 ? 1 : 0;
 }
 
-int pw_control_reload(const char *run_dir, const char *plugin)
+/* An answer of two parts: "exit CODE", then what a person is told. Returns the exit code. */
+static int obey(const char *run_dir, const char *request)
 {
     struct pw_buf reply = { 0 };
     struct pw_err err;
-    char          request[PW_CONTROL_LINE];
-    const char   *text;
-    int           code = 1, n = snprintf(request, sizeof(request), plugin ? "reload %s\n" : "reload\n", plugin);
+    int           code = 1;
 
-    if (n < 0 || (size_t)n >= sizeof(request))
-        (void)fprintf(stderr, "pawl: the name is too long\n");
-    else if (exchange(run_dir, request, -1, &reply, &err) < 0)
+    if (exchange(run_dir, request, -1, &reply, &err) < 0)
         (void)fprintf(stderr, "pawl: %s\n", err.text);
     else if (!reply.p || strncmp(reply.p, "exit ", 5) != 0)
         (void)fprintf(stderr, "pawl: the supervisor's answer makes no sense: it is of another version\n");
     else {
         code = (int)strtol(reply.p + 5, NULL, 10);
-        text = strchr(reply.p, '\n') + 1; /* exchange() has seen that it ends with one */
-        (void)fputs(text, stdout);
+        (void)fputs(strchr(reply.p, '\n') + 1, stdout); /* exchange() has seen that it ends with one */
         if (fflush(stdout) != 0)
             code = 1;
     }
     pw_buf_done(&reply);
     return code;
+}
+
+int pw_control_reload(const char *run_dir, const char *plugin)
+{
+    char request[PW_CONTROL_LINE];
+    int  n = snprintf(request, sizeof(request), plugin ? "reload %s\n" : "reload\n", plugin);
+
+    if (n > 0 && (size_t)n < sizeof(request))
+        return obey(run_dir, request);
+    (void)fprintf(stderr, "pawl: the name is too long\n");
+    return 1;
+}
+
+int pw_control_leave(const char *run_dir)
+{
+    return obey(run_dir, "leave\n");
 }

@@ -18,7 +18,7 @@
 struct pw_control;
 
 int  pw_control_open(struct pw_control **ret, const char *run_dir, struct pw_err *err) PW_MUST_CHECK;
-void pw_control_close(struct pw_control *ct); /* NULL is a no-op; removes the socket */
+void pw_control_close(struct pw_control *ct); /* NULL is a no-op; sends what was answered, and removes the socket */
 
 /* One turn: descriptors in, poll, serve. answer fills *out for a request without its line break; false: pw_control_reply() comes later,
  * for this ticket. Whoever waits for that has all the time there is. */

@@ -167,7 +167,8 @@ struct pw_supervisor {
     int64_t            started_us, started_wall_us;
     bool               draining, killing;
     int64_t            drain_until_us;
-    size_t             undrained; /* workers that did not end well while draining */
+    uint32_t           leave_ticket; /* a client that waits until all have left; 0: none */
+    size_t             undrained;    /* workers that did not end well while draining */
     struct pw_notify   notify;
     int64_t            notify_at_us; /* when the service manager is told next how things are */
 };
@@ -231,7 +232,7 @@ void pw_child_let_go(struct pw_supervisor *sup, struct pw_slot *sl, int64_t unti
 /* How a process ended, for people: "SIGSEGV", "exit 78". */
 void     pw_child_how(const siginfo_t *si, char *buf, size_t cap);
 uint64_t pw_children_done(const struct pw_pipe *pi, uint64_t *ret_rejected); /* messages, by all its workers so far */
-void     pw_children_drain(struct pw_supervisor *sup);
+void     pw_children_drain(struct pw_supervisor *sup, char how);             /* PW_CONTROL_DRAIN or PW_CONTROL_LEAVE */
 void     pw_children_kill(struct pw_supervisor *sup);
 /* The workers of that pipeline start again if a storm has stopped them; *out is what a person is told. */
 void            pw_children_resume(struct pw_supervisor *sup, const char *pipeline, struct pw_buf *out);

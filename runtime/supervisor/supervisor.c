@@ -20,12 +20,44 @@
 
 /* ---- answers ---- */
 
+/* The answer comes when the workers have ended, or when their time is over. */
+static bool begin_leave(struct pw_supervisor *sup, uint32_t ticket, struct pw_buf *out)
+{
+    if (sup->draining) {
+        pw_buf_puts(out, "error: the supervisor stops already\n");
+        return false;
+    }
+    pw_log(PW_LOG_INFO, "supervisor.leaving", PW_LOG_AT_NONE, "%zu workers have %u ms to finish and to leave their groups",
+           pw_children_alive(sup), sup->tp->drain_timeout_ms);
+    sup->leave_ticket = ticket;
+    pw_children_drain(sup, PW_CONTROL_LEAVE);
+    return true;
+}
+
+static void answer_leave(struct pw_supervisor *sup)
+{
+    struct pw_buf out = { 0 };
+
+    if (!sup->leave_ticket)
+        return;
+    if (sup->undrained)
+        pw_buf_printf(&out,
+                      "exit 1\n%zu of %zu workers did not end in time: their partitions move on after session.timeout.ms\n",
+                      sup->undrained, sup->slots_n);
+    else
+        pw_buf_printf(&out, "exit 0\nleft: %zu workers\n", sup->slots_n);
+    pw_control_reply(sup->control, sup->leave_ticket, &out);
+    pw_buf_done(&out);
+}
+
 static bool answer_control(void *arg, const char *request, uint32_t ticket, struct pw_buf *out)
 {
     if (strcmp(request, "reload") == 0)
         return !pw_reload_begin(arg, NULL, false, ticket, out);
     if (strncmp(request, "reload ", 7) == 0)
         return !pw_reload_begin(arg, request + 7, false, ticket, out);
+    if (strcmp(request, "leave") == 0)
+        return !begin_leave(arg, ticket, out);
     if (strcmp(request, "status text") == 0)
         pw_status_text(arg, out);
     else if (strcmp(request, "status json") == 0)
@@ -35,7 +67,7 @@ static bool answer_control(void *arg, const char *request, uint32_t ticket, stru
     else
         pw_buf_puts(
             out,
-            "error: unknown request; there are 'status text', 'status json', 'resume PIPELINE', 'reload' and 'reload PLUGIN'\n");
+            "error: unknown request; there are 'status text', 'status json', 'resume PIPELINE', 'leave', 'reload' and 'reload PLUGIN'\n");
     return true;
 }
 
@@ -101,7 +133,7 @@ static void take_signals(struct pw_supervisor *sup)
         } else if (!sup->draining) {
             pw_log(PW_LOG_INFO, "supervisor.draining", PW_LOG_AT_NONE, "SIG%s: %zu workers have %u ms to finish", name,
                    pw_children_alive(sup), sup->tp->drain_timeout_ms);
-            pw_children_drain(sup);
+            pw_children_drain(sup, PW_CONTROL_DRAIN);
         } else if (!sup->killing) {
             pw_log(PW_LOG_WARN, "supervisor.killing", PW_LOG_AT_NONE, "SIG%s again: not waiting for %zu workers", name,
                    pw_children_alive(sup));
@@ -208,6 +240,7 @@ static int run(struct pw_supervisor *sup)
     free(ps.p);
     pw_buf_done(&sup->asked.text);
     sup->undrained += pw_children_alive(sup);
+    answer_leave(sup);
     if (sup->undrained)
         pw_log(PW_LOG_WARN, "supervisor.stopped", PW_LOG_AT_NONE, "%zu workers did not drain", sup->undrained);
     else

@@ -23,6 +23,7 @@
 
 /* What goes over the control socket. To the worker: */
 #define PW_CONTROL_DRAIN 'D' /* finish and end */
+#define PW_CONTROL_LEAVE 'X' /* finish, give the place in the group up, and end */
 #define PW_CONTROL_HAND  'H' /* finish and end at once: a successor stands by */
 #define PW_CONTROL_NONCE 16  /* bytes that follow PW_CONTROL_ASK */
 #define PW_CONTROL_ASK   'N' /* to be answered with PW_CONTROL_READY and the same bytes */
@@ -53,6 +54,10 @@ int pw_control_resume(const char *run_dir, const char *pipeline, bool *ret_start
 /* Asks the supervisor that listens in run_dir to reload, waits until it is over, and prints what became of each pipeline. plugin: a
  * pipeline, or the id or file of a plugin; NULL: all. Returns the exit code. */
 int pw_control_reload(const char *run_dir, const char *plugin);
+
+/* Asks the supervisor that listens in run_dir to stop for good, and waits until its workers have ended: they give their places in the
+ * groups up, so that others get their partitions at once. Returns the exit code. */
+int pw_control_leave(const char *run_dir);
 
 /* Asks the supervisor that listens in run_dir; prints to stdout. json: 0 or 1. Returns the exit code. */
 int pw_control_status(const char *run_dir, int json);

@@ -62,6 +62,7 @@ struct pw_worker {
     size_t          batch_cap; /* messages; shrinks when handle() is slow */
     bool            in_batch;  /* its records must stay */
     bool            draining, orphaned;
+    bool            leaving; /* draining, and nobody comes back under its name */
     bool            handing; /* draining, for a successor that stands by */
     bool            standby; /* ready to take over, and not in the group */
     bool            go;      /* the one before has let go */

@@ -24,6 +24,7 @@
 #define OUTBOX_AGAIN         45000 /* down to which they wait */
 #define OUTBOX_PAUSE_US      50000
 #define CLOSE_TIMEOUT_MS     3000
+#define LEAVE_TIMEOUT_MS     3000
 
 /* ---- the turn ---- */
 
@@ -42,6 +43,7 @@ static void read_control(struct pw_worker *w)
         w->handing = w->draining = true;
         PW_FAULT(handover_asked);
         break;
+    case PW_CONTROL_LEAVE: w->leaving = w->draining = true; break;
     case PW_CONTROL_DRAIN:
         w->draining = true;
         PW_FAULT(drain);
@@ -456,6 +458,7 @@ static void leave(struct pw_worker *w)
     pw_worker_state(w, PW_BB_DRAINING);
     pw_log(PW_LOG_INFO, "worker.drained", PW_LOG_AT_NONE, "%s",
            w->orphaned ? "the supervisor is gone" :
+           w->leaving  ? "asked to leave the group" :
            w->handing  ? "a successor stands by" :
                          "asked to stop");
     w->exit_code = PW_EXIT_OK;
@@ -489,6 +492,9 @@ int pw_worker_run(const struct pw_worker_args *args)
             leave(&w);
     }
     pw_conn_close(&w.conn);
+    if (joined && w.leaving && !w.consumer.fatal && !pw_consumer_leave(&w.consumer, LEAVE_TIMEOUT_MS))
+        pw_log(PW_LOG_WARN, "group.leave", PW_LOG_AT_NONE,
+               "the group has not answered: its partitions wait until the session ends");
     if (joined && !w.consumer.fatal && !w.handing) /* a successor takes the place at once: closing would only take time */
         pw_consumer_close(&w.consumer, CLOSE_TIMEOUT_MS);
     pw_inst_destroy(w.inst);

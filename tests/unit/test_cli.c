@@ -107,6 +107,11 @@ Test(cli, help_and_version)
     expect(pawl("--version", NULL), 0, &out, ", librdkafka ");
 }
 
+Test(cli, nobody_leaves_where_nothing_runs)
+{
+    expect(pawl("leave", "--run-dir", "/nowhere", NULL), 1, &errs, "nothing runs here");
+}
+
 Test(cli, wrong_usage_is_exit_code_64)
 {
     expect(pawl(NULL), 64, &errs, "pawl: a command is missing\npawl: see `pawl --help`\n");
@@ -115,6 +120,7 @@ Test(cli, wrong_usage_is_exit_code_64)
     expect(pawl("run", NULL), 64, &errs, "TOPOLOGY is missing\npawl: see `pawl run --help`\n");
     expect(pawl("run", "--log-level", "loud", "x.yaml", NULL), 64, &errs, "--log-level is 'loud'");
     expect(pawl("status", NULL), 64, &errs, "give either a topology or --run-dir DIR");
+    expect(pawl("leave", NULL), 64, &errs, "give either a topology or --run-dir DIR");
     expect(pawl("reload", NULL), 64, &errs, "give either a topology or --run-dir DIR");
     expect(pawl("status", "--run-dir", "/x", "t.yaml", NULL), 64, &errs, "give either");
     expect(pawl("reload", "--run-dir", "/x", "t.yaml", NULL), 64, &errs, "give either");
