@@ -11,10 +11,12 @@ import (
 	"log"
 	"math/rand"
 	"os"
+	"runtime"
 	"sort"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -52,6 +54,14 @@ func cpu() time.Duration {
 	return time.Duration(sum) * tick
 }
 
+// By the kernel's clock: Go's timers round up to the millisecond of its poller, and that would be in every figure.
+func sleepUntil(due time.Time) {
+	for wait := time.Until(due); wait > 0; wait = time.Until(due) {
+		ts := syscall.NsecToTimespec(int64(wait))
+		_ = syscall.Nanosleep(&ts, nil) // a signal cuts it short
+	}
+}
+
 func event(i int) *pb.PublishRequest {
 	request := &pb.PublishRequest{Event: &pb.PolicyEvent{
 		EventId: fmt.Sprintf("%d-%d", os.Getpid(), i), PolicyId: fmt.Sprintf("POL-%06d", rand.Intn(*policies)), OccurredAtUs: 1772366400000000,
@@ -85,12 +95,11 @@ func main() {
 	var calls sync.WaitGroup
 	var cpuBefore time.Duration
 	var began time.Time
+	runtime.LockOSThread()
 	start := time.Now()
 	for i := 0; i < total; i++ {
 		due := start.Add(time.Duration(float64(i) / *rate * float64(time.Second)))
-		if wait := time.Until(due); wait > 0 {
-			time.Sleep(wait)
-		}
+		sleepUntil(due)
 		if i == warm {
 			cpuBefore, began = cpu(), time.Now()
 		}
