@@ -317,6 +317,30 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--database", NULL, "Also run the SQL of the cases that have a key 'database', in a private PostgreSQL with the plugin's migrations." },
         },
     },
+    [PW_CMD_plugin_replay] = {
+        .name = "plugin replay", .arg = "FILE|TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED | PW_CLI_ARG2_MAY,
+        .summary = "Run a plugin once more with messages that it has had.",
+        .text = "With a recording: each message with the rows that were recorded, and whether it still comes to the same. Needs neither Kafka nor\n"
+                "PostgreSQL. With a topology and a pipeline: a message of its source topic, or a dead letter by its place in the source or in the\n"
+                "dead-letter topic, with the rows that are there now, in a transaction that only reads. Prints verdict, writes and outputs;\n"
+                "nothing of them is done. --record keeps message and rows in a file of cases for `pawl plugin test` and for this command. The\n"
+                "plugin runs in the process of the command, so `gdb --args pawl plugin replay ...` stops in it.",
+        .exits = "0  replayed, and as recorded\n1  something is not, or failed\n64  wrong usage\n75  PostgreSQL or Kafka does not answer\n78  the topology is wrong",
+        .opts = {
+            { "--plugin", "FILE.so", "The plugin, instead of the one that the file or the topology names." },
+            { "--config", "FILE", "Its configuration, where the file names none, or instead of the topology's." },
+            { "--case", "TEXT", "Only cases with this text in their name." },
+            { "--diff", "OLD.so", "Instead of with what was recorded, compare with what this version comes to. Each in a process of its own." },
+            { "--gdb", NULL, "Under gdb: set breakpoints, then `run`." },
+            { "--topic", "TOPIC", "Source topic, or the pipeline's dead-letter topic; needed if there are several source topics." },
+            { "--partition", "N", "Its partition." },
+            { "--offset", "N", "Offset of the message." },
+            { "--seq", "N", "Row of the outbox, if one offset has several." },
+            { "--count", "N", "So many messages from there on, at most 1000. Default: 1." },
+            { "--record", "FILE", "Write them to this new file, which only its owner can read." },
+            { "--like", "FILE", "A file of cases: values are shown and recorded in its formats." },
+        },
+    },
     [PW_CMD_generate_rules] = {
         .name = "generate rules", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
         .summary = "Print rules for Prometheus that watch what the topology promises.",

@@ -41,6 +41,7 @@
     X(plugin_lint)        \
     X(plugin_diff)        \
     X(plugin_test)        \
+    X(plugin_replay)      \
     X(generate_rules)     \
     X(demo)               \
     X(worker)             \

@@ -16,6 +16,7 @@ struct pw_golden_case {
     pawl_msg               msg;
     int64_t                now_us;
     const char            *database; /* SQL that runs first with --database; NULL: the case has no part in that */
+    struct pw_golden_node *recorded; /* reads and the hashes of their statements; NULL: somebody has written it */
 };
 
 struct pw_golden_file {
@@ -36,6 +37,11 @@ void pw_golden_done(struct pw_golden_file *gf);
 /* The rows of the case, for the desk. */
 int pw_golden_rows(const struct pw_golden_case *ca, struct pw_desk *dk, struct pw_err *err) PW_MUST_CHECK;
 
+/* What a recorded case cannot tell: the read that the message in hand asked for, and that was not recorded; NULL: it can. */
+struct pw_golden_node *pw_golden_unknown(const struct pw_golden_case *ca, const struct pw_desk *dk);
+/* A statement of the plugin that rows were given for and no read found; NULL: there is none. */
+const char *pw_golden_unread(const struct pw_golden_case *ca, const struct pw_desk *dk);
+
 /* golden_payload.c. What a message's value or an output's is called in `formats`, as bytes and as text. */
 int pw_golden_encode(struct pw_golden_file *gf, const struct pw_golden_node *no, const char *port, pawl_bytes *ret,
                      struct pw_err *err) PW_MUST_CHECK;
@@ -45,6 +51,10 @@ int pw_golden_check_formats(struct pw_golden_file *gf, const struct pw_desk *dk,
 
 /* golden_outcome.c. What the message in hand made the plugin do; NULL: err. */
 struct pw_golden_node *pw_golden_outcome(struct pw_golden_file *gf, const struct pw_desk *dk, struct pw_err *err);
+/* Of that, what versions are compared by: not how it came to it, nor the words of a detail. */
+struct pw_golden_node *pw_golden_effects(struct pw_golden_file *gf, const struct pw_desk *dk, struct pw_err *err);
+/* A row of a statement as "name: { column: value }". */
+struct pw_golden_node *pw_golden_call(struct pw_arena *ar, const pawl_stmt *st, const pawl_value *args);
 /* Appends what differs; false if nothing does. in_database: compare what only a database can tell, too. */
 bool pw_golden_differs(struct pw_arena *ar, struct pw_golden_node *expect, struct pw_golden_node *outcome, bool in_database,
                        struct pw_buf *out);
@@ -61,6 +71,16 @@ int pw_golden_db_open(struct pw_arena *ar, const char *dsn, struct pw_desk *dk, 
 int  pw_golden_db_run(struct pw_golden_db *db, const struct pw_golden_case *ca, struct pw_golden_node **ret,
                       struct pw_err *err) PW_MUST_CHECK;
 void pw_golden_db_close(struct pw_golden_db *db);
+
+/* The message with the rows that are there now, as dk->item says then: in a transaction that only reads. */
+int pw_golden_db_look(struct pw_golden_db *db, const pawl_msg *msg, int64_t now_us, struct pw_err *err) PW_MUST_CHECK;
+
+/* golden_record.c. The message in hand as a recorded case; NULL: err. */
+struct pw_golden_node *pw_golden_record(struct pw_golden_file *gf, const struct pw_desk *dk, int64_t now_us, const char *name,
+                                        struct pw_err *err);
+/* A new file, which only its owner can read, with what `gf` says (plugin, config, formats, protobuf) and these cases. */
+int pw_golden_save(const struct pw_golden_file *gf, const char *path, struct pw_golden_node *cases,
+                   struct pw_err *err) PW_MUST_CHECK;
 
 /* golden_run.c. */
 struct pw_golden_counts {

@@ -3,7 +3,8 @@
 #include "cli/golden_value.h"
 #include "topology/suggest.h"
 
-#include <limits.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,18 @@ static int take_number(const char *file, const struct pw_golden_node *no, int64_
     return 0;
 }
 
+/* create, append, or by the timestamp: null is none. */
+static int take_timestamp_type(const char *file, const struct pw_golden_node *no, pawl_msg *m, struct pw_err *err)
+{
+    m->timestamp_type = m->timestamp_ms < 0 ? 0 : 1;
+    if (!no || (no->kind == PW_GOLDEN_SCALAR && strcmp(no->text, "create") == 0))
+        return 0;
+    m->timestamp_type = 2;
+    if (no->kind != PW_GOLDEN_SCALAR || strcmp(no->text, "append") != 0)
+        return pw_golden_wrong(file, no, err, "timestamp_type must be create or append");
+    return 0;
+}
+
 static int take_time(const char *file, const struct pw_golden_node *no, int64_t *ret_us, struct pw_err *err)
 {
     if (no && (no->kind != PW_GOLDEN_SCALAR || !pw_golden_time(no->text, ret_us)))
@@ -142,36 +155,37 @@ static const struct pw_golden_node *either(const struct pw_golden_node *own, con
 
 static int take_message(struct pw_golden_case *ca, const struct pw_desk *dk, struct pw_err *err)
 {
-    static const char *const     keys[] = { "topic", "partition", "offset", "attempt", "timestamp",
-                                            "input", "key",       "value",  "headers", NULL };
+    static const char *const     keys[] = { "topic", "partition", "offset",  "attempt",        "timestamp", "input",
+                                            "key",   "value",     "headers", "timestamp_type", NULL };
     struct pw_golden_file       *gf     = ca->file;
-    const struct pw_golden_node *own = pw_golden_get(ca->node, "message"), *all = pw_golden_get(gf->root, "message"), *no;
+    const struct pw_golden_node *own = pw_golden_get(ca->node, "message"), *all = pw_golden_get(gf->root, "message"), *no, *at;
     int64_t                      partition = 0, attempt = 1, input = 0, us = 1735689600000000;
     pawl_msg                    *m = &ca->msg;
 
-    *m = (pawl_msg){ .size           = sizeof(*m),
-                     .timestamp_type = 1,
-                     .topic          = dk->pl->n_inputs ? dk->pl->inputs[0].name : (pawl_str)PAWL_STR("test") };
+    *m = (pawl_msg){ .size = sizeof(*m), .topic = dk->pl->n_inputs ? dk->pl->inputs[0].name : (pawl_str)PAWL_STR("test") };
     if ((own && check_keys(gf->path, own, "message", keys, err) < 0) ||
         (all && check_keys(gf->path, all, "message", keys, err) < 0))
         return -1;
     no = either(own, all, "topic");
     if (no)
         m->topic = (pawl_str){ no->text, no->n };
+    at = either(own, all, "timestamp");
     if (take_number(gf->path, either(own, all, "partition"), INT32_MAX, &partition, err) < 0 ||
         take_number(gf->path, either(own, all, "offset"), INT64_MAX - 1, &m->offset, err) < 0 ||
         take_number(gf->path, either(own, all, "attempt"), INT32_MAX, &attempt, err) < 0 ||
         take_number(gf->path, either(own, all, "input"), UINT16_MAX, &input, err) < 0 ||
-        take_time(gf->path, either(own, all, "timestamp"), &us, err) < 0 ||
+        take_time(gf->path, at && at->null ? NULL : at, &us, err) < 0 ||
         take_bytes(gf->path, gf->ar, either(own, all, "key"), &m->key, err) < 0 ||
         take_headers(gf, either(own, all, "headers"), m, err) < 0)
         return -1;
     m->partition    = (int32_t)partition;
     m->attempt      = (int32_t)attempt;
     m->input        = (uint32_t)input;
-    m->timestamp_ms = us / 1000;
+    m->timestamp_ms = at && at->null ? -1 : us / 1000;
     ca->now_us      = us;
     no              = either(own, all, "value");
+    if (take_timestamp_type(gf->path, either(own, all, "timestamp_type"), m, err) < 0)
+        return -1;
     return no ? pw_golden_encode(gf, no, "message", &m->value, err) : 0;
 }
 
@@ -242,6 +256,8 @@ static int take_rows(struct pw_golden_file *gf, struct pw_desk *dk, uint32_t s, 
             return pw_golden_wrong(gf->path, no, err, "say for which key and which rows: { key: {...}, rows: [[...]] }");
         if (take_key(gf, of, &dk->pl->stmts[s], key, err) < 0)
             return -1;
+        if (!rows->first)
+            pw_desk_nothing(dk, s, key);
         for (const struct pw_golden_node *row = rows->first; row; row = row->next) {
             if (take_values(gf, row, cells, &n, err) < 0)
                 return -1;
@@ -249,6 +265,16 @@ static int take_rows(struct pw_golden_file *gf, struct pw_desk *dk, uint32_t s, 
         }
     }
     return 0;
+}
+
+/* Rows of a read that is another statement by now tell nothing about it. */
+static bool is_as_recorded(const struct pw_golden_case *ca, const pawl_stmt *st)
+{
+    const struct pw_golden_node *no = pw_golden_get(ca->recorded, st->name.p);
+    char                         hash[24];
+
+    (void)snprintf(hash, sizeof(hash), "%016" PRIx64, pw_desk_stmt_hash(st));
+    return !ca->recorded || (no && no->kind == PW_GOLDEN_SCALAR && strcmp(no->text, hash) == 0);
 }
 
 int pw_golden_rows(const struct pw_golden_case *ca, struct pw_desk *dk, struct pw_err *err)
@@ -262,6 +288,8 @@ int pw_golden_rows(const struct pw_golden_case *ca, struct pw_desk *dk, struct p
         struct pw_golden_node place = { .line = no->key_line, .column = no->key_column };
         int64_t               s     = pw_desk_stmt(dk, no->key, strlen(no->key));
 
+        if (ca->recorded && (s < 0 || dk->pl->stmts[s].kind != PAWL_STMT_READ || !is_as_recorded(ca, &dk->pl->stmts[s])))
+            continue;
         if (s < 0 || dk->pl->stmts[s].kind != PAWL_STMT_READ)
             return pw_golden_wrong(ca->file->path, &place, err, "plugin %s has no read '%s'", dk->pl->name, no->key);
         if (take_rows(ca->file, dk, (uint32_t)s, no, err) < 0)
@@ -270,11 +298,26 @@ int pw_golden_rows(const struct pw_golden_case *ca, struct pw_desk *dk, struct p
     return 0;
 }
 
+struct pw_golden_node *pw_golden_unknown(const struct pw_golden_case *ca, const struct pw_desk *dk)
+{
+    const struct pw_read *r = ca->recorded ? pw_desk_unknown(dk) : NULL;
+
+    return r ? pw_golden_call(ca->file->ar, &dk->pl->stmts[r->set->stmt], r->set->keys[r->ordinal - 1]) : NULL;
+}
+
+const char *pw_golden_unread(const struct pw_golden_case *ca, const struct pw_desk *dk)
+{
+    for (const struct pw_desk_row *row = dk->rows; row && !ca->recorded; row = row->next)
+        if (!row->read && !row->nothing)
+            return dk->pl->stmts[row->stmt].name.p;
+    return NULL;
+}
+
 /* ---- cases ---- */
 
 static int take_case(struct pw_golden_file *gf, struct pw_golden_node *node, const struct pw_desk *dk, struct pw_err *err)
 {
-    static const char *const keys[]   = { "name", "now", "message", "rows", "database", "expect", NULL };
+    static const char *const keys[]   = { "name", "now", "message", "rows", "recorded", "database", "expect", NULL };
     static const char *const wanted[] = { "verdict", "code", "detail", "reads", "writes", "emits", "sqlstate", "tables", NULL };
     struct pw_golden_case   *ca       = pw_arena_alloc(gf->ar, sizeof(*ca));
     const struct pw_golden_node *name, *database;
@@ -290,6 +333,9 @@ static int take_case(struct pw_golden_file *gf, struct pw_golden_node *node, con
     ca->expect = pw_golden_get(node, "expect");
     if (ca->expect && check_keys(gf->path, ca->expect, "expect", wanted, err) < 0)
         return -1;
+    ca->recorded = pw_golden_get(node, "recorded");
+    if (ca->recorded && ca->recorded->kind != PW_GOLDEN_MAP)
+        return pw_golden_wrong(gf->path, ca->recorded, err, "recorded must be a mapping of reads to their statements' hashes");
     database = pw_golden_get(node, "database");
     if (database && database->kind != PW_GOLDEN_SCALAR)
         return pw_golden_wrong(gf->path, database, err, "database must be SQL");

@@ -163,6 +163,16 @@ static int inside(struct pw_golden_db *db, const struct pw_golden_case *ca, stru
     return 0;
 }
 
+int pw_golden_db_look(struct pw_golden_db *db, const pawl_msg *msg, int64_t now_us, struct pw_err *err)
+{
+    int rc = plain_sql(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, err);
+
+    if (rc == 0)
+        rc = pw_desk_deliver(db->dk, msg, now_us, fetch, db, err);
+    pw_conn_rollback(&db->co);
+    return rc;
+}
+
 int pw_golden_db_run(struct pw_golden_db *db, const struct pw_golden_case *ca, struct pw_golden_node **ret, struct pw_err *err)
 {
     int           rc = inside(db, ca, ret, err);

@@ -1,7 +1,7 @@
 #include "cli/golden.h"
 
 #include "cli/golden_value.h"
-#include "cli/plugin_json.h"
+#include "plugin/value.h"
 
 #include <string.h>
 
@@ -24,6 +24,11 @@ static struct pw_golden_node *named(struct pw_arena *ar, const char *name, struc
     return map;
 }
 
+struct pw_golden_node *pw_golden_call(struct pw_arena *ar, const pawl_stmt *st, const pawl_value *args)
+{
+    return named(ar, st->name.p, arguments(ar, st, args));
+}
+
 /* The item's list has the last read first. */
 static struct pw_golden_node *reads(struct pw_arena *ar, const struct pw_desk *dk)
 {
@@ -34,9 +39,9 @@ static struct pw_golden_node *reads(struct pw_arena *ar, const struct pw_desk *d
     for (const struct pw_read *r = dk->item.reads; r && n < PAWL_SLOTS; r = r->next)
         all[n++] = r;
     while (n--) {
-        const pawl_stmt *st = &dk->pl->stmts[all[n]->set->stmt];
+        const struct pw_readset *set = all[n]->set;
 
-        pw_golden_add(list, NULL, named(ar, st->name.p, arguments(ar, st, all[n]->set->keys[all[n]->ordinal - 1])));
+        pw_golden_add(list, NULL, pw_golden_call(ar, &dk->pl->stmts[set->stmt], set->keys[all[n]->ordinal - 1]));
     }
     return list;
 }
@@ -67,7 +72,7 @@ struct pw_golden_node *pw_golden_outcome(struct pw_golden_file *gf, const struct
     struct pw_golden_node *map = pw_golden_map(gf->ar), *list;
     const struct pw_item  *it  = &dk->item;
 
-    pw_golden_add(map, "verdict", pw_golden_printf(gf->ar, "%s", pw_plugin_verdict(it->verdict)));
+    pw_golden_add(map, "verdict", pw_golden_printf(gf->ar, "%s", pw_verdict_name(it->verdict)));
     if (it->code && *it->code)
         pw_golden_add(map, "code", pw_golden_text(gf->ar, it->code, strlen(it->code)));
     if (it->detail && *it->detail)
@@ -77,8 +82,7 @@ struct pw_golden_node *pw_golden_outcome(struct pw_golden_file *gf, const struct
         pw_golden_add(map, "reads", list);
     list = pw_golden_list(gf->ar);
     for (const struct pw_write *w = it->writes; w; w = w->next)
-        pw_golden_add(list, NULL,
-                      named(gf->ar, dk->pl->stmts[w->stmt].name.p, arguments(gf->ar, &dk->pl->stmts[w->stmt], w->args)));
+        pw_golden_add(list, NULL, pw_golden_call(gf->ar, &dk->pl->stmts[w->stmt], w->args));
     if (list->first)
         pw_golden_add(map, "writes", list);
     list = pw_golden_list(gf->ar);
@@ -93,6 +97,23 @@ struct pw_golden_node *pw_golden_outcome(struct pw_golden_file *gf, const struct
     if (list->first)
         pw_golden_add(map, "emits", list);
     return map;
+}
+
+struct pw_golden_node *pw_golden_effects(struct pw_golden_file *gf, const struct pw_desk *dk, struct pw_err *err)
+{
+    static const char *const kept[]  = { "verdict", "code", "writes", "emits" };
+    struct pw_golden_node   *outcome = pw_golden_outcome(gf, dk, err), *map = pw_golden_map(gf->ar);
+
+    for (size_t i = 0; outcome && i < sizeof(kept) / sizeof(kept[0]); i++) {
+        struct pw_golden_node *no = pw_golden_get(outcome, kept[i]);
+
+        if (no) {
+            no       = pw_arena_copy(gf->ar, no, sizeof(*no));
+            no->next = NULL;
+            pw_golden_add(map, kept[i], no);
+        }
+    }
+    return outcome ? map : NULL;
 }
 
 /* ---- comparing ---- */

@@ -22,15 +22,6 @@ static int deliver(struct run *ru, const struct pw_golden_case *ca, struct pw_go
     return *ret ? 0 : -1;
 }
 
-/* Rows that nobody looked for are a mistake in the case, or in the plugin. */
-static const char *unread(const struct pw_desk *dk)
-{
-    for (const struct pw_desk_row *row = dk->rows; row; row = row->next)
-        if (!row->read)
-            return dk->pl->stmts[row->stmt].name.p;
-    return NULL;
-}
-
 static void head(struct run *ru, const struct pw_golden_case *ca, const char *what)
 {
     pw_buf_printf(ru->report, "%s:%d: %s: %s\n", ru->gf->path, ca->node->line, ca->name, what);
@@ -107,16 +98,19 @@ static int run_case(struct run *ru, const struct pw_golden_case *ca, struct pw_g
     struct pw_golden_node *outcome = NULL, *real = NULL;
     bool                   failed = false;
     const char            *name;
+    struct pw_golden_node *unknown;
 
     (void)snprintf(ru->job->now, PW_GOLDEN_NOW, "%s:%d: %s", ru->gf->path, ca->node->line, ca->name);
     ru->counts->cases++;
     if (pw_golden_rows(ca, ru->dk, err) < 0 || deliver(ru, ca, &outcome, err) < 0 || repeat(ru, ca, outcome, &failed, err) < 0)
         return -1;
-    name = unread(ru->dk);
-    if (name && !failed) {
-        head(ru, ca, "rows were given that no read found");
-        pw_buf_printf(ru->report, "    of statement %s; what came out:\n", name);
-        pw_golden_write(ru->report, outcome, 4);
+    name    = pw_golden_unread(ca, ru->dk);
+    unknown = pw_golden_unknown(ca, ru->dk);
+    if ((name || unknown) && !failed) {
+        head(ru, ca, name ? "rows were given that no read found" : "it looks for rows that were not recorded:");
+        if (name)
+            pw_buf_printf(ru->report, "    of statement %s; what came out:\n", name);
+        pw_golden_write(ru->report, name ? outcome : unknown, 4);
         failed = true;
     }
     if (!failed && ru->db && ca->database) {

@@ -172,6 +172,16 @@ static uint32_t guess(struct pw_arena *ar, const struct pw_golden_node *no)
     return pw_golden_time(no->text, &i) ? PAWL_V_TIME_US : PAWL_V_TEXT;
 }
 
+struct pw_golden_node *pw_golden_of_cell(struct pw_arena *ar, const pawl_value *v)
+{
+    struct pw_golden_node *no = pw_golden_of_value(ar, v);
+
+    for (size_t i = 0; !no->null && i < sizeof(tags) / sizeof(tags[0]); i++)
+        if (tags[i].type == (uint32_t)v->type && guess(ar, no) != tags[i].type)
+            no->tag = tags[i].tag;
+    return no;
+}
+
 static int take_moment(const char *file, const struct pw_golden_node *no, uint32_t type, pawl_value *ret, struct pw_err *err)
 {
     if (strcmp(no->text, "infinity") == 0)

@@ -11,6 +11,46 @@
 
 /* ---- scalars ---- */
 
+/* UTF-8 that YAML takes for a line break or not at all: its code point, else 0. */
+static unsigned odd_char(const char *p, size_t n)
+{
+    const unsigned char *u = (const unsigned char *)p;
+
+    if (n >= 2 && u[0] == 0xc2 && u[1] < 0xa0) /* C1 */
+        return u[1];
+    if (n >= 3 && u[0] == 0xe2 && u[1] == 0x80 && (u[2] == 0xa8 || u[2] == 0xa9)) /* line and paragraph separator */
+        return 0x2000u + (u[2] & 0x3fu);
+    if (n >= 3 && u[0] == 0xef && ((u[1] == 0xbb && u[2] == 0xbf) || (u[1] == 0xbf && u[2] >= 0xbe))) /* BOM, no characters */
+        return 0xf000u + (u[1] & 0x3fu) * 64 + (u[2] & 0x3fu);
+    return 0;
+}
+
+static bool has_odd(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (odd_char(p + i, n - i))
+            return true;
+    return false;
+}
+
+/* JSON's strings are YAML's, but for those. */
+static void put_quoted(struct pw_buf *out, const char *p, size_t n)
+{
+    struct pw_buf json = { 0 };
+
+    pw_buf_json(&json, p, n);
+    for (size_t i = 0; i < json.n; i++) {
+        unsigned odd = odd_char(json.p + i, json.n - i);
+
+        if (odd)
+            pw_buf_printf(out, "\\u%04x", odd);
+        else
+            pw_buf_add(out, json.p + i, 1);
+        i += odd > 0xff ? 2 : odd ? 1 : 0;
+    }
+    pw_buf_done(&json);
+}
+
 static bool plain_char(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80 ||
@@ -22,7 +62,7 @@ static bool is_plain(const char *p, size_t n)
 {
     if (n == 0 || p[0] == ' ' || p[n - 1] == ' ' || p[n - 1] == ':' || strchr("-:@%*<>=~;$^", p[0]))
         return n > 1 && p[0] == '-' && p[1] >= '0' && p[1] <= '9' && strspn(p + 1, "0123456789.") == n - 1;
-    if ((n == 4 && memcmp(p, "null", 4) == 0) || memchr(p, 0, n))
+    if ((n == 4 && memcmp(p, "null", 4) == 0) || memchr(p, 0, n) || has_odd(p, n))
         return false;
     for (size_t i = 0; i < n; i++)
         if (!plain_char(p[i]) || (p[i] == ':' && p[i + 1] == ' '))
@@ -33,7 +73,7 @@ static bool is_plain(const char *p, size_t n)
 /* Lines that a literal block keeps: no spaces at their ends, none at the beginning of the first, nothing but text. */
 static bool is_block(const char *p, size_t n)
 {
-    if (!memchr(p, '\n', n) || p[0] == ' ' || p[0] == '\n' || (n > 1 && p[n - 1] == '\n' && p[n - 2] == '\n'))
+    if (!memchr(p, '\n', n) || has_odd(p, n) || p[0] == ' ' || p[0] == '\n' || (n > 1 && p[n - 1] == '\n' && p[n - 2] == '\n'))
         return false;
     for (size_t i = 0; i < n; i++)
         if (((unsigned char)p[i] < 0x20 && p[i] != '\n') || (p[i] == '\n' && i && p[i - 1] == ' '))
@@ -74,7 +114,7 @@ static void put_scalar(struct pw_buf *out, const struct pw_golden_node *no, unsi
     } else if (no->n && is_block(no->text, no->n)) {
         put_block(out, no->text, no->n, indent);
     } else {
-        pw_buf_json(out, no->text, no->n); /* JSON's strings are YAML's */
+        put_quoted(out, no->text, no->n);
         pw_buf_puts(out, "\n");
     }
 }
@@ -99,7 +139,7 @@ static void put_word(struct pw_buf *out, const char *p, size_t n, const char *sp
     if (is_plain(p, n) && !strpbrk(p, special))
         pw_buf_add(out, p, n);
     else
-        pw_buf_json(out, p, n);
+        put_quoted(out, p, n);
 }
 
 static void put_flow(struct pw_buf *out, const struct pw_golden_node *no)

@@ -67,7 +67,7 @@ static void put_statement(struct pw_buf *out, const pawl_stmt *st)
     if (st->flags & PAWL_STMT_LAST_WINS)
         pw_buf_puts(out, ", the last row of a key wins");
     if (st->kind == PAWL_STMT_WRITE && st->expect_rows >= 0)
-        pw_buf_printf(out, ", expects %d per row, else %s", st->expect_rows, pw_plugin_verdict(st->on_mismatch));
+        pw_buf_printf(out, ", expects %d per row, else %s", st->expect_rows, pw_verdict_name(st->on_mismatch));
     pw_buf_puts(out, "\n      (");
     for (uint32_t c = 0; c < st->columns.count; c++)
         pw_buf_printf(out, "%s%s %s", c ? ", " : "", cols[c].name.p, pw_value_type_name(cols[c].type));

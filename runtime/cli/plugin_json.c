@@ -6,13 +6,6 @@
 
 #include <string.h>
 
-const char *pw_plugin_verdict(pawl_rc rc)
-{
-    static const char *const names[] = { "ok", "skip", "retry", "reject", "fatal", "more" };
-
-    return rc >= PAWL_OK && rc <= PAWL_MORE ? names[rc] : "unknown";
-}
-
 /* Members end with a comma; the last one's is taken back. */
 static void end(struct pw_buf *out, char bracket)
 {
@@ -96,7 +89,7 @@ static void statement(struct pw_buf *out, const pawl_stmt *st)
     yes_no(out, "last_wins", st->flags & PAWL_STMT_LAST_WINS);
     if (write && st->expect_rows >= 0) {
         number(out, "expect_rows", st->expect_rows);
-        pw_cli_json_text(out, "on_mismatch", pw_plugin_verdict(st->on_mismatch));
+        pw_cli_json_text(out, "on_mismatch", pw_verdict_name(st->on_mismatch));
     } else {
         pw_buf_puts(out, "\"expect_rows\":null,\"on_mismatch\":null,");
     }

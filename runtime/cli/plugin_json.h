@@ -7,7 +7,6 @@
 
 #define PW_PLUGIN_JSON_FORMAT 1
 
-void        pw_plugin_json(struct pw_buf *out, const struct pw_plugin_read *rd);
-const char *pw_plugin_verdict(pawl_rc rc); /* "reject" */
+void pw_plugin_json(struct pw_buf *out, const struct pw_plugin_read *rd);
 
 #endif

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #define LOG_MAX ((size_t)64 << 10)
 
@@ -83,17 +85,29 @@ static const pawl_value *copy_values(struct pw_arena *ar, const pawl_value *v, u
     return to;
 }
 
-void pw_desk_row(struct pw_desk *dk, uint32_t stmt, const pawl_value *key, const pawl_value *cells, uint32_t n)
+static struct pw_desk_row *row_new(struct pw_desk *dk, uint32_t stmt, const pawl_value *key)
 {
     struct pw_desk_row *row = pw_arena_alloc(dk->rows_ar, sizeof(*row));
 
     PW_ASSERT(stmt < dk->pl->n_stmts && dk->pl->stmts[stmt].kind == PAWL_STMT_READ);
     row->stmt      = stmt;
     row->key       = key ? copy_values(dk->rows_ar, key, dk->pl->stmts[stmt].columns.count) : NULL;
-    row->cells     = copy_values(dk->rows_ar, cells, n);
-    row->cells_n   = n;
     *dk->rows_tail = row;
     dk->rows_tail  = &row->next;
+    return row;
+}
+
+void pw_desk_row(struct pw_desk *dk, uint32_t stmt, const pawl_value *key, const pawl_value *cells, uint32_t n)
+{
+    struct pw_desk_row *row = row_new(dk, stmt, key);
+
+    row->cells   = copy_values(dk->rows_ar, cells, n);
+    row->cells_n = n;
+}
+
+void pw_desk_nothing(struct pw_desk *dk, uint32_t stmt, const pawl_value *key)
+{
+    row_new(dk, stmt, key)->nothing = true;
 }
 
 void pw_desk_clear(struct pw_desk *dk)
@@ -131,7 +145,7 @@ static void fill(struct pw_desk *dk, struct pw_readset *set)
         int32_t *link = &set->first[ordinal - 1];
 
         for (struct pw_desk_row *row = dk->rows; row; row = row->next) {
-            if (!finds(dk, row, set, ordinal))
+            if (row->nothing || !finds(dk, row, set, ordinal))
                 continue;
             row->read = true;
             rows[n]   = row;
@@ -141,6 +155,19 @@ static void fill(struct pw_desk *dk, struct pw_readset *set)
         }
         *link = -1;
     }
+}
+
+const struct pw_read *pw_desk_unknown(const struct pw_desk *dk)
+{
+    for (const struct pw_read *r = dk->item.reads; r; r = r->next) {
+        const struct pw_desk_row *row = dk->rows;
+
+        while (row && !finds(dk, row, r->set, r->ordinal))
+            row = row->next;
+        if (!row)
+            return r;
+    }
+    return NULL;
 }
 
 static int fetch_rows(void *arg, struct pw_desk *dk, struct pw_err *err)
@@ -253,7 +280,17 @@ int pw_desk_deliver(struct pw_desk *dk, const pawl_msg *msg, int64_t now_us, pw_
     return 0;
 }
 
-/* ---- names ---- */
+/* ---- statements and names ---- */
+
+uint64_t pw_desk_stmt_hash(const pawl_stmt *st)
+{
+    const pawl_column *cols = st->columns.items;
+    uint64_t           hash = XXH3_64bits_withSeed(st->sql.p, st->sql.n, st->kind);
+
+    for (uint32_t c = 0; c < st->columns.count; c++)
+        hash = XXH3_64bits_withSeed(cols[c].name.p, cols[c].name.n, hash + cols[c].type);
+    return hash;
+}
 
 int64_t pw_desk_stmt(const struct pw_desk *dk, const char *name, size_t n)
 {

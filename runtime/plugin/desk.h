@@ -12,7 +12,8 @@ struct pw_desk_row {
     const pawl_value   *key; /* of the read's columns; NULL: whatever the key */
     const pawl_value   *cells;
     uint32_t            cells_n;
-    bool                read; /* some read has found it */
+    bool                read;    /* some read has found it */
+    bool                nothing; /* no row: it is known that the read finds none */
 };
 
 struct pw_desk {
@@ -38,7 +39,11 @@ struct pw_desk *pw_desk_close(struct pw_desk *dk); /* NULL is a no-op. Returns N
 
 /* Rows that reads of the statement find until pw_desk_clear: copied. */
 void pw_desk_row(struct pw_desk *dk, uint32_t stmt, const pawl_value *key, const pawl_value *cells, uint32_t n);
+/* It is known that a read of this key finds no row. */
+void pw_desk_nothing(struct pw_desk *dk, uint32_t stmt, const pawl_value *key);
 void pw_desk_clear(struct pw_desk *dk);
+/* Some read of the message in hand for which neither of the two was given: what it would find is not known. NULL: there is none. */
+const struct pw_read *pw_desk_unknown(const struct pw_desk *dk);
 
 /* Fills first, next, count and rows of every set in dk->calls.sets that is not NULL; dk->calls.cell reads them. */
 typedef int (*pw_desk_fetch)(void *arg, struct pw_desk *dk, struct pw_err *err);
@@ -47,6 +52,9 @@ typedef int (*pw_desk_fetch)(void *arg, struct pw_desk *dk, struct pw_err *err);
  * writes to it crashes. fetch NULL: the rows of pw_desk_row. -1 only if fetch fails. Everything of the message before is gone. */
 int pw_desk_deliver(struct pw_desk *dk, const pawl_msg *msg, int64_t now_us, pw_desk_fetch fetch, void *arg,
                     struct pw_err *err) PW_MUST_CHECK;
+
+/* Two statements that have the same one find the same rows in the same columns. */
+uint64_t pw_desk_stmt_hash(const pawl_stmt *st);
 
 /* The index of a statement or an output by its name; -1: there is none. */
 int64_t pw_desk_stmt(const struct pw_desk *dk, const char *name, size_t n);

@@ -213,3 +213,10 @@ int pw_value_cmp(const pawl_value *a, const pawl_value *b)
     PW_ASSERT(a->type == PAWL_V_I64);
     return (a->i > b->i) - (a->i < b->i);
 }
+
+const char *pw_verdict_name(pawl_rc rc)
+{
+    static const char *const names[] = { "ok", "skip", "retry", "reject", "fatal", "more" };
+
+    return rc >= PAWL_OK && rc <= PAWL_MORE ? names[rc] : "unknown";
+}

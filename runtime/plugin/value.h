@@ -22,4 +22,6 @@ int pw_value_parse(struct pw_arena *ar, uint32_t type, const char *p, size_t n, 
 /* Below 0, 0 or above 0; both of the same type: I64, F64 or NUMERIC. */
 int pw_value_cmp(const pawl_value *a, const pawl_value *b);
 
+const char *pw_verdict_name(pawl_rc rc); /* "reject" */
+
 #endif

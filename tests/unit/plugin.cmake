@@ -14,6 +14,11 @@ pawl_test(test_plugin_apart SOURCES test_plugin_apart.c ${CMAKE_SOURCE_DIR}/runt
 pawl_test(test_golden SOURCES test_golden.c LINK pw_base)
 target_compile_definitions(test_golden PRIVATE TEST_PAWL="${CMAKE_BINARY_DIR}/bin/pawl")
 add_dependencies(test_golden pawl)
+pawl_test(test_replay SOURCES test_replay.c LINK pw_cli_golden)
+target_compile_definitions(test_replay PRIVATE TEST_PAWL="${CMAKE_BINARY_DIR}/bin/pawl" TEST_LEDGER="$<TARGET_FILE:ledger>"
+    TEST_LEDGER_REJECTS="$<TARGET_FILE:ledger_rejects>" TEST_LEDGER_CRASHES="$<TARGET_FILE:ledger_crashes>")
+add_dependencies(test_replay pawl ledger ledger_rejects ledger_crashes)
+pawl_test_uses_plugins(test_replay)
 add_test(NAME golden_database COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/golden_database.sh $<TARGET_FILE:pawl> ${CMAKE_BINARY_DIR}/test-plugins)
 set_tests_properties(golden_database PROPERTIES LABELS integration TIMEOUT 300)
 pawl_test_uses_plugins(test_pawl_test)
