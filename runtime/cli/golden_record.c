@@ -111,7 +111,8 @@ static struct pw_golden_node *found(struct pw_arena *ar, const struct pw_desk *d
 }
 
 /* By statement: { key: {...}, rows: [...] } of each read; and the statements' hashes. */
-static void rows(struct pw_arena *ar, const struct pw_desk *dk, struct pw_golden_node *ret_rows, struct pw_golden_node *ret_hashes)
+static void rows(struct pw_arena *ar, const struct pw_desk *dk, struct pw_golden_node *ret_rows,
+                 struct pw_golden_node *ret_hashes)
 {
     for (const struct pw_read *r = dk->item.reads; r; r = r->next) {
         const pawl_stmt       *st  = &dk->pl->stmts[r->set->stmt];

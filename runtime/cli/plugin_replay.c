@@ -17,10 +17,10 @@
 /* The same command without --gdb, under it. */
 static int become_gdb(const struct pw_cli_args *args)
 {
-    char  self[4096];
-    char *argv[ARGS] = { "gdb", "-ex", "set breakpoint pending on", "--args", self, "plugin", "replay" };
-    int     n        = 7;
-    ssize_t self_n   = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char    self[4096];
+    char   *argv[ARGS] = { "gdb", "-ex", "set breakpoint pending on", "--args", self, "plugin", "replay" };
+    int     n          = 7;
+    ssize_t self_n     = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
     self[self_n > 0 ? self_n : 0] = 0;
     for (size_t i = 0; args->cmd->opts[i].name; i++) {
@@ -254,8 +254,9 @@ static int replay_two(struct replay *re, const char *before, const char *after)
 /* false: options of the one form were given to the other; it is printed. */
 static bool fits(const struct pw_cli_args *args)
 {
-    static const char *const of_file[] = { "--diff", "--case" },
-                            *const of_topology[] = { "--topic", "--partition", "--offset", "--seq", "--count", "--record", "--like" };
+    static const char *const of_file[] = { "--diff", "--case" }, *const of_topology[] = { "--topic", "--partition", "--offset",
+                                                                                          "--seq",   "--count",     "--record",
+                                                                                          "--like" };
     const char *const *wrong = args->arg2 ? of_file : of_topology;
     const size_t       n     = args->arg2 ? sizeof(of_file) / sizeof(of_file[0]) : sizeof(of_topology) / sizeof(of_topology[0]);
 
@@ -270,10 +271,10 @@ static bool fits(const struct pw_cli_args *args)
 
 int pw_cmd_plugin_replay(const struct pw_cli_args *args)
 {
-    struct replay re = { .path   = args->arg,
-                         .plugin = pw_cli_opt(args, "--plugin"),
-                         .config = pw_cli_opt(args, "--config"),
-                         .only   = pw_cli_opt(args, "--case") };
+    struct replay re   = { .path   = args->arg,
+                           .plugin = pw_cli_opt(args, "--plugin"),
+                           .config = pw_cli_opt(args, "--config"),
+                           .only   = pw_cli_opt(args, "--case") };
     const char   *diff = pw_cli_opt(args, "--diff");
     int           code;
 
@@ -283,8 +284,9 @@ int pw_cmd_plugin_replay(const struct pw_cli_args *args)
         return become_gdb(args);
     if (args->arg2)
         return pw_replay_live(args);
-    re.ar  = pw_arena_new(256 << 10);
-    re.now = mmap(NULL, PW_GOLDEN_NOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); /* a child says where it is */
+    re.ar = pw_arena_new(256 << 10);
+    re.now =
+        mmap(NULL, PW_GOLDEN_NOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); /* a child says where it is */
     PW_ASSERT(re.now != MAP_FAILED);
     code = diff ? replay_two(&re, diff, re.plugin) : replay_file(&re);
     close_file(&re);

@@ -41,13 +41,15 @@ static int open_plugin(struct live *li, const struct pw_cli_args *args)
         rc = pw_golden_check_formats(&li->gf, li->dk, &err);
     if (rc == 0)
         rc = pw_golden_db_open(li->dl.op.ar, li->dl.op.tp->postgres_dsn, li->dk, &li->db, &err);
-    return rc == 0 ? 0 : pw_cli_fail(err.disp == PW_D_RETRY ? PW_CLI_EXIT_RETRY : PW_CLI_EXIT_FAILED, "plugin replay: %s", err.text);
+    return rc == 0 ?
+               0 :
+               pw_cli_fail(err.disp == PW_D_RETRY ? PW_CLI_EXIT_RETRY : PW_CLI_EXIT_FAILED, "plugin replay: %s", err.text);
 }
 
 static int one(struct live *li, const struct pw_replay_message *rm)
 {
-    const char *name = pw_arena_printf(li->dl.op.ar, "%.*s[%d]@%" PRId64, (int)rm->msg.topic.n, rm->msg.topic.p,
-                                       rm->msg.partition, rm->msg.offset);
+    const char            *name = pw_arena_printf(li->dl.op.ar, "%.*s[%d]@%" PRId64, (int)rm->msg.topic.n, rm->msg.topic.p,
+                                                  rm->msg.partition, rm->msg.offset);
     struct pw_golden_node *ca;
     struct pw_buf          out = { 0 };
     struct pw_err          err;

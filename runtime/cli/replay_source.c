@@ -73,8 +73,8 @@ static void take_record(struct source *so, const char *topic, const rd_kafka_mes
 }
 
 /* From offset on. exact: only the record that has it. */
-static rd_kafka_resp_err_t consume(struct source *so, rd_kafka_topic_t *rkt, const char *topic, int32_t partition, int64_t offset,
-                                   bool exact)
+static rd_kafka_resp_err_t consume(struct source *so, rd_kafka_topic_t *rkt, const char *topic, int32_t partition,
+                                   int64_t offset, bool exact)
 {
     for (int64_t heard_us = pw_clock_us(); (int64_t)so->n < so->count;) {
         rd_kafka_message_t *m   = rd_kafka_consume(rkt, partition, 500);
@@ -173,7 +173,7 @@ static int read_letter(struct source *so, struct pw_replay_message *ret, bool *r
                                                        .now_us = pw_ops_number(res, 0, L_AT) };
         ret->msg.key.p   = pw_dlq_bytes(so->dl, res, 0, L_KEY, &ret->msg.key.n);
         ret->msg.value.p = pw_dlq_bytes(so->dl, res, 0, L_VALUE, &ret->msg.value.n);
-        headers = pw_dlq_bytes(so->dl, res, 0, L_HEADERS, &n);
+        headers          = pw_dlq_bytes(so->dl, res, 0, L_HEADERS, &n);
         stored_headers(so, headers, n, &ret->msg);
     }
     PQclear(res);
@@ -203,11 +203,13 @@ static int from_letter_record(struct source *so, struct pw_replay_message *rm)
 {
     const pawl_header *group = last_header(&rm->msg, "pawl-group"), *topic = last_header(&rm->msg, "pawl-topic");
     int64_t            partition = header_number(&rm->msg, "pawl-partition", INT32_MAX),
-            offset = header_number(&rm->msg, "pawl-offset", INT64_MAX - 1), at = header_number(&rm->msg, "pawl-at-us", INT64_MAX);
+            offset               = header_number(&rm->msg, "pawl-offset", INT64_MAX - 1),
+            at                   = header_number(&rm->msg, "pawl-at-us", INT64_MAX);
 
     if (last_header(&rm->msg, "pawl-seq"))
-        return pw_cli_fail(PW_CLI_EXIT_FAILED, "plugin replay: it is in the topic by reference: take it from the database, with "
-                                               "the pawl-topic, pawl-partition and pawl-seq that it names");
+        return pw_cli_fail(PW_CLI_EXIT_FAILED,
+                           "plugin replay: it is in the topic by reference: take it from the database, with "
+                           "the pawl-topic, pawl-partition and pawl-seq that it names");
     if (!group || !topic || partition < 0 || offset < 0)
         return pw_cli_fail(PW_CLI_EXIT_FAILED, "plugin replay: %s[%d]@%" PRId64 " has no headers of a dead letter", so->topic,
                            so->partition, so->offset);
@@ -292,11 +294,11 @@ static int from_dead_letter_topic(struct source *so)
 
 static int read_place(struct source *so, const struct pw_cli_args *args)
 {
-    const struct pw_pipeline *pl = so->dl->op.pl;
-    const char *partition = pw_cli_opt(args, "--partition"), *offset = pw_cli_opt(args, "--offset"),
+    const struct pw_pipeline *pl        = so->dl->op.pl;
+    const char               *partition = pw_cli_opt(args, "--partition"), *offset = pw_cli_opt(args, "--offset"),
                *count = pw_cli_opt(args, "--count");
-    int64_t     n     = 0, seq;
-    bool        known = false;
+    int64_t n         = 0, seq;
+    bool    known     = false;
 
     so->topic = pw_cli_opt(args, "--topic");
     so->seq   = pw_cli_opt(args, "--seq");

@@ -40,7 +40,7 @@ static void nothing_lost_doubled_or_halted(struct cluster *k, long acked)
 Test(rolling, hosts_are_replaced_one_by_one_and_only_their_own_partitions_stand_still)
 {
     static const char *const name[HOSTS] = { "a", "b", "c" };
-    struct cluster          *k = cluster_up(.partitions = 6, .batch = 50, .deployed = true, .session_ms = 45000);
+    struct cluster          *k           = cluster_up(.partitions = 6, .batch = 50, .deployed = true, .session_ms = 45000);
     struct worker           *host[HOSTS];
     struct load             *load;
     int64_t                  claimed;

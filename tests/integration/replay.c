@@ -33,11 +33,14 @@ Test(replay, a_dead_letter_is_run_again_wherever_it_is)
     events_send(k, 3);
     (void)event_send(k, 0, "reject", 0);
     wait_until(dead_count(k) == 1 && oracle_all_published(k));
-    rows = sql_int(k, "SELECT (SELECT count(*) FROM pawl.outbox) + (SELECT count(*) FROM pawl.receipts) + (SELECT count(*) FROM test.ledger)");
+    rows = sql_int(
+        k,
+        "SELECT (SELECT count(*) FROM pawl.outbox) + (SELECT count(*) FROM pawl.receipts) + (SELECT count(*) FROM test.ledger)");
     expect(1, "permission denied for schema test", REPLAY("--offset", "3"));
     as("pawl_worker");
     expect(0, place(k, 3), REPLAY("--offset", "3"));
-    expect(0, "  verdict: reject\n  code: test.rejected\n  detail: seq 4 asked for it\n  reads:\n    - find_state: { key: k00 }\n",
+    expect(0,
+           "  verdict: reject\n  code: test.rejected\n  detail: seq 4 asked for it\n  reads:\n    - find_state: { key: k00 }\n",
            REPLAY("--offset", "3"));
     expect(0, place(k, 3), REPLAY("--offset", "0", "--topic", k->dlq));
     expect(1, "neither the log nor pawl.outbox has", REPLAY("--offset", "4"));

@@ -138,15 +138,15 @@ static void round_trip(const pawl_msg *m, const pawl_value *cells, uint32_t n)
     (void)unlink(path);
 }
 
-#define ROW(t1, t2)                                                                                                         \
-    {                                                                                                                       \
-        { .type = PAWL_V_BOOL, .i = 1 }, { .type = PAWL_V_I64, .i = -12 }, { .type = PAWL_V_F64, .f = 1.5 },                 \
-            { .type = PAWL_V_NUMERIC, .b = text("12") }, { .type = PAWL_V_BYTES, .b = text(t1) },                           \
-            { .type = PAWL_V_UUID, .b = { "0123456789abcdef", 16 } }, { .type = PAWL_V_TIME_US, .i = 1767225600000001 },    \
-            { .type = PAWL_V_DATE, .i = 20000 }, { .type = PAWL_V_JSON, .b = text("{\"a\": [1, \"" t2 "\"]}") },            \
-        {                                                                                                                   \
-            0                                                                                                               \
-        }                                                                                                                   \
+#define ROW(t1, t2)                                                                                                      \
+    {                                                                                                                    \
+        { .type = PAWL_V_BOOL, .i = 1 }, { .type = PAWL_V_I64, .i = -12 }, { .type = PAWL_V_F64, .f = 1.5 },             \
+            { .type = PAWL_V_NUMERIC, .b = text("12") }, { .type = PAWL_V_BYTES, .b = text(t1) },                        \
+            { .type = PAWL_V_UUID, .b = { "0123456789abcdef", 16 } }, { .type = PAWL_V_TIME_US, .i = 1767225600000001 }, \
+            { .type = PAWL_V_DATE, .i = 20000 }, { .type = PAWL_V_JSON, .b = text("{\"a\": [1, \"" t2 "\"]}") },         \
+        {                                                                                                                \
+            0                                                                                                            \
+        }                                                                                                                \
     }
 
 Test(replay, a_recording_gives_back_the_message_its_rows_and_what_came_of_it)
@@ -175,26 +175,62 @@ Test(replay, a_recording_gives_back_the_message_its_rows_and_what_came_of_it)
 /* Each as a key, a value, a header and a cell: text that YAML reads as something else, or not at all, if it is written as it is. */
 Test(replay, whatever_text_there_is_comes_back)
 {
-    static const char *const odd[] = { "",         "~",           "null",          "true",      "12",          "-1.50",      "2025-01-15",
-                                       " a ",      "a: b",        "# a",           "a #b",      "[a]",         "{a: b}",     "- a",
-                                       "a\nb",     "\na",         "a\n\n",         " a\nb",     "a \nb",       "\ta\n b",    "a\\n\"b\"",
-                                       "!hex 00",  "&a *b",       "\xc2\x85",      "a\xc2\x80", "\xe2\x80\xa8" "b\nc", "\xe2\x80\xa9", "\xef\xbb\xbf",
-                                       "\xef\xbf\xbe", "\xf0\x9f\x98\x80", "\x7f\x01", "'a'",   "? a",         "infinity",   "%a",
-                                       "2025-01-15T12:00:00Z", "a\r\nb", "---", "...", "\xc3\xa9\xc2\xa0" };
+    static const char *const odd[] = { "",
+                                       "~",
+                                       "null",
+                                       "true",
+                                       "12",
+                                       "-1.50",
+                                       "2025-01-15",
+                                       " a ",
+                                       "a: b",
+                                       "# a",
+                                       "a #b",
+                                       "[a]",
+                                       "{a: b}",
+                                       "- a",
+                                       "a\nb",
+                                       "\na",
+                                       "a\n\n",
+                                       " a\nb",
+                                       "a \nb",
+                                       "\ta\n b",
+                                       "a\\n\"b\"",
+                                       "!hex 00",
+                                       "&a *b",
+                                       "\xc2\x85",
+                                       "a\xc2\x80",
+                                       "\xe2\x80\xa8"
+                                       "b\nc",
+                                       "\xe2\x80\xa9",
+                                       "\xef\xbb\xbf",
+                                       "\xef\xbf\xbe",
+                                       "\xf0\x9f\x98\x80",
+                                       "\x7f\x01",
+                                       "'a'",
+                                       "? a",
+                                       "infinity",
+                                       "%a",
+                                       "2025-01-15T12:00:00Z",
+                                       "a\r\nb",
+                                       "---",
+                                       "...",
+                                       "\xc3\xa9\xc2\xa0" };
 
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-        char              value[64];
-        const pawl_header header = { PAWL_STR("extra"), text(odd[i]) };
-        const pawl_value  row[]  = { { .type = PAWL_V_TEXT, .b = text(odd[i]) }, { .type = PAWL_V_JSON, .b = text(odd[i]) },
-                                     { .type = PAWL_V_TEXT, .b = text("x") } };
-        pawl_msg          m      = { .size           = sizeof(m),
-                                     .topic          = PAWL_STR("moods"),
-                                     .attempt        = 1,
-                                     .timestamp_ms   = 1767225600123,
-                                     .timestamp_type = 2,
-                                     .key            = text(odd[i]),
-                                     .headers        = &header,
-                                     .n_headers      = 1 };
+        char                  value[64];
+        const pawl_header     header = { PAWL_STR("extra"), text(odd[i]) };
+        const pawl_value      row[]  = { { .type = PAWL_V_TEXT, .b = text(odd[i]) },
+                                         { .type = PAWL_V_JSON, .b = text(odd[i]) },
+                                         { .type = PAWL_V_TEXT, .b = text("x") } };
+        pawl_msg              m      = { .size           = sizeof(m),
+                                         .topic          = PAWL_STR("moods"),
+                                         .attempt        = 1,
+                                         .timestamp_ms   = 1767225600123,
+                                         .timestamp_type = 2,
+                                         .key            = text(odd[i]),
+                                         .headers        = &header,
+                                         .n_headers      = 1 };
         struct pw_golden_file gf;
         struct pw_desk       *dk = open_moody();
         const pawl_value      id = { .type = PAWL_V_TEXT, .b = m.key };
@@ -220,8 +256,8 @@ Test(replay, whatever_text_there_is_comes_back)
 
 Test(replay, a_read_that_found_nothing_is_known_and_another_one_is_not)
 {
-    struct pw_desk              *dk = open_moody();
-    pawl_msg                     m  = { .size = sizeof(m), .topic = PAWL_STR("moods"), .key = { "K", 1 }, .value = { "keep", 4 } };
+    struct pw_desk *dk = open_moody();
+    pawl_msg        m  = { .size = sizeof(m), .topic = PAWL_STR("moods"), .key = { "K", 1 }, .value = { "keep", 4 } };
     const struct pw_golden_case *ca;
     struct pw_golden_file        gf;
     struct pw_err                err;
@@ -243,17 +279,17 @@ Test(replay, a_read_that_found_nothing_is_known_and_another_one_is_not)
 
 /* ---- the command ---- */
 
-#define CASES                                                                                                               \
-    "cases:\n"                                                                                                              \
-    "  - name: the first\n    message: { key: k1, value: 7 ok }\n    now: 2026-01-01T00:00:00Z\n"                           \
-    "    rows:\n      find_state:\n        - key: { key: k1 }\n          rows:\n            - [6, 6]\n"                    \
-    "    recorded: { find_state: %s }\n"                                                                                    \
-    "    expect:\n      verdict: ok\n      writes:\n        - save_state: { key: k1, seq: 7, count: 7 }\n"                  \
-    "        - append: { topic: test, partition: 0, source_offset: 0, key: k1, seq: 7, count: 7, body: 7 ok }\n"            \
-    "  - name: the second\n    message: { key: k1, value: 19 ok }\n"                                                        \
-    "    rows:\n      find_state:\n        - { key: { key: k1 }, rows: [] }\n"                                             \
-    "    recorded: { find_state: %s }\n"                                                                                    \
-    "    expect:\n      verdict: ok\n      writes:\n        - save_state: { key: k1, seq: 19, count: 1 }\n"                 \
+#define CASES                                                                                                    \
+    "cases:\n"                                                                                                   \
+    "  - name: the first\n    message: { key: k1, value: 7 ok }\n    now: 2026-01-01T00:00:00Z\n"                \
+    "    rows:\n      find_state:\n        - key: { key: k1 }\n          rows:\n            - [6, 6]\n"          \
+    "    recorded: { find_state: %s }\n"                                                                         \
+    "    expect:\n      verdict: ok\n      writes:\n        - save_state: { key: k1, seq: 7, count: 7 }\n"       \
+    "        - append: { topic: test, partition: 0, source_offset: 0, key: k1, seq: 7, count: 7, body: 7 ok }\n" \
+    "  - name: the second\n    message: { key: k1, value: 19 ok }\n"                                             \
+    "    rows:\n      find_state:\n        - { key: { key: k1 }, rows: [] }\n"                                   \
+    "    recorded: { find_state: %s }\n"                                                                         \
+    "    expect:\n      verdict: ok\n      writes:\n        - save_state: { key: k1, seq: 19, count: 1 }\n"      \
     "        - append: { topic: test, partition: 0, source_offset: 0, key: k1, seq: 19, count: 1, body: 19 ok }\n"
 
 static void write_cases(const char *hash)
