@@ -89,6 +89,18 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--run-dir", "DIR", "The run directory, instead of a topology." },
         },
     },
+    [PW_CMD_log_level] = {
+        .name = "log-level", .arg = "TOPOLOGY", .arg2 = "LEVEL", .flags = PW_CLI_ARG2_MAY,
+        .summary = "Change how much a running supervisor and its workers log.",
+        .text = "LEVEL is debug, info, warn or error, or default: as configured. Takes effect within 0.1 s, and holds until --for is over, another\n"
+                "log-level or a restart of the supervisor; a worker that is started again has it, too. `pawl status` shows it.",
+        .exits = "0  changed\n1  nothing runs there, or it has no such pipeline\n64  wrong usage\n78  the topology is wrong",
+        .opts = {
+            { "--pipeline", "NAME", "Only the workers of this pipeline. Without it: all, and the supervisor itself." },
+            { "--for", "TIME", "So long, such as 10m; then as configured. At most 7d." },
+            { "--run-dir", "DIR", "The run directory, instead of a topology: pawl log-level LEVEL --run-dir DIR." },
+        },
+    },
     [PW_CMD_offsets_show] = {
         .name = "offsets show", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
         .summary = "Show where the partitions of a group stand.",

@@ -24,6 +24,7 @@
     X(status)             \
     X(reload)             \
     X(leave)              \
+    X(log_level)          \
     X(offsets_show)       \
     X(offsets_set)        \
     X(offsets_accept_gap) \

@@ -101,6 +101,14 @@ static bool read_role(const struct pw_cli_args *args, struct pw_worker_args *ret
     return !probation || sscanf(probation, "%" SCNu32 ":%" SCNu32, &ret->rejects, &ret->reject_share) == 2;
 }
 
+static int attach(int fd, struct pw_blackbox **ret_bb, struct pw_err *err)
+{
+    if (pw_blackbox_attach(fd, ret_bb, err) < 0)
+        return -1;
+    pw_bb_log_follow(*ret_bb);
+    return 0;
+}
+
 static int config_error(struct pw_blackbox *bb, const char *text)
 {
     pw_bb_text(bb, text);
@@ -132,7 +140,7 @@ int pw_cmd_worker(const struct pw_cli_args *args)
     ar = pw_arena_new(64 << 10);
     if (pw_cli_log(pw_arena_printf(ar, "%s/%u", pipeline, w.slot), NULL, NULL) < 0)
         code = PW_EXIT_CONFIG;
-    else if (pw_blackbox_attach(box, &w.bb, &err) < 0)
+    else if (attach(box, &w.bb, &err) < 0)
         code = pw_cli_fail(PW_EXIT_FAILED, "%s", err.text);
     else if (load(ar, args, topology, &w, &err) < 0)
         code = config_error(w.bb, err.text);

@@ -345,6 +345,19 @@ uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int3
     return 0;
 }
 
+void pw_bb_log_want(struct pw_blackbox *bb, enum pw_log_level level)
+{
+    atomic_store_explicit(&bb->log_level, (uint32_t)level + 1, memory_order_relaxed);
+}
+
+void pw_bb_log_follow(const struct pw_blackbox *bb)
+{
+    uint32_t wanted = GET(bb->log_level);
+
+    if (wanted >= 1 && wanted <= PW_LOG_ERROR + 1)
+        pw_log_set_level((enum pw_log_level)(wanted - 1));
+}
+
 bool pw_bb_strikes_any(const struct pw_blackbox *bb)
 {
     for (size_t i = 0; i < PW_BB_STRIKES; i++)

@@ -8,6 +8,7 @@
 #define PW_OBSERVE_BLACKBOX_H
 
 #include "base/err.h"
+#include "observe/log.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -165,6 +166,8 @@ struct pw_blackbox {
     pw_bb_i64              last_error_us[PW_BB_OUTAGES]; /* wall; 0: none yet */
     pw_bb_u64              kafka_connects;
     pw_bb_u64              arena_bytes; /* what the arenas hold; they keep the most that a batch has needed */
+    pw_bb_u64              log_suppressed;
+    pw_bb_u32              log_level; /* the supervisor writes it: what is wanted, plus one; 0: nothing */
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */
@@ -212,12 +215,16 @@ void pw_bb_partition_write(struct pw_blackbox *bb, uint32_t slot, const struct p
 /* Worker: strikes of that message, 0 if none; ret may be NULL. */
 uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset,
                            struct pw_bb_death *ret);
+/* Worker: logs from that level on which the supervisor wants. Nonsense is passed over. */
+void pw_bb_log_follow(const struct pw_blackbox *bb);
 /* Worker: is there a strike of any message? */
 bool pw_bb_strikes_any(const struct pw_blackbox *bb);
 /* Worker: the nth entry. false: it is empty. topic: PW_BB_NAME bytes. */
 bool pw_bb_strike_at(const struct pw_blackbox *bb, size_t nth, char *topic, int32_t *ret_partition, int64_t *ret_offset);
 
 /* ---- supervisor only ---- */
+
+void pw_bb_log_want(struct pw_blackbox *bb, enum pw_log_level level);
 
 /* That many strikes for that message. Replaces the oldest entry when full. The supervisor keeps its own table, which no plugin can
  * scribble over, and copies from there. */

@@ -34,7 +34,7 @@ struct rate {
 /* Everything but the level and the counter is guarded by the lock; nobody holds it while anything can block. */
 static pthread_mutex_t  lock        = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int      least_level = PW_LOG_INFO;
-static _Atomic uint64_t dropped;
+static _Atomic uint64_t dropped, suppressed;
 static const char      *who = "pawl";
 static bool             json, is_pipe, is_socket;
 static char             plugin[PLUG_MAX];
@@ -44,16 +44,42 @@ static struct pw_buf    line; /* kept: no allocation once it has its size */
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
+/* ---- levels ---- */
+
+const char *pw_log_level_name(enum pw_log_level level)
+{
+    return level_names[level];
+}
+
+bool pw_log_level_read(const char *name, enum pw_log_level *ret)
+{
+    for (int i = PW_LOG_DEBUG; i <= PW_LOG_ERROR; i++) {
+        if (strcmp(name, level_names[i]) != 0)
+            continue;
+        *ret = (enum pw_log_level)i;
+        return true;
+    }
+    return false;
+}
+
+void pw_log_set_level(enum pw_log_level least)
+{
+    atomic_store_explicit(&least_level, (int)least, memory_order_relaxed);
+}
+
+enum pw_log_level pw_log_level(void)
+{
+    return (enum pw_log_level)atomic_load_explicit(&least_level, memory_order_relaxed);
+}
+
 /* ---- start ---- */
 
 static enum pw_log_level level_from_env(enum pw_log_level dflt)
 {
-    const char *s = getenv("PAWL_LOG_LEVEL");
+    const char       *s = getenv("PAWL_LOG_LEVEL");
+    enum pw_log_level level;
 
-    for (int i = PW_LOG_DEBUG; s && i <= PW_LOG_ERROR; i++)
-        if (strcmp(s, level_names[i]) == 0)
-            return (enum pw_log_level)i;
-    return dflt;
+    return s && pw_log_level_read(s, &level) ? level : dflt;
 }
 
 static bool json_from_env(enum pw_log_format format)
@@ -99,6 +125,11 @@ uint64_t pw_log_dropped(void)
     return atomic_load_explicit(&dropped, memory_order_relaxed);
 }
 
+uint64_t pw_log_suppressed(void)
+{
+    return atomic_load_explicit(&suppressed, memory_order_relaxed);
+}
+
 /* ---- rate ---- */
 
 /* False: this one is not written. Else *ret_suppressed is how many of that event were not, before it. */
@@ -119,6 +150,7 @@ static bool may_write(const char *event, uint32_t *ret_suppressed)
     }
     if (r->written >= PW_LOG_RATE) {
         r->suppressed++;
+        atomic_fetch_add_explicit(&suppressed, 1, memory_order_relaxed);
         return false;
     }
     r->written++;

@@ -304,6 +304,8 @@ static void of_runtime(struct pw_buf *out, const struct pw_metric *m, const stru
         pw_buf_printf(out, "%s %.3f\n", m->name, (double)mx->started_us / 1e6);
     } else if (m->source == PW_MX_LOG_DROPPED) {
         pw_buf_printf(out, "%s %" PRIu64 "\n", m->name, mx->log_dropped);
+    } else if (m->source == PW_MX_LOG_SUPPRESSED) {
+        pw_buf_printf(out, "%s %" PRIu64 "\n", m->name, mx->log_suppressed);
     } else if (mx->rss_bytes >= 0) {
         pw_buf_printf(out, "%s %" PRId64 "\n", m->name, mx->rss_bytes);
     }
@@ -331,7 +333,7 @@ void pw_metrics_render(struct pw_buf *out, const struct pw_metrics *mx, bool ope
         const struct pw_metric *m = &table[i];
 
         head(out, m, open_metrics);
-        if (m->source <= PW_MX_LOG_DROPPED)
+        if (m->source <= PW_MX_LOG_SUPPRESSED)
             of_runtime(out, m, mx);
         else if (m->source <= PW_MX_HALTS)
             for (size_t k = 0; k < mx->pipelines_n; k++)

@@ -43,7 +43,7 @@ struct pw_metrics {
     const char                       *version;
     int64_t                           started_us; /* of the supervisor, wall clock */
     int64_t                           rss_bytes;  /* of the supervisor */
-    uint64_t                          log_dropped;
+    uint64_t                          log_dropped, log_suppressed;
     const struct pw_metrics_pipeline *pipelines;
     size_t                            pipelines_n;
     const struct pw_page             *pages; /* and workers: one each per slot */

@@ -110,6 +110,9 @@ static const struct pw_metric table[] = {
       NULL, 0 },
     { "pawl_log_dropped_total", "counter", "lines", W, "Log lines that could not be written without waiting.", PW_MX_COUNTER,
       OF_PAGE(log_dropped), NULL, 0 },
+    { "pawl_log_suppressed_total", "counter", "lines", W,
+      "Log lines that were not written since their event had many within a second; the event's next line says how many.",
+      PW_MX_COUNTER, OF_PAGE(log_suppressed), NULL, 0 },
     { "pawl_breaker_open", "gauge", "", W ", cause",
       "1 while something does not answer and the worker waits for it: postgres, kafka, or outputs (Kafka takes none). Absent while the worker is down.",
       PW_MX_OUTAGES, 0, NULL, PW_BB_OUTAGES },
@@ -132,6 +135,9 @@ static const struct pw_metric table[] = {
     { "pawl_build_info", "gauge", "", "version", "1; the version of the runtime.", PW_MX_BUILD, 0, NULL, 0 },
     { "pawl_supervisor_log_dropped_total", "counter", "lines", "",
       "Log lines of the supervisor that could not be written without waiting.", PW_MX_LOG_DROPPED, 0, NULL, 0 },
+    { "pawl_supervisor_log_suppressed_total", "counter", "lines", "",
+      "Log lines of the supervisor that were not written since their event had many within a second.", PW_MX_LOG_SUPPRESSED, 0,
+      NULL, 0 },
     { "process_start_time_seconds", "gauge", "seconds", "", "When the supervisor was started, since 1970.", PW_MX_START, 0,
       NULL, 0 },
     { "process_resident_memory_bytes", "gauge", "bytes", "", "Memory of the supervisor.", PW_MX_RSS, 0, NULL, 0 },
@@ -182,9 +188,9 @@ static void manual_bounds(struct pw_buf *out)
         "    %u + %u x pipelines + %u x workers + %u x partitions\n\n"
         "series. A topology has at most 64 pipelines of 64 workers each, a worker shows at most %d partitions, and a pipeline only those "
         "of its own\ntopics. Two pipelines of two workers and twelve partitions each: %u.\n",
-        series(PW_MX_BUILD, PW_MX_LOG_DROPPED), series(PW_MX_PLUGIN, PW_MX_HALTS), series(PW_MX_COUNTER, PW_MX_GAUGE),
+        series(PW_MX_BUILD, PW_MX_LOG_SUPPRESSED), series(PW_MX_PLUGIN, PW_MX_HALTS), series(PW_MX_COUNTER, PW_MX_GAUGE),
         series(PW_MX_NEXT, PW_MX_PARKED_SINCE), PW_BB_PARTITIONS,
-        series(PW_MX_BUILD, PW_MX_LOG_DROPPED) + 2 * series(PW_MX_PLUGIN, PW_MX_HALTS) +
+        series(PW_MX_BUILD, PW_MX_LOG_SUPPRESSED) + 2 * series(PW_MX_PLUGIN, PW_MX_HALTS) +
             4 * series(PW_MX_COUNTER, PW_MX_GAUGE) + 24 * series(PW_MX_NEXT, PW_MX_PARKED_SINCE));
     pw_buf_puts(
         out,

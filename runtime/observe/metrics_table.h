@@ -11,6 +11,7 @@ enum pw_metric_source {
     PW_MX_START,
     PW_MX_RSS,
     PW_MX_LOG_DROPPED,
+    PW_MX_LOG_SUPPRESSED,
     PW_MX_PLUGIN, /* a pipeline */
     PW_MX_TRIPPED,
     PW_MX_RELOADS,

@@ -92,6 +92,7 @@ static void start(struct pw_supervisor *sup, struct pw_slot *sl)
         sl->restarts[sl->why]++;
     expect(sl);
     pw_blackbox_recycle(sl->bb, sl->rel->ledger);
+    pw_levels_show(sup, sl->pipe, sl->rel, sl->bb);
     if (pw_spawn_worker(sup, &sp, &pc, &err) < 0) {
         pw_log(PW_LOG_ERROR, "worker.spawn", PW_LOG_AT_NONE, "%s/%u: %s", sl->pipe->name, sl->slot, err.text);
         sl->why         = PW_RESTART_SPAWN;
@@ -107,6 +108,7 @@ void pw_child_took(struct pw_supervisor *sup, struct pw_slot *sl, struct pw_proc
     sl->stopping = false;
     expect(sl);
     pw_blackbox_recycle(sl->bb, rel->ledger);
+    pw_levels_show(sup, sl->pipe, rel, sl->bb);
     begin(sup, sl, pc);
 }
 

@@ -4,6 +4,7 @@
 #include "supervisor/supervisor.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -313,18 +314,34 @@ int pw_control_resume(const char *run_dir, const char *pipeline, bool *ret_start
     return rc;
 }
 
-int pw_control_status(const char *run_dir, int json)
+static int print_answer(const char *run_dir, const char *request)
 {
     struct pw_buf reply = { 0 };
     struct pw_err err;
-    int           rc = exchange(run_dir, json ? "status json\n" : "status text\n", CLIENT_WAIT_MS, &reply, &err);
+    int           rc = exchange(run_dir, request, CLIENT_WAIT_MS, &reply, &err);
 
     if (rc == 0 && (fwrite(reply.p, 1, reply.n, stdout) != reply.n || fflush(stdout) != 0))
-        rc = pw_err_sys(&err, PW_D_FATAL, "write the status");
+        rc = pw_err_sys(&err, PW_D_FATAL, "write the answer");
     if (rc < 0)
         (void)fprintf(stderr, "pawl: %s\n", err.text);
     pw_buf_done(&reply);
     return rc < 0 ? 1 : 0;
+}
+
+int pw_control_status(const char *run_dir, int json)
+{
+    return print_answer(run_dir, json ? "status json\n" : "status text\n");
+}
+
+int pw_control_log_level(const char *run_dir, const char *pipeline, const char *level, int64_t ms)
+{
+    char request[PW_CONTROL_LINE];
+    int  n = snprintf(request, sizeof(request), "log-level %s %s %" PRId64 "\n", pipeline ? pipeline : "*", level, ms);
+
+    if (n > 0 && (size_t)n < sizeof(request))
+        return print_answer(run_dir, request);
+    (void)fprintf(stderr, "pawl: the name is too long\n");
+    return 1;
 }
 
 /* An answer of two parts: "exit CODE", then what a person is told. Returns the exit code. */

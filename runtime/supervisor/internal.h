@@ -131,16 +131,24 @@ struct pw_reload {
     uint64_t               count[PW_RELOAD_OUTCOMES];
 };
 
+/* What an operator wants logged, instead of what is configured. */
+struct pw_level_wish {
+    bool              is;
+    enum pw_log_level level;
+    int64_t           until_us; /* monotonic; INT64_MAX: as long as the supervisor lives */
+};
+
 struct pw_pipe {
-    const char        *name;
-    struct pw_release *rel;
-    struct pw_slot    *slots;
-    size_t             slots_n;
-    uint64_t           halts;
-    struct pw_storm    storm;
-    struct pw_trip     trip;
-    struct pw_reload   rl;
-    struct pw_files    files; /* as they were last looked at */
+    const char          *name;
+    struct pw_release   *rel;
+    struct pw_slot      *slots;
+    size_t               slots_n;
+    uint64_t             halts;
+    struct pw_storm      storm;
+    struct pw_trip       trip;
+    struct pw_reload     rl;
+    struct pw_files      files; /* as they were last looked at */
+    struct pw_level_wish wish;
 };
 
 struct pw_supervisor {
@@ -171,6 +179,9 @@ struct pw_supervisor {
     size_t             undrained;    /* workers that did not end well while draining */
     struct pw_notify   notify;
     int64_t            notify_at_us; /* when the service manager is told next how things are */
+
+    enum pw_log_level    log_level; /* that it was started with */
+    struct pw_level_wish wish;      /* for its own lines */
 };
 
 /* ---- setup.c: all that can be wrong is found before the first worker starts ---- */
@@ -258,6 +269,21 @@ void pw_reload_abort(struct pw_supervisor *sup); /* the runtime stops */
 /* The release that the pipeline shows: the new one as soon as all slots run it. */
 const struct pw_release *pw_reload_shown(const struct pw_pipe *pi);
 const char              *pw_reload_step_name(const struct pw_pipe *pi); /* NULL: none is under way */
+
+/* ---- levels.c ---- */
+
+/* Into the page of a worker that runs that release, or is about to. */
+void pw_levels_show(const struct pw_supervisor *sup, const struct pw_pipe *pi, const struct pw_release *rel,
+                    struct pw_blackbox *bb);
+/* request: "PIPELINE|* LEVEL|default MILLISECONDS", 0: for good. */
+void    pw_levels_ask(struct pw_supervisor *sup, const char *request, struct pw_buf *out);
+int64_t pw_levels_tick(struct pw_supervisor *sup); /* returns when it wants to be called again (monotonic) */
+struct pw_level_view {
+    enum pw_log_level level, configured;
+    bool              wished;  /* by an operator */
+    int64_t           left_ms; /* 0: for good */
+};
+struct pw_level_view pw_levels_view(const struct pw_supervisor *sup, const struct pw_pipe *pi); /* NULL: of the supervisor */
 
 /* ---- status.c ---- */
 

@@ -83,6 +83,7 @@ static int launch(struct pw_supervisor *sup, struct pw_pipe *pi, enum pw_spawn_r
         return -1;
     if (getrandom(rl->nonce, sizeof(rl->nonce), 0) != (ssize_t)sizeof(rl->nonce))
         return pw_err_sys(err, PW_D_RETRY, "make a nonce");
+    pw_levels_show(sup, pi, rl->next, rl->bb);
     sp.bb_fd = rl->bb_fd;
     if (role == PW_SPAWN_STANDBY) {
         sp.slot_fd   = pi->slots[rl->slot].bb_fd;

@@ -39,6 +39,7 @@ const struct pw_status_counter pw_status_counters[] = {
     C(kafka_errors),
     C(kafka_connects),
     C(log_dropped),
+    C(log_suppressed),
     C(published),
     C(publish_transactions),
     C(publish_failures),
@@ -242,16 +243,17 @@ void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out, bool open_
 {
     struct pw_metrics_pipeline *pls = calloc(sup->pipes_n + 1, sizeof(*pls));
     struct pw_metrics_worker   *ws  = calloc(sup->slots_n + 1, sizeof(*ws));
-    struct pw_metrics           mx  = { .version     = PW_VERSION,
-                                        .started_us  = sup->started_wall_us,
-                                        .rss_bytes   = pw_status_rss_bytes(getpid()),
-                                        .log_dropped = pw_log_dropped(),
-                                        .pipelines   = pls,
-                                        .pipelines_n = sup->pipes_n,
-                                        .pages       = sup->pages,
-                                        .workers     = ws,
-                                        .workers_n   = sup->slots_n,
-                                        .now_us      = pw_clock_wall_us() };
+    struct pw_metrics           mx  = { .version        = PW_VERSION,
+                                        .started_us     = sup->started_wall_us,
+                                        .rss_bytes      = pw_status_rss_bytes(getpid()),
+                                        .log_dropped    = pw_log_dropped(),
+                                        .log_suppressed = pw_log_suppressed(),
+                                        .pipelines      = pls,
+                                        .pipelines_n    = sup->pipes_n,
+                                        .pages          = sup->pages,
+                                        .workers        = ws,
+                                        .workers_n      = sup->slots_n,
+                                        .now_us         = pw_clock_wall_us() };
 
     PW_ASSERT(pls != NULL && ws != NULL);
     for (size_t i = 0; i < sup->pipes_n; i++)
@@ -388,7 +390,19 @@ static void text_counters(const struct pw_pipe *pi, struct pw_buf *out)
     pw_buf_printf(out, ", outbox_waiting %" PRIu64 "\n", pw_status_waiting_sum(pi));
 }
 
-static void text_pipeline(const struct pw_pipe *pi, const struct pw_partition_row *rows, size_t n, struct pw_buf *out)
+static void text_level(const struct pw_supervisor *sup, const struct pw_pipe *pi, struct pw_buf *out)
+{
+    struct pw_level_view v = pw_levels_view(sup, pi);
+    char                 left[24];
+
+    if (v.wished)
+        pw_buf_printf(out, "%slog level %s%s%s; configured: %s\n", pi ? "  " : "", pw_log_level_name(v.level),
+                      v.left_ms ? " for another " : "", v.left_ms ? ago(v.left_ms * 1000, left, sizeof(left)) : "",
+                      pw_log_level_name(v.configured));
+}
+
+static void text_pipeline(const struct pw_supervisor *sup, const struct pw_pipe *pi, const struct pw_partition_row *rows,
+                          size_t n, struct pw_buf *out)
 {
     bool head = false;
     char since[24];
@@ -396,6 +410,7 @@ static void text_pipeline(const struct pw_pipe *pi, const struct pw_partition_ro
     pw_buf_printf(out, "\n%s: %s/%s, group %s\n", pi->name, pw_reload_shown(pi)->meta.id, pw_reload_shown(pi)->meta.version,
                   pi->rel->conf->group);
     pw_status_reload_text(pi, out);
+    text_level(sup, pi, out);
     if (pi->trip.is)
         pw_buf_printf(out, "  STOPPED %s ago: %s; `pawl resume` starts it again\n",
                       ago(pw_clock_wall_us() - pi->trip.at_us, since, sizeof(since)), pi->trip.text);
@@ -428,8 +443,9 @@ void pw_status_text(struct pw_supervisor *sup, struct pw_buf *out)
                   ready         ? "ready" :
                                   "not ready",
                   sup->http ? ", http://" : "", sup->http ? pw_http_address(sup->http) : "");
+    text_level(sup, NULL, out);
     for (size_t i = 0; i < sup->pipes_n; i++)
-        text_pipeline(&sup->pipes[i], rows, n, out);
+        text_pipeline(sup, &sup->pipes[i], rows, n, out);
     pw_buf_done(&why);
     free(rows);
 }

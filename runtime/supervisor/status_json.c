@@ -194,7 +194,21 @@ static void json_trip(const struct pw_pipe *pi, struct pw_buf *out)
     pw_buf_puts(out, "}");
 }
 
-static void json_pipeline(const struct pw_pipe *pi, const struct pw_partition_row *rows, size_t n, struct pw_buf *out)
+/* pi NULL: of the supervisor itself. */
+static void json_level(const struct pw_supervisor *sup, const struct pw_pipe *pi, struct pw_buf *out)
+{
+    struct pw_level_view v = pw_levels_view(sup, pi);
+
+    json_key(out, "log");
+    pw_buf_puts(out, "{");
+    json_str(out, "level", pw_log_level_name(v.level));
+    json_str(out, "configured", pw_log_level_name(v.configured));
+    json_known(out, "for_ms", v.left_ms ? v.left_ms : -1);
+    pw_buf_puts(out, "}");
+}
+
+static void json_pipeline(const struct pw_supervisor *sup, const struct pw_pipe *pi, const struct pw_partition_row *rows,
+                          size_t n, struct pw_buf *out)
 {
     pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
     json_str(out, "name", pi->name);
@@ -209,6 +223,7 @@ static void json_pipeline(const struct pw_pipe *pi, const struct pw_partition_ro
     json_plugin(pi, out);
     json_trip(pi, out);
     pw_status_reload_json(pi, out);
+    json_level(sup, pi, out);
     json_int(out, "halts", (int64_t)pi->halts);
     json_int(out, "outbox_waiting", json_count(pw_status_waiting_sum(pi)));
     json_int(out, "dead_letters_open", json_count(pw_status_dead_open_sum(pi)));
@@ -267,10 +282,11 @@ void pw_status_json(struct pw_supervisor *sup, struct pw_buf *out)
     json_key(out, "ready");
     pw_buf_puts(out, ready ? "true" : "false");
     json_reasons(&why, out);
+    json_level(sup, NULL, out);
     json_key(out, "pipelines");
     pw_buf_puts(out, "[");
     for (size_t i = 0; i < sup->pipes_n; i++)
-        json_pipeline(&sup->pipes[i], rows, n, out);
+        json_pipeline(sup, &sup->pipes[i], rows, n, out);
     pw_buf_puts(out, "]}\n");
     pw_buf_done(&why);
     free(rows);

@@ -64,10 +64,13 @@ static bool answer_control(void *arg, const char *request, uint32_t ticket, stru
         pw_status_json(arg, out);
     else if (strncmp(request, "resume ", 7) == 0)
         pw_children_resume(arg, request + 7, out);
+    else if (strncmp(request, "log-level ", 10) == 0)
+        pw_levels_ask(arg, request + 10, out);
     else
         pw_buf_puts(
             out,
-            "error: unknown request; there are 'status text', 'status json', 'resume PIPELINE', 'leave', 'reload' and 'reload PLUGIN'\n");
+            "error: unknown request; there are 'status text', 'status json', 'resume PIPELINE', 'log-level PIPELINE LEVEL MS', "
+            "'leave', 'reload' and 'reload PLUGIN'\n");
     return true;
 }
 
@@ -211,6 +214,7 @@ static void turn(struct pw_supervisor *sup, struct pw_pollset *ps)
     if (sup->draining)
         until = earlier(until, sup->drain_until_us);
     until = earlier(until, pw_service_tick(sup, pw_clock_us()));
+    until = earlier(until, pw_levels_tick(sup));
     wait_for(ps, until);
     pw_reload_serve(sup, ps, reload); /* first: what a worker has said before its end */
     for (size_t i = 0; i < sup->slots_n; i++)
@@ -307,6 +311,7 @@ int pw_supervisor_run(const char *self, const char *topology_file)
     sup.ar              = pw_arena_new(1 << 16);
     sup.started_us      = pw_clock_us();
     sup.started_wall_us = pw_clock_wall_us();
+    sup.log_level       = pw_log_level();
     rc                  = prepare(&sup, topology_file);
     if (rc == 0) {
         pw_log(PW_LOG_INFO, "supervisor.started", PW_LOG_AT_NONE, "version %s, pid %d, %zu pipelines, %zu workers, run_dir %s",

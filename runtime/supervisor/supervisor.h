@@ -58,6 +58,10 @@ int pw_control_reload(const char *run_dir, const char *plugin);
 /* Asks the supervisor that listens in run_dir to stop for good, and waits until its workers have ended: they give their places in the
  * groups up, so that others get their partitions at once. Returns the exit code. */
 int pw_control_leave(const char *run_dir);
+#define PW_LEVEL_FOR_MAX_MS INT64_C(604800000) /* 7 days */
+/* Asks the supervisor that listens in run_dir to log from that level on, and prints what it answers. pipeline NULL: all, and the supervisor
+ * itself; level "default": as configured; ms 0: for good. Returns the exit code. */
+int pw_control_log_level(const char *run_dir, const char *pipeline, const char *level, int64_t ms);
 
 /* Asks the supervisor that listens in run_dir; prints to stdout. json: 0 or 1. Returns the exit code. */
 int pw_control_status(const char *run_dir, int json);

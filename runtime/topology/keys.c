@@ -137,6 +137,11 @@ static const struct pw_key table[] = {
       IN_PIPELINE(crash_storm_action),
       .doc = "Stop: the pipeline's workers end and stay away until `pawl resume` or a restart. Continue: it is only logged." },
 
+    { "pipelines.*.log_level", PW_KEY_CHOICE, .choices = "inherit|debug|info|warn|error", .dflt = "inherit",
+      IN_PIPELINE(log_level),
+      .doc =
+          "Least level that its workers log. inherit: that of the runtime (--log-level). `pawl log-level` changes it for a while." },
+
     { "pipelines.*.slo", PW_KEY_MAP,
       .doc = "What `pawl generate rules` makes alerts of; see operations.md. Nothing else looks at it." },
     { "pipelines.*.slo.availability", PW_KEY_PERCENT, .min = 95000, .max = 99999, .dflt = "99.98%",

@@ -58,6 +58,7 @@ struct pw_pipeline {
     uint32_t             reload_probation_time_ms;            /* 0: no probation */
     uint32_t             reload_max_rejects;                  /* of a worker on probation */
     uint32_t             reload_watch;                        /* 1: the files of the plugin are looked at */
+    uint32_t             log_level;                           /* 0: the runtime's; else one more than the level */
     uint32_t             slo_availability, slo_latency_share; /* thousandths of a percent */
     uint32_t             slo_latency;                         /* see pw_pipeline_slo_latency_ms */
     int                  line;                                /* of its key, for later errors */

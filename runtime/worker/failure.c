@@ -43,8 +43,7 @@ static void wait_and_remember(struct pw_worker *w, struct pw_batch *ba, struct p
     pt->retry_at_us    = pw_clock_us() + it->retry_us;
     (void)snprintf(pt->reason, sizeof(pt->reason), "retry %d of %u: %s: %.80s", it->msg.attempt, w->pipe->retry_attempts,
                    it->code ? it->code : "retry", it->detail ? it->detail : "");
-    pw_log(PW_LOG_WARN, "event.retry", &at, "%s: %s", it->code ? it->code : "retry",
-           it->detail ? it->detail : "no reason given");
+    pw_log(PW_LOG_WARN, "event.retry", &at, "%s", it->code ? it->code : "retry");
     PW_FAULT(attempt_before);
     if (pw_tx_remember(&w->tx, pt, it, &err) == 0) {
         pt->remembered = true;
@@ -176,6 +175,17 @@ static bool smaller_may_help(const struct pw_err *err)
     return false;
 }
 
+/* How much of the text may be logged. What PostgreSQL says of data that it cannot read (class 22) quotes it, and what a function raises
+ * (P0) may say anything; the dead letter has all of it. */
+static int without_values(const struct pw_err *err)
+{
+    const char *end = strstr(err->text, err->sqlstate);
+
+    if (!end || (strncmp(err->sqlstate, "22", 2) != 0 && strncmp(err->sqlstate, "P0", 2) != 0))
+        return (int)strlen(err->text);
+    return (int)(end - err->text) + (int)strlen(err->sqlstate);
+}
+
 /* One message stands alone with its failure. Returns true if it is now rejected and the batch can be run. */
 static bool isolated(struct pw_worker *w, struct pw_batch *ba, const struct pw_err *err)
 {
@@ -191,7 +201,7 @@ static bool isolated(struct pw_worker *w, struct pw_batch *ba, const struct pw_e
                      (long long)it->msg.offset, err->text);
         return false;
     }
-    pw_log(PW_LOG_WARN, "event.isolated", &at, "%s", err->text);
+    pw_log(PW_LOG_WARN, "event.isolated", &at, "%.*s", without_values(err), err->text);
     (void)snprintf(code, sizeof(code), "sql.%s", err->verdict ? "rows" : err->sqlstate[0] ? err->sqlstate : "value");
     force_reject(ba, it, code, err->text);
     if (err->verdict == PAWL_RETRY && !gives_up(w, it) && pw_worker_park_alone(w, ba, code, err->text))
@@ -305,7 +315,7 @@ static bool wait_uncounted(struct pw_worker *w, struct pw_batch *ba, const struc
         pt->retry_at_us = until_us;
         (void)snprintf(pt->reason, sizeof(pt->reason), "%s, not counted: %.100s", code, err->text);
     }
-    pw_log(PW_LOG_WARN, "event.retry", &at, "%s, not counted: %s", code, err->text);
+    pw_log(PW_LOG_WARN, "event.retry", &at, "%s, not counted", code);
     return false;
 }
 

@@ -100,7 +100,7 @@ struct pw_worker {
     struct pw_probation probation;
 
     struct {
-        uint64_t log_dropped, rebalances, kafka_errors, kafka_connects;
+        uint64_t log_dropped, log_suppressed, rebalances, kafka_errors, kafka_connects;
     } shown;        /* in the page */
     bool connected; /* to PostgreSQL, as last seen */
 };

@@ -11,7 +11,6 @@
 
 #define HANDLE_BUDGET_US 1000000 /* of one wave: beyond it the batch ends, so that the transaction stays short */
 #define WAVES_BUDGET_US  5000000 /* of all waves of a batch */
-#define KEY_SHOWN        64
 
 static void mark(struct pw_worker *w, enum pw_bb_phase phase, const struct pw_batch *ba, size_t i, size_t *range)
 {
@@ -175,10 +174,7 @@ static void count_verdicts(struct pw_worker *w, const struct pw_batch *ba)
         if (it->verdict == PAWL_REJECT) {
             struct pw_log_at at = pw_worker_at_item(it);
 
-            pw_log(PW_LOG_WARN, "event.rejected", &at, "key '%.*s': %s: %s; dead-lettered",
-                   (int)(it->msg.key.n < KEY_SHOWN ? it->msg.key.n : KEY_SHOWN),
-                   it->msg.key.p ? (const char *)it->msg.key.p : "", it->code ? it->code : "rejected",
-                   it->detail ? it->detail : "no reason given");
+            pw_log(PW_LOG_WARN, "event.rejected", &at, "%s; dead-lettered", it->code ? it->code : "rejected");
         }
     }
 }

@@ -202,8 +202,8 @@ static void log_parked(const struct pw_item *it)
         .topic = it->msg.topic.p, .partition = it->msg.partition, .offset = it->msg.offset, .attempt = it->msg.attempt
     };
 
-    pw_log(PW_LOG_WARN, "event.parked", &at, "%s: %s; its key waits for %.1f s", it->code ? it->code : "retry",
-           it->detail ? it->detail : "no reason given", (double)it->retry_us / 1e6);
+    pw_log(PW_LOG_WARN, "event.parked", &at, "%s; its key waits for %.1f s", it->code ? it->code : "retry",
+           (double)it->retry_us / 1e6);
 }
 
 static void add_row(struct pw_part *pt, const struct pw_item *it, int64_t now_us)

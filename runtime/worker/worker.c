@@ -69,7 +69,9 @@ static void heartbeat(struct pw_worker *w)
     atomic_store_explicit(&w->bb->alive_ns, pw_clock_coarse_ns(), memory_order_relaxed);
     if (w->consumer.errors != w->shown.kafka_errors)
         atomic_store_explicit(&w->bb->last_error_us[PW_BB_OUTAGE_KAFKA], pw_clock_wall_us(), memory_order_relaxed);
+    pw_bb_log_follow(w->bb);
     show(&w->bb->log_dropped, pw_log_dropped(), &w->shown.log_dropped);
+    show(&w->bb->log_suppressed, pw_log_suppressed(), &w->shown.log_suppressed);
     show(&w->bb->rebalances, w->consumer.rebalances, &w->shown.rebalances);
     show(&w->bb->kafka_errors, w->consumer.errors, &w->shown.kafka_errors);
     show(&w->bb->kafka_connects, w->consumer.connects, &w->shown.kafka_connects);

@@ -47,6 +47,8 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
     else
         (void)snprintf(own, sizeof(own), "%s", kit_postgres_dsn(k->pg));
     role_dsn(own, dsn, sizeof(dsn));
+    if (k->o.password)
+        (void)snprintf(dsn + strlen(dsn), sizeof(dsn) - strlen(dsn), " password=%s", k->o.password);
     n = asprintf(&text,
                  "version: 1\n"
                  "instance: %s\n"
@@ -73,14 +75,14 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
                  "    handler_timeout: %dms\n"
                  "    crash_limit: %d\n"
                  "    crash_storm: %s\n"
-                 "%s%s%s%s%s",
+                 "%s%s%s%s%s%s",
                  instance, k->dir, name, kit_plugins(), k->kafka ? kafka_proxy_bootstrap(k->kafka) : kafka_bootstrap(),
                  k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
                  k->o.http ? "http: { listen: 127.0.0.1:0 }\n" : "", k->topic, k->group, k->o.start,
                  k->o.deployed ? plugin_path(k) : plugin_file(k->o.plugin), slots, k->o.batch, k->o.retry_attempts,
                  k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode,
                  k->o.park_max, k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm,
-                 k->o.no_receipts ? "    receipts: false\n" : "", dedupe, outputs, reload, dlq);
+                 k->o.no_receipts ? "    receipts: false\n" : "", dedupe, outputs, reload, dlq, k->o.more ? k->o.more : "");
     if (n < 0)
         abort();
     return with_next(k, text, slots);

@@ -316,6 +316,24 @@ static int vandal(void)
     abort();
 }
 
+/* Says which level it is to log from, whenever that changes; the level of that line is above all of them. */
+static int talk(void)
+{
+    enum pw_log_level level = PW_LOG_ERROR;
+    struct pollfd     p     = { .fd = control, .events = POLLIN };
+
+    state(PW_BB_RUNNING);
+    do {
+        atomic_store(&bb->alive_ns, pw_clock_coarse_ns());
+        pw_bb_log_follow(bb);
+        if (pw_log_level() != level)
+            pw_log(PW_LOG_ERROR, "talker.level", PW_LOG_AT_NONE, "life %u logs from %s on", life,
+                   pw_log_level_name(pw_log_level()));
+        level = pw_log_level();
+    } while (poll(&p, 1, 20) != 1);
+    return PW_EXIT_OK;
+}
+
 /* Says in its text what it has inherited. */
 static int nosy(char **argv, char **envp)
 {
@@ -377,6 +395,7 @@ int main(int argc, char **argv, char **envp)
         { "resting", resting },
         { "cut-off", cut_off },
         { "vandal", vandal },
+        { "talker", talk },
     };
     struct pw_err err;
 

@@ -26,6 +26,29 @@ static struct pw_blackbox *page(void)
 
 /* ---- the page ---- */
 
+Test(blackbox, a_worker_follows_the_level_in_its_page_and_no_nonsense)
+{
+    struct pw_blackbox *bb;
+    struct pw_err       err;
+    int                 fd;
+
+    cr_assert_eq(pw_blackbox_create(&bb, &fd, &err), 0);
+    pw_log_set_level(PW_LOG_WARN);
+    pw_bb_log_follow(bb);
+    cr_assert_eq(pw_log_level(), PW_LOG_WARN, "nothing is wanted");
+    pw_bb_log_want(bb, PW_LOG_DEBUG);
+    pw_bb_log_follow(bb);
+    cr_assert_eq(pw_log_level(), PW_LOG_DEBUG);
+    pw_bb_log_want(bb, PW_LOG_ERROR);
+    pw_bb_log_follow(bb);
+    cr_assert_eq(pw_log_level(), PW_LOG_ERROR);
+    atomic_store(&bb->log_level, 77);
+    pw_bb_log_follow(bb);
+    cr_assert_eq(pw_log_level(), PW_LOG_ERROR);
+    pw_blackbox_close(bb);
+    (void)close(fd);
+}
+
 Test(blackbox, another_process_sees_what_was_written_before_a_crash)
 {
     struct pw_blackbox    *bb, *theirs;

@@ -124,6 +124,12 @@ Test(cli, wrong_usage_is_exit_code_64)
     expect(pawl("reload", NULL), 64, &errs, "give either a topology or --run-dir DIR");
     expect(pawl("status", "--run-dir", "/x", "t.yaml", NULL), 64, &errs, "give either");
     expect(pawl("reload", "--run-dir", "/x", "t.yaml", NULL), 64, &errs, "give either");
+    expect(pawl("log-level", "t.yaml", NULL), 64, &errs, "give a topology and a level");
+    expect(pawl("log-level", "t.yaml", "debug", "--run-dir", "/x", NULL), 64, &errs, "give a topology and a level");
+    expect(pawl("log-level", "t.yaml", "loud", NULL), 64, &errs, "no level 'loud'");
+    expect(pawl("log-level", "t.yaml", "debug", "--for", "8d", NULL), 64, &errs, "--for takes a time such as 10m");
+    expect(pawl("log-level", "t.yaml", "debug", "--for", "soon", NULL), 64, &errs, "--for takes a time such as 10m");
+    expect(pawl("log-level", "debug", "--run-dir", "/x", NULL), 1, &errs, "nothing runs here");
     expect(pawl("worker", NULL), 64, &errs, "`pawl run TOPOLOGY` starts workers");
     expect(pawl("worker", "--pipeline", "p", "--slot", "0", "--generation", "1", "--topology", "t", "--topology-fd", "0",
                 "--blackbox-fd", "1", "--control-fd", "2", "--plugin", "x", NULL),

@@ -177,6 +177,33 @@ Test(log, a_line_always_fits_into_one_atomic_write)
     }
 }
 
+/* ---- levels ---- */
+
+Test(log, the_level_changes_while_it_runs)
+{
+    log_to_pipe(PW_LOG_JSON);
+    pw_log(PW_LOG_DEBUG, "a.b", PW_LOG_AT_NONE, "x");
+    pw_log_set_level(PW_LOG_DEBUG);
+    cr_assert_eq(pw_log_level(), PW_LOG_DEBUG);
+    pw_log(PW_LOG_DEBUG, "a.b", PW_LOG_AT_NONE, "y");
+    pw_log_set_level(PW_LOG_ERROR);
+    pw_log(PW_LOG_WARN, "a.b", PW_LOG_AT_NONE, "z");
+    cr_assert(strstr(taken(), "\"text\":\"y\""));
+    cr_assert_str_eq(taken(), "");
+}
+
+Test(log, levels_have_names)
+{
+    enum pw_log_level level;
+
+    for (int i = PW_LOG_DEBUG; i <= PW_LOG_ERROR; i++) {
+        cr_assert(pw_log_level_read(pw_log_level_name((enum pw_log_level)i), &level));
+        cr_assert_eq((int)level, i);
+    }
+    cr_assert_not(pw_log_level_read("loud", &level));
+    cr_assert_not(pw_log_level_read("", &level));
+}
+
 /* ---- rate ---- */
 
 Test(log, one_event_is_written_twenty_times_a_second_and_the_rest_is_counted)
@@ -189,6 +216,7 @@ Test(log, one_event_is_written_twenty_times_a_second_and_the_rest_is_counted)
     for (int i = 0; i < 7; i++)
         pw_log(PW_LOG_INFO, "busy", PW_LOG_AT_NONE, "%d", i);
     cr_assert_str_eq(taken(), "");
+    cr_assert_eq(pw_log_suppressed(), 7);
     pw_log(PW_LOG_INFO, "other", PW_LOG_AT_NONE, "x");
     cr_assert_eq(lines(taken()), 1, "another event has its own count");
     pw_clock_fake(6000000);
