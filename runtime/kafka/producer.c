@@ -76,11 +76,12 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 {
     struct pw_producer *pr = opaque;
 
-    (void)rk;
     if (record_is_to_blame(m->err) && !pr->refused) {
         pr->refused         = (int64_t)(intptr_t)m->_private;
         pr->refused_code    = m->err;
         pr->refused_exactly = pr->apart;
+        /* The transaction is lost. The library would wait for the records behind this one until they time out. */
+        (void)rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
     }
 }
 
