@@ -5,7 +5,7 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['pawl_owner',    -- runs pawl migrate, owns the schemas
                                 'pawl_worker',   -- runs pawl run
-                                'pawl_operator'] -- runs pawl offsets, dlq, audit, pause, drain, resume
+                                'pawl_operator'] -- runs pawl offsets, dlq, audit, explain, pause, drain, resume
     LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', name);

@@ -280,6 +280,24 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--dry-run", NULL, "For --compact: only print what would be folded." },
         },
     },
+    [PW_CMD_explain] = {
+        .name = "explain", .arg = "TOPOLOGY", .arg2 = "TOPIC", .rest = "PARTITION OFFSET", .flags = PW_CLI_REQUIRED | PW_CLI_ARG2_MAY,
+        .summary = "Tell what became of one event.",
+        .text = "In each pipeline that reads it: the verdict; the batch with its time, worker and version of the plugin; a dead letter, what was\n"
+                "decided about it and what became of that; outputs, and where they are in their topics. What is not recorded, and what retention\n"
+                "has removed, is said. 'TOPIC[PARTITION]@OFFSET', as logs have it, will do, too. Reads PostgreSQL and Kafka, changes nothing, and\n"
+                "moves no position. The record is shown without its payload.",
+        .exits = "0  told\n1  no such event, or failed\n64  wrong usage\n75  PostgreSQL does not answer\n78  the topology is wrong",
+        .opts = {
+            { "--id", "EVENT", "The event with this id, as the pipeline's dedupe knows it." },
+            { "--since", "TIME", "With --id: also read the topics from that time on, for all records with the id: 2026-03-01T12:30, or 2h." },
+            { "--pipeline", "NAME", "Only in this pipeline." },
+            { "--follow", NULL, "Go on with its outputs, in the pipelines of the topology that read them." },
+            { "--payload", NULL, "Show the payload, too; mind who looks on." },
+            { "--wait", "SECONDS", "How long each topic may be searched for what it left. Default: 10." },
+            { "--json", NULL, "Print JSON; docs/explain.md describes it." },
+        },
+    },
     [PW_CMD_plugin_new] = {
         .name = "plugin new", .arg = "FOLDER", .flags = PW_CLI_REQUIRED,
         .summary = "Begin a plugin: a folder that builds, tests and runs as it is.",

@@ -164,6 +164,8 @@ int pw_cli_parse(const struct pw_command *cmd, int argc, char **argv, struct pw_
             if (took < 0)
                 return -1;
             i += took;
+        } else if (ret->arg2 && cmd->rest && ret->rest_n < PW_CLI_REST) {
+            ret->rest[ret->rest_n++] = argv[i++];
         } else if (!cmd->arg || (ret->arg && (!cmd->arg2 || ret->arg2))) {
             pw_buf_printf(message, "%s: '%s' is one argument too many", cmd->name, argv[i]);
             return -1;
@@ -198,7 +200,8 @@ static void synopsis(const struct pw_command *cmd, struct pw_buf *out)
     if (cmd->arg)
         pw_buf_printf(out, cmd->flags & PW_CLI_REQUIRED ? " %s" : " [%s]", cmd->arg);
     if (cmd->arg2)
-        pw_buf_printf(out, cmd->flags & PW_CLI_ARG2_MAY ? " [%s]" : " %s", cmd->arg2);
+        pw_buf_printf(out, cmd->flags & PW_CLI_ARG2_MAY ? " [%s%s%s]" : " %s%s%s", cmd->arg2, cmd->rest ? " " : "",
+                      cmd->rest ? cmd->rest : "");
 }
 
 void pw_cli_help(struct pw_buf *out)

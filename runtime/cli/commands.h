@@ -13,6 +13,7 @@
 #define PW_CLI_EXIT_RETRY  75 /* EX_TEMPFAIL: the same may work later */
 #define PW_CLI_OPTS        16 /* of one command */
 #define PW_CLI_NEEDS       6  /* of them that must be given */
+#define PW_CLI_REST        2  /* words behind the second argument */
 
 /* Every command: its function pw_cmd_NAME(args) returns the exit code, its row is in command_table.c. A command of two words,
  * "offsets show", is a row of its own: offsets_show. */
@@ -37,6 +38,7 @@
     X(resume)             \
     X(drain)              \
     X(audit)              \
+    X(explain)            \
     X(plugin_new)         \
     X(plugin_inspect)     \
     X(plugin_lint)        \
@@ -79,6 +81,7 @@ struct pw_command {
     unsigned          flags;
     const char       *arg2;                    /* a second argument, which must be given, too; NULL: takes none */
     const char       *needs[PW_CLI_NEEDS + 1]; /* options that must be given; ends with NULL */
+    const char       *rest;                    /* words that may follow the second argument, PW_CLI_REST at most; NULL: none */
 };
 
 extern const struct pw_command pw_commands[PW_CMD_N];
@@ -88,6 +91,8 @@ struct pw_cli_args {
     const struct pw_command *cmd;
     const char              *opt[PW_CLI_OPTS];
     const char              *arg, *arg2; /* NULL: not given */
+    const char              *rest[PW_CLI_REST];
+    size_t                   rest_n;
 };
 
 /* The value of an option, NULL if absent. Asking for one that is not in the row is an assertion. */

@@ -157,22 +157,6 @@ const unsigned char *pw_dlq_bytes(struct pw_dlq *dl, const PGresult *res, int ro
     return copy;
 }
 
-void pw_dlq_show_bytes(struct pw_buf *out, const unsigned char *p, size_t n, size_t most)
-{
-    bool   text = pw_text_is_plain((const char *)p, n);
-    size_t cut  = text ? pw_text_cut((const char *)p, n, most) : n < most / 2 ? n : most / 2;
-
-    if (text) {
-        pw_text_show(out, (const char *)p, cut);
-    } else {
-        pw_buf_puts(out, "\\x");
-        for (size_t i = 0; i < cut; i++)
-            pw_buf_printf(out, "%02x", p[i]);
-    }
-    if (cut < n)
-        pw_buf_puts(out, "...");
-}
-
 /* ---- JSON ---- */
 
 void pw_dlq_json_number(struct pw_buf *out, const char *key, const PGresult *res, int row, int col)

@@ -47,8 +47,6 @@ int pw_dlq_published(struct pw_dlq *dl, const char *topic, int32_t partition, in
 
 /* A cell of type bytea, in the command's arena; NULL stays NULL. */
 const unsigned char *pw_dlq_bytes(struct pw_dlq *dl, const PGresult *res, int row, int col, size_t *ret_n);
-/* Bytes for a person: text as it is, else in hexadecimal, at most so many of them; all that could harm a terminal is replaced. */
-void pw_dlq_show_bytes(struct pw_buf *out, const unsigned char *p, size_t n, size_t most);
 
 void pw_dlq_json_number(struct pw_buf *out, const char *key, const PGresult *res, int row, int col);
 

@@ -68,7 +68,7 @@ static void text_letter(struct pw_dlq *dl, const PGresult *res, int r, struct pw
     show(out, res, r, L_CODE, 64);
     pw_buf_puts(out, "  ");
     if (key)
-        pw_dlq_show_bytes(out, key, key_n, KEY_SHOWN);
+        pw_text_bytes(out, key, key_n, KEY_SHOWN);
     else
         pw_buf_puts(out, "-");
     pw_buf_puts(out, "  ");

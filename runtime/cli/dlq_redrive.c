@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "cli/dlq.h"
+#include "observe/text.h"
 #include "worker/outbox.h"
 
 #include <inttypes.h>
@@ -90,7 +91,7 @@ static void refuse(struct redrive *re, const PGresult *res, int r, struct pw_buf
     pw_buf_printf(
         out, "refused: %s: its key '",
         pw_dlq_name(&re->dl, PQgetvalue(res, r, N_TOPIC), PQgetvalue(res, r, N_PARTITION), PQgetvalue(res, r, N_OFFSET)));
-    pw_dlq_show_bytes(out, key, n, KEY_SHOWN);
+    pw_text_bytes(out, key, n, KEY_SHOWN);
     pw_buf_printf(out, "' has an open dead letter before it, at offset %s, which is not chosen and must come first\n",
                   PQgetvalue(res, r, N_FIRST));
 }

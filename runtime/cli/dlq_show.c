@@ -98,7 +98,7 @@ static void headers(const unsigned char *p, size_t n, struct pw_buf *out)
         pw_text_show(out, h.name, h.name_n);
         pw_buf_puts(out, ": ");
         if (h.value)
-            pw_dlq_show_bytes(out, h.value, h.value_n, 1024);
+            pw_text_bytes(out, h.value, h.value_n, 1024);
         else
             pw_buf_puts(out, "null");
         pw_buf_puts(out, "\n");

@@ -111,3 +111,19 @@ void pw_text_label(struct pw_buf *out, const char *s, size_t n)
         i += len;
     }
 }
+
+void pw_text_bytes(struct pw_buf *out, const unsigned char *p, size_t n, size_t most)
+{
+    bool   text = pw_text_is_plain((const char *)p, n);
+    size_t cut  = text ? pw_text_cut((const char *)p, n, most) : n < most / 2 ? n : most / 2;
+
+    if (text) {
+        pw_text_show(out, (const char *)p, cut);
+    } else {
+        pw_buf_puts(out, "\\x");
+        for (size_t i = 0; i < cut; i++)
+            pw_buf_printf(out, "%02x", p[i]);
+    }
+    if (cut < n)
+        pw_buf_puts(out, "...");
+}

@@ -12,6 +12,8 @@ void pw_text_copy(char *to, size_t cap, const char *from, size_t n);
 size_t pw_text_cut(const char *s, size_t n, size_t most);
 /* For a person's terminal: control characters and bytes that are not UTF-8 become \xNN; a line break begins an indented line. */
 void pw_text_show(struct pw_buf *out, const char *s, size_t n);
+/* Bytes for a person: text as it is, else in hexadecimal, at most so many of them; all that could harm a terminal is replaced. */
+void pw_text_bytes(struct pw_buf *out, const unsigned char *p, size_t n, size_t most);
 /* UTF-8 without control characters but tabs and line breaks: text, not bytes. */
 bool pw_text_is_plain(const char *s, size_t n);
 /* The inside of a label value of Prometheus' text format; bytes that are not UTF-8 become U+FFFD. */

@@ -11,7 +11,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define ID_BYTES 16
 #define SHOWN    64      /* bytes of an id in the log */
 #define AGAIN_US 1000000 /* after a failure */
 #define UNKNOWN  (-1)
@@ -23,7 +22,7 @@ struct copy {
 
 /* One id, and the messages of the batch that carry it, in the order of the batch. */
 struct pw_event_id {
-    unsigned char value[ID_BYTES];
+    unsigned char value[PW_DEDUPE_ID_BYTES];
     pawl_bytes    text; /* as it came */
     struct copy  *first, **tail;
     bool          known;  /* a record had it before this transaction: */
@@ -111,18 +110,23 @@ static bool find_id(const struct pw_pipeline *pipe, const pawl_msg *m, pawl_byte
 }
 
 /* 128 bits: among N ids of a window some two meet with a probability of N * N / 2^129; a thousand million: 1.5e-21. */
-static void hash_id(pawl_bytes text, unsigned char *ret)
+void pw_dedupe_hash_id(const void *id, size_t n, unsigned char ret[PW_DEDUPE_ID_BYTES])
 {
     XXH128_canonical_t c;
 
-    XXH128_canonicalFromHash(&c, XXH3_128bits(text.p, text.n));
-    memcpy(ret, c.digest, ID_BYTES);
+    XXH128_canonicalFromHash(&c, XXH3_128bits(id, n));
+    memcpy(ret, c.digest, PW_DEDUPE_ID_BYTES);
 }
 
 /* With partition and offset it only has to tell the few topics of one pipeline apart. */
 static int32_t hash_topic(const char *topic, size_t n)
 {
     return (int32_t)(uint32_t)XXH3_64bits(topic, n);
+}
+
+int32_t pw_dedupe_hash_topic(const char *topic)
+{
+    return hash_topic(topic, strlen(topic));
 }
 
 static int32_t topic_hash(const pawl_msg *m)
@@ -137,10 +141,10 @@ static struct pw_event_id *find_or_add(struct pw_dedupe *de, struct pw_arena *ar
 
     memcpy(&at, value, sizeof(at)); /* a hash already */
     for (at &= cap - 1; table[at]; at = (at + 1) & (cap - 1))
-        if (memcmp(table[at]->value, value, ID_BYTES) == 0)
+        if (memcmp(table[at]->value, value, PW_DEDUPE_ID_BYTES) == 0)
             return table[at];
     table[at] = pw_arena_alloc(ar, sizeof(**table));
-    memcpy(table[at]->value, value, ID_BYTES);
+    memcpy(table[at]->value, value, PW_DEDUPE_ID_BYTES);
     table[at]->tail  = &table[at]->first;
     de->ids[de->n++] = table[at];
     return table[at];
@@ -148,7 +152,7 @@ static struct pw_event_id *find_or_add(struct pw_dedupe *de, struct pw_arena *ar
 
 static int by_value(const void *a, const void *b)
 {
-    return memcmp((*(struct pw_event_id *const *)a)->value, (*(struct pw_event_id *const *)b)->value, ID_BYTES);
+    return memcmp((*(struct pw_event_id *const *)a)->value, (*(struct pw_event_id *const *)b)->value, PW_DEDUPE_ID_BYTES);
 }
 
 void pw_dedupe_begin(struct pw_dedupe *de, struct pw_batch *ba)
@@ -163,7 +167,7 @@ void pw_dedupe_begin(struct pw_dedupe *de, struct pw_batch *ba)
     de->n   = 0;
     for (size_t i = 0; i < ba->n; i++) {
         struct pw_item     *it = ba->items[i];
-        unsigned char       value[ID_BYTES];
+        unsigned char       value[PW_DEDUPE_ID_BYTES];
         pawl_bytes          text;
         struct pw_event_id *id;
         struct copy        *co;
@@ -171,7 +175,7 @@ void pw_dedupe_begin(struct pw_dedupe *de, struct pw_batch *ba)
         it->event_id = NULL;
         if (it->forced || !find_id(de->pipe, &it->msg, &text))
             continue;
-        hash_id(text, value);
+        pw_dedupe_hash_id(text.p, text.n, value);
         id           = find_or_add(de, ba->ar, table, cap, value);
         co           = pw_arena_alloc(ba->ar, sizeof(*co));
         co->it       = it;
@@ -187,7 +191,7 @@ void pw_dedupe_begin(struct pw_dedupe *de, struct pw_batch *ba)
 
 static int put(struct pw_array *a, const struct pw_event_id *id, const pawl_msg *m, struct pw_err *err)
 {
-    const pawl_value v = { .type = PAWL_V_UUID, .b = { id->value, ID_BYTES } };
+    const pawl_value v = { .type = PAWL_V_UUID, .b = { id->value, PW_DEDUPE_ID_BYTES } };
 
     return pw_array_put(&a[PW_DEDUPE_ID], &v, err) < 0 || pw_array_put_i64(&a[PW_DEDUPE_TOPIC], topic_hash(m), err) < 0 ||
                    pw_array_put_i64(&a[PW_DEDUPE_PARTITION], m->partition, err) < 0 ||
@@ -312,7 +316,7 @@ int pw_dedupe_queue_free(struct pw_dedupe *de, int *ret_n, struct pw_err *err)
     for (size_t i = 0; PW_GUARD(free_id) && i < de->n; i++) {
         const struct pw_event_id *id   = de->ids[i];
         const struct pw_item     *have = holder(id), *keep = keeper(id);
-        const pawl_value          v = { .type = PAWL_V_UUID, .b = { id->value, ID_BYTES } };
+        const pawl_value          v = { .type = PAWL_V_UUID, .b = { id->value, PW_DEDUPE_ID_BYTES } };
 
         if (!have || have == keep)
             continue;
@@ -333,7 +337,7 @@ int pw_dedupe_queue_free(struct pw_dedupe *de, int *ret_n, struct pw_err *err)
 static const char *topic_named(const struct pw_pipeline *pipe, int32_t hash)
 {
     for (size_t i = 0; i < pipe->topics_n; i++)
-        if (hash_topic(pipe->topics[i], strlen(pipe->topics[i])) == hash)
+        if (pw_dedupe_hash_topic(pipe->topics[i]) == hash)
             return pipe->topics[i];
     return NULL;
 }

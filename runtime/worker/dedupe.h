@@ -13,7 +13,8 @@
 
 struct pw_event_id;
 
-#define PW_DEDUPE_ID_MAX 1024 /* bytes of an id; a longer one counts as none */
+#define PW_DEDUPE_ID_MAX   1024 /* bytes of an id; a longer one counts as none */
+#define PW_DEDUPE_ID_BYTES 16   /* of its hash */
 
 /* Columns of the arrays a statement takes. */
 enum { PW_DEDUPE_ID, PW_DEDUPE_TOPIC, PW_DEDUPE_PARTITION, PW_DEDUPE_OFFSET, PW_DEDUPE_N };
@@ -26,6 +27,10 @@ struct pw_dedupe {
     size_t                    n;
     int64_t                   look_at_us; /* are the tables to be changed? Not before */
 };
+
+/* What is stored of an id, and of its record's topic. */
+void    pw_dedupe_hash_id(const void *id, size_t n, unsigned char ret[PW_DEDUPE_ID_BYTES]);
+int32_t pw_dedupe_hash_topic(const char *topic);
 
 void pw_dedupe_init(struct pw_dedupe *de, const struct pw_pipeline *pipe, struct pw_conn *co);
 /* Once per connection: prepares the statements and sees to it that there is a table to insert into. */

@@ -13,3 +13,5 @@ pawl_test_uses_plugins(test_cli)
 target_compile_definitions(test_cli PRIVATE TEST_PAWL="${CMAKE_BINARY_DIR}/bin/pawl" TEST_VERSION="${PROJECT_VERSION}"
     TEST_GOOD_PLUGINS="${CMAKE_BINARY_DIR}/plugins" TEST_CONF="${CMAKE_SOURCE_DIR}/conf")
 add_dependencies(test_cli pawl underwriting billing)
+
+pawl_test(test_explain SOURCES test_explain.c LINK pw_cli_explain)

@@ -77,6 +77,20 @@ Test(commands, options_come_in_any_order_and_both_spellings)
     cr_assert_eq(PARSE("schema", "--manual"), 0);
 }
 
+Test(commands, an_event_is_named_by_one_word_or_three)
+{
+    cr_assert_eq(PARSE("explain", "a.yaml", "t[0]@1"), 0, "%s", message.p);
+    cr_expect_str_eq(args.arg2, "t[0]@1");
+    cr_expect_eq(args.rest_n, 0);
+    cr_assert_eq(PARSE("explain", "--json", "a.yaml", "t", "0", "--follow", "41"), 0, "%s", message.p);
+    cr_expect_eq(args.rest_n, 2);
+    cr_expect_str_eq(args.rest[0], "0");
+    cr_expect_str_eq(args.rest[1], "41");
+    expect_wrong(PARSE("explain", "a.yaml", "t", "0", "41", "x"), "explain: 'x' is one argument too many");
+    cr_assert_eq(PARSE("explain", "a.yaml", "--id", "e"), 0, "%s", message.p);
+    expect_wrong(PARSE("dlq list", "a.yaml", "main", "x"), "dlq list: 'x' is one argument too many");
+}
+
 Test(commands, wrong_usage_says_what_is_wrong)
 {
     expect_wrong(PARSE("run"), "run: TOPOLOGY is missing");

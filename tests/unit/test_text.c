@@ -59,3 +59,14 @@ Test(text, label_values_are_escaped_and_always_utf8)
     expect(pw_text_label, "\xf4\x90\x80\x80", 4, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); /* beyond Unicode */
     expect(pw_text_label, "\xe2\x82", 2, "\xef\xbf\xbd\xef\xbf\xbd");                                 /* cut off */
 }
+
+Test(text, bytes_are_text_or_hexadecimal_and_cut)
+{
+    struct pw_buf b = { 0 };
+
+    pw_text_bytes(&b, (const unsigned char *)"P-17", 4, 40);
+    pw_text_bytes(&b, (const unsigned char *)" abcdef", 7, 4);
+    pw_text_bytes(&b, (const unsigned char *)"\xff\x01\x02", 3, 4);
+    cr_expect_str_eq(b.p, "P-17 abc...\\xff01...");
+    pw_buf_done(&b);
+}
