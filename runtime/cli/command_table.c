@@ -419,6 +419,7 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--config", "FILE", "Staged configuration of the plugin." },
             { "--role", "ROLE", "standby or probe." },
             { "--slot-fd", "FD", "With standby: the slot's shared page." },
+            { "--state-fd", "FD", "Where it hands its plugin's cache over." },
             { "--probation", "N:N", "Rejections that are allowed, and a share of the messages, in millionths." },
         },
     },

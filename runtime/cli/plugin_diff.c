@@ -211,7 +211,8 @@ static void diff_schema(struct diff *df)
     else if (b->db_version < a->db_version)
         pw_buf_printf(&df->needs, "  a database that is at schema version %u at most\n", b->db_version);
     if (a->state_version != b->state_version)
-        pw_buf_printf(&df->other, "  state format %u, was %u: the new one starts cold\n", b->state_version, a->state_version);
+        pw_buf_printf(&df->other, "  state format %u, was %u%s\n", b->state_version, a->state_version,
+                      b->state_version < a->state_version ? ": the new one starts cold" : "");
 }
 
 static void diff_file(struct diff *df)

@@ -91,7 +91,7 @@ static void put_descriptor(struct pw_buf *out, const struct pw_plugin_read *rd)
                   rd->calls & PW_DESCRIBE_DESTROY ? ", destroy" : "", rd->calls & PW_DESCRIBE_SAVE ? ", save" : "",
                   rd->calls & PW_DESCRIBE_LOAD ? ", load" : "", rd->calls & PW_DESCRIBE_EXTENSION ? ", extension" : "");
     if (pl->desc->state_version)
-        pw_buf_printf(out, "  state      handed over in format %u\n", pl->desc->state_version);
+        pw_buf_printf(out, "  state      a cache, handed over at a reload in format %u\n", pl->desc->state_version);
     put_ports(out, "inputs", pl->inputs, pl->n_inputs);
     put_ports(out, "outputs", pl->outputs, pl->n_outputs);
     put_options(out, pl);

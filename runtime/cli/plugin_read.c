@@ -67,7 +67,7 @@ int pw_plugin_read(struct pw_arena *ar, const char *command, const char *path, s
     if (ret->has_meta)
         read_descriptor(ar, ret);
     if (ret->pl)
-        pw_lint_plugin(&ret->lint, ret->pl);
+        pw_lint_plugin(&ret->lint, ret->pl, ret->calls);
     return 0;
 }
 

@@ -119,7 +119,8 @@ static int config_error(struct pw_blackbox *bb, const char *text)
 
 int pw_cmd_worker(const struct pw_cli_args *args)
 {
-    struct pw_worker_args w          = { .control_fd = descriptor(args, PW_WORKER_OPT_CONTROL_FD) };
+    struct pw_worker_args w          = { .control_fd = descriptor(args, PW_WORKER_OPT_CONTROL_FD),
+                                         .state_fd   = descriptor(args, PW_WORKER_OPT_STATE_FD) };
     int64_t               slot       = number(args, PW_WORKER_OPT_SLOT, UINT32_MAX);
     int64_t               generation = number(args, PW_WORKER_OPT_GENERATION, UINT32_MAX);
     int              topology = descriptor(args, PW_WORKER_OPT_TOPOLOGY_FD), box = descriptor(args, PW_WORKER_OPT_BLACKBOX_FD);

@@ -89,6 +89,7 @@ void pw_blackbox_recycle(struct pw_blackbox *bb, const struct pw_blackbox *ledge
     memset(bb->plugin, 0, sizeof(bb->plugin));
     memset(&bb->last, 0, sizeof(bb->last));
     PUT(bb->struck, 0);
+    PUT(bb->state_version, 0);
     memcpy(bb->strikes, ledger->strikes, sizeof(bb->strikes));
     memcpy(bb->traces, ledger->traces, sizeof(bb->traces));
     for (size_t i = 0; i < PW_BB_PARTITIONS; i++) /* half-written ones would never be read again */
@@ -181,7 +182,7 @@ bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret)
         if (read_ok(&m->seq, began))
             break;
     }
-    ret->phase = phase <= PW_BB_HANDLE ? (enum pw_bb_phase)phase : PW_BB_IDLE;
+    ret->phase = phase <= PW_BB_LOAD ? (enum pw_bb_phase)phase : PW_BB_IDLE;
     topic_copy(bb, topic, ret->topic);
     return ret->phase != PW_BB_IDLE;
 }

@@ -39,7 +39,7 @@ enum pw_bb_state {
     PW_BB_FAILED, /* see text */
 };
 
-enum pw_bb_phase { PW_BB_IDLE = 0, PW_BB_CREATE, PW_BB_PLAN, PW_BB_HANDLE };
+enum pw_bb_phase { PW_BB_IDLE = 0, PW_BB_CREATE, PW_BB_PLAN, PW_BB_HANDLE, PW_BB_SAVE, PW_BB_LOAD };
 
 enum pw_bb_pstate { PW_BB_P_NONE = 0, PW_BB_P_CLAIMING, PW_BB_P_RUNNING, PW_BB_P_RETRYING, PW_BB_P_HALTED };
 
@@ -167,7 +167,8 @@ struct pw_blackbox {
     pw_bb_u64              kafka_connects;
     pw_bb_u64              arena_bytes; /* what the arenas hold; they keep the most that a batch has needed */
     pw_bb_u64              log_suppressed;
-    pw_bb_u32              log_level; /* the supervisor writes it: what is wanted, plus one; 0: nothing */
+    pw_bb_u32              log_level;     /* the supervisor writes it: what is wanted, plus one; 0: nothing */
+    pw_bb_u32              state_version; /* of the plugin that runs: it can save() and load(); 0: it cannot */
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */

@@ -266,16 +266,27 @@ static void of_partition(struct pw_buf *out, const struct pw_metric *m, const st
 /* ---- of pipelines and the runtime ---- */
 
 const char *const pw_metrics_reloads[PW_METRICS_RELOADS] = { "reloaded", "unchanged", "refused", "rolled_back" };
+const char *const pw_metrics_caches[PW_METRICS_CACHES]   = { "loaded", "cold" };
+
+static void by_outcome(struct pw_buf *out, const struct pw_metric *m, const struct pw_metrics_pipeline *pl, size_t n,
+                       const char *const *names, const uint64_t *counts)
+{
+    for (size_t i = 0; i < n; i++) {
+        open_sample(out, m->name, "");
+        label(out, "pipeline", pl->name);
+        label(out, "outcome", names[i]);
+        close_u(out, counts[i]);
+    }
+}
 
 static void of_pipeline(struct pw_buf *out, const struct pw_metric *m, const struct pw_metrics_pipeline *pl)
 {
-    for (int i = 0; m->source == PW_MX_RELOADS && i < PW_METRICS_RELOADS; i++) {
-        open_sample(out, m->name, "");
-        label(out, "pipeline", pl->name);
-        label(out, "outcome", pw_metrics_reloads[i]);
-        close_u(out, pl->reloads[i]);
-    }
-    if (m->source == PW_MX_RELOADS || (m->source == PW_MX_RELOAD_PAUSE && pl->reload_pause_us < 0))
+    if (m->source == PW_MX_RELOADS)
+        by_outcome(out, m, pl, PW_METRICS_RELOADS, pw_metrics_reloads, pl->reloads);
+    if (m->source == PW_MX_RELOAD_CACHES)
+        by_outcome(out, m, pl, PW_METRICS_CACHES, pw_metrics_caches, pl->caches);
+    if (m->source == PW_MX_RELOADS || m->source == PW_MX_RELOAD_CACHES ||
+        (m->source == PW_MX_RELOAD_PAUSE && pl->reload_pause_us < 0))
         return;
     open_sample(out, m->name, "");
     label(out, "pipeline", pl->name);

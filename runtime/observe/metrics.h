@@ -29,6 +29,10 @@ struct pw_metrics_worker {
 #define PW_METRICS_RELOADS 4
 extern const char *const pw_metrics_reloads[PW_METRICS_RELOADS];
 
+/* What became of caches at a reload, in the order of their names. */
+#define PW_METRICS_CACHES 2
+extern const char *const pw_metrics_caches[PW_METRICS_CACHES];
+
 struct pw_metrics_pipeline {
     const char *name, *plugin_id, *plugin_version;
     uint64_t    halts;
@@ -37,6 +41,7 @@ struct pw_metrics_pipeline {
     uint64_t    reloads[PW_METRICS_RELOADS]; /* by outcome */
     int64_t     reload_pause_us;             /* of the last one that took effect, -1: none */
     bool        reloading;
+    uint64_t    caches[PW_METRICS_CACHES]; /* by what became of them */
 };
 
 struct pw_metrics {

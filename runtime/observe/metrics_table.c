@@ -42,6 +42,10 @@ static const struct pw_metric table[] = {
     { "pawl_reload_pause_seconds", "gauge", "seconds", "pipeline",
       "The last reload that took effect: the longest time that a worker's partitions stood still. Absent before the first.",
       PW_MX_RELOAD_PAUSE, 0, NULL, 0 },
+    { "pawl_reload_caches_total", "counter", "", "pipeline, outcome",
+      "Caches of plugins that workers had for their successors at a reload: loaded, or cold (the successor began without it; `pawl reload` "
+      "and the log say why).",
+      PW_MX_RELOAD_CACHES, 0, NULL, PW_METRICS_CACHES },
     { "pawl_reloading", "gauge", "", "pipeline", "1 while a reload is under way, its probation included.", PW_MX_RELOADING, 0,
       NULL, 0 },
     { "pawl_parked_messages", "gauge", "events", P,

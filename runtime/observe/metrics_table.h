@@ -15,6 +15,7 @@ enum pw_metric_source {
     PW_MX_PLUGIN, /* a pipeline */
     PW_MX_TRIPPED,
     PW_MX_RELOADS,
+    PW_MX_RELOAD_CACHES,
     PW_MX_RELOAD_PAUSE,
     PW_MX_RELOADING,
     PW_MX_HALTS,

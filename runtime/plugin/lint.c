@@ -1,5 +1,6 @@
 #include "plugin/lint.h"
 
+#include "plugin/describe.h"
 #include "plugin/elf.h"
 #include "plugin/elf_image.h"
 #include "plugin/sql_lexer.h"
@@ -276,8 +277,10 @@ static bool varies(const pawl_stmt *st)
     return false;
 }
 
-void pw_lint_plugin(struct pw_lint *li, const struct pw_plugin *pl)
+void pw_lint_plugin(struct pw_lint *li, const struct pw_plugin *pl, uint32_t calls)
 {
+    const bool saves = calls & PW_DESCRIBE_SAVE, loads = calls & PW_DESCRIBE_LOAD;
+
     for (uint32_t i = 0; i < pl->n_stmts; i++) {
         struct statement s = { li, pl, &pl->stmts[i] };
 
@@ -295,6 +298,11 @@ void pw_lint_plugin(struct pw_lint *li, const struct pw_plugin *pl)
         if (!pl->options[i].doc.n)
             pw_lint_add(li, PW_LINT_WARNING, "option.doc",
                         "option '%s' has no doc: it is what an operator reads when it is missing", pl->options[i].path.p);
+    if (saves != loads)
+        pw_lint_add(li, PW_LINT_WARNING, "state.half", "has %s() without %s(): a cache is handed over by both, or not",
+                    saves ? "save" : "load", saves ? "load" : "save");
+    else if (saves && pl->desc->state_version == 0)
+        pw_lint_add(li, PW_LINT_WARNING, "state.version", "save() and load() are never called: state_version is 0");
     if (pl->n_migrations && pl->desc->db_version_min == 0)
         pw_lint_add(li, PW_LINT_NOTE, "schema.min", "db_version_min is 0: the plugin says that it runs on an empty schema");
 }

@@ -28,7 +28,7 @@ size_t      pw_lint_count(const struct pw_lint *li, enum pw_lint_level least); /
 
 /* The file's bytes. A file that pw_plugin_meta refuses is one error; then there is nothing else to say. */
 void pw_lint_elf(struct pw_lint *li, const void *p, size_t n);
-/* What was declared, once it is known to be well-formed. */
-void pw_lint_plugin(struct pw_lint *li, const struct pw_plugin *pl);
+/* What was declared, once it is known to be well-formed. calls: PW_DESCRIBE_*, the functions that it has. */
+void pw_lint_plugin(struct pw_lint *li, const struct pw_plugin *pl, uint32_t calls);
 
 #endif

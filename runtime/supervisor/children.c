@@ -84,7 +84,7 @@ static void expect(struct pw_slot *sl)
 
 static void start(struct pw_supervisor *sup, struct pw_slot *sl)
 {
-    struct pw_spawn sp = { .rel = sl->rel, .slot = sl->slot, .bb_fd = sl->bb_fd, .slot_fd = -1 };
+    struct pw_spawn sp = { .rel = sl->rel, .slot = sl->slot, .bb_fd = sl->bb_fd, .slot_fd = -1, .state_fd = sl->state_fd };
     struct pw_proc  pc;
     struct pw_err   err;
 
@@ -129,7 +129,8 @@ static bool message_in_hand(const struct pw_slot *sl, struct pw_bb_mark_view *ma
 {
     const struct pw_pipeline *pl = sl->rel->conf;
 
-    if (!pw_bb_mark_read(sl->bb, mark) || mark->phase == PW_BB_CREATE || mark->partition < 0 || mark->offset < 0)
+    if (!pw_bb_mark_read(sl->bb, mark) || (mark->phase != PW_BB_PLAN && mark->phase != PW_BB_HANDLE) || mark->partition < 0 ||
+        mark->offset < 0)
         return false;
     for (size_t i = 0; i < pl->topics_n; i++)
         if (strcmp(pl->topics[i], mark->topic) == 0)
@@ -400,7 +401,7 @@ void pw_child_ended(struct pw_supervisor *sup, struct pw_slot *sl)
 
 static void look(struct pw_slot *sl, int64_t now_ns)
 {
-    static const char *const whys[] = { "", "the plugin has had a message for longer than handler_timeout",
+    static const char *const whys[] = { "", "a call into the plugin takes longer than handler_timeout",
                                         "creating the plugin takes longer than 30 s", "its loop has stood still for 60 s" };
 
     switch (pw_watch_look(&sl->watch, sl->bb, sl->rel->conf->handler_timeout_ms, now_ns)) {

@@ -68,6 +68,7 @@ struct pw_slot {
     uint32_t                 slot;
     struct pw_blackbox      *bb;
     int                      bb_fd;
+    int                      state_fd; /* in memory: what a worker hands over to its successor */
     struct pw_proc           proc;
     struct pw_proc           old; /* has let go of the slot, and ends */
     int64_t                  old_until_us;
@@ -96,6 +97,8 @@ enum pw_reload_step {
     PW_RELOAD_NONE = 0,
     PW_RELOAD_PROBE,     /* a process that only gets ready */
     PW_RELOAD_READY,     /* the slot's successor gets ready */
+    PW_RELOAD_SAVE,      /* the slot's worker puts its cache where the successor finds it, and works on */
+    PW_RELOAD_LOAD,      /* the successor takes it */
     PW_RELOAD_LET_GO,    /* the slot's worker was asked to hand over */
     PW_RELOAD_TAKE,      /* the successor joins */
     PW_RELOAD_PROBATION, /* all slots run the new release */
@@ -105,6 +108,9 @@ enum pw_reload_step {
 
 enum pw_reload_outcome { PW_RELOADED = 0, PW_RELOAD_UNCHANGED, PW_RELOAD_REFUSED, PW_RELOAD_ROLLED_BACK, PW_RELOAD_OUTCOMES };
 _Static_assert((int)PW_RELOAD_OUTCOMES == PW_METRICS_RELOADS, "each has a name there");
+
+enum pw_cache_outcome { PW_CACHE_LOADED = 0, PW_CACHE_COLD, PW_CACHE_OUTCOMES };
+_Static_assert((int)PW_CACHE_OUTCOMES == PW_METRICS_CACHES, "each has a name there");
 
 struct pw_reload {
     enum pw_reload_step step;
@@ -122,13 +128,21 @@ struct pw_reload {
     struct pw_trial     trial;
     uint32_t            share; /* of messages that were rejected before, in millionths */
     bool                was_tripped;
-    char                why[640]; /* it is rolled back */
-    bool                asked;    /* somebody waits for its outcome */
+    struct {               /* caches that are handed over, of this reload */
+        bool     noted;    /* what became of the slot's */
+        bool     late;     /* the successor was ended, since its load() did not */
+        bool     given_up; /* a successor could not take it: no other is asked to */
+        unsigned n[PW_CACHE_OUTCOMES];
+        char     why[240]; /* the first cold start */
+    } cache;
+    char why[640]; /* it is rolled back */
+    bool asked;    /* somebody waits for its outcome */
     /* the last one that has come to its end */
     int64_t                at_us; /* wall clock; 0: never */
     enum pw_reload_outcome outcome;
     char                   text[1024];
     uint64_t               count[PW_RELOAD_OUTCOMES];
+    uint64_t               caches[PW_CACHE_OUTCOMES]; /* of workers, in all reloads */
 };
 
 /* What an operator wants logged, instead of what is configured. */
@@ -220,8 +234,9 @@ struct pw_spawn {
     const struct pw_release *rel;
     uint32_t                 slot;
     enum pw_spawn_role       role;
-    int                      bb_fd;   /* its page */
-    int                      slot_fd; /* of one that stands by: the page that it takes later; -1: none */
+    int                      bb_fd;    /* its page */
+    int                      slot_fd;  /* of one that stands by: the page that it takes later; -1: none */
+    int                      state_fd; /* -1: none */
     bool                     probation;
     uint32_t                 share;
 };

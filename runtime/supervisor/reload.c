@@ -73,8 +73,10 @@ static void forget_page(struct pw_reload *rl)
 static int launch(struct pw_supervisor *sup, struct pw_pipe *pi, enum pw_spawn_role role, struct pw_err *err)
 {
     struct pw_reload *rl = &pi->rl;
-    struct pw_spawn   sp = { .rel = rl->next, .slot = (uint32_t)rl->slot, .role = role, .slot_fd = -1, .share = rl->share };
-    char              message[1 + PW_CONTROL_NONCE] = { PW_CONTROL_ASK };
+    struct pw_spawn   sp = {
+          .rel = rl->next, .slot = (uint32_t)rl->slot, .role = role, .slot_fd = -1, .state_fd = -1, .share = rl->share
+    };
+    char message[1 + PW_CONTROL_NONCE] = { PW_CONTROL_ASK };
 
     forget_page(rl);
     rl->ready    = false;
@@ -87,6 +89,7 @@ static int launch(struct pw_supervisor *sup, struct pw_pipe *pi, enum pw_spawn_r
     sp.bb_fd = rl->bb_fd;
     if (role == PW_SPAWN_STANDBY) {
         sp.slot_fd   = pi->slots[rl->slot].bb_fd;
+        sp.state_fd  = pi->slots[rl->slot].state_fd;
         sp.probation = pw_trial_is_wanted(rl->next->conf->reload_probation_messages, rl->next->conf->reload_probation_time_ms);
     }
     if (pw_spawn_worker(sup, &sp, &rl->proc, err) < 0)
@@ -94,6 +97,14 @@ static int launch(struct pw_supervisor *sup, struct pw_pipe *pi, enum pw_spawn_r
     memcpy(message + 1, rl->nonce, sizeof(rl->nonce));
     (void)send(rl->proc.control_fd, message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL); /* without it, it is never ready */
     return 0;
+}
+
+/* Of the probe or the successor: what it was doing, or why it has given up. */
+static void words_of(const struct pw_reload *rl, char ret[480])
+{
+    ret[0] = 0;
+    if (rl->bb)
+        pw_bb_text_read(rl->bb, ret);
 }
 
 /* ---- the ends ---- */
@@ -110,13 +121,14 @@ static void stay(struct pw_supervisor *sup, struct pw_pipe *pi)
 {
     struct pw_reload  *rl     = &pi->rl;
     struct pw_release *before = pi->rel;
-    char               text[sizeof(rl->text)], versions[300];
+    char               text[sizeof(rl->text)], versions[300], cache[300];
 
     for (size_t i = 0; i < pi->slots_n; i++)
         if (pi->slots[i].proc.pid > 0)
             send_byte(&pi->slots[i].proc, PW_CONTROL_OVER);
     pw_reload_versions(before, rl->next, versions, sizeof(versions));
-    (void)snprintf(text, sizeof(text), "%s, pause %.1f ms", versions, (double)rl->pause_us / 1000);
+    pw_reload_cache_text(rl, cache, sizeof(cache));
+    (void)snprintf(text, sizeof(text), "%s, pause %.1f ms%s", versions, (double)rl->pause_us / 1000, cache);
     pi->rel           = rl->next;
     rl->next          = NULL;
     rl->took_pause_us = rl->pause_us;
@@ -238,10 +250,11 @@ static void go(struct pw_supervisor *sup, struct pw_pipe *pi)
     send_byte(&sl->proc, PW_CONTROL_GO);
 }
 
-static void ask_to_let_go(struct pw_supervisor *sup, struct pw_pipe *pi)
+void pw_reload_let_go(struct pw_supervisor *sup, struct pw_pipe *pi)
 {
     struct pw_slot *sl = &pi->slots[pi->rl.slot];
 
+    pw_reload_cache_drop(sl);
     pi->rl.stopped_us = 0;
     if (sl->proc.pid <= 0) {
         go(sup, pi);
@@ -260,21 +273,29 @@ static void taken(struct pw_supervisor *sup, struct pw_pipe *pi)
     int64_t           pause = rl->stopped_us ? pw_clock_us() - rl->stopped_us : 0;
 
     rl->pause_us = pause > rl->pause_us ? pause : rl->pause_us;
+    pw_reload_cache_drop(&pi->slots[rl->slot]); /* one that came too late */
     pw_log(PW_LOG_INFO, "reload.taken", PW_LOG_AT_NONE, "%s/%zu: plugin %s/%s, pause %.1f ms", pi->name, rl->slot,
            rl->next->meta.id, rl->next->meta.version, (double)pause / 1000);
     rl->slot++;
+    rl->cache.noted = false;
     next_slot(sup, pi);
+}
+
+void pw_reload_successor(struct pw_supervisor *sup, struct pw_pipe *pi)
+{
+    struct pw_err err;
+
+    pi->rl.step = PW_RELOAD_READY;
+    if (launch(sup, pi, PW_SPAWN_STANDBY, &err) < 0)
+        fail_because(sup, pi, err.text);
 }
 
 static void next_slot(struct pw_supervisor *sup, struct pw_pipe *pi)
 {
     struct pw_reload *rl = &pi->rl;
-    struct pw_err     err;
 
     if (rl->slot < pi->slots_n) {
-        rl->step = PW_RELOAD_READY;
-        if (launch(sup, pi, PW_SPAWN_STANDBY, &err) < 0)
-            fail_because(sup, pi, err.text);
+        pw_reload_successor(sup, pi);
         return;
     }
     pw_trial_all(&rl->trial, pw_clock_us());
@@ -302,21 +323,14 @@ void pw_reload_start(struct pw_supervisor *sup, struct pw_pipe *pi, struct pw_re
     rl->trial       = (struct pw_trial){ 0 };
     rl->was_tripped = false;
     rl->why[0]      = 0;
-    rl->share       = pw_trial_share(done, rejected);
-    rl->step        = PW_RELOAD_PROBE;
+    memset(&rl->cache, 0, sizeof(rl->cache));
+    rl->share = pw_trial_share(done, rejected);
+    rl->step  = PW_RELOAD_PROBE;
     if (launch(sup, pi, PW_SPAWN_PROBE, &err) < 0)
         fail_because(sup, pi, err.text);
 }
 
 /* ---- what comes ---- */
-
-/* Of the probe or the successor: what it was doing, or why it has given up. */
-static void words_of(const struct pw_reload *rl, char ret[480])
-{
-    ret[0] = 0;
-    if (rl->bb)
-        pw_bb_text_read(rl->bb, ret);
-}
 
 static const char *who(const struct pw_pipe *pi)
 {
@@ -337,6 +351,11 @@ static void proc_ended(struct pw_supervisor *sup, struct pw_pipe *pi)
     }
     if (rl->step == PW_RELOAD_NONE) /* aborted */
         return;
+    if (rl->step == PW_RELOAD_LOAD) {
+        words_of(rl, words);
+        pw_reload_cache_refused(sup, pi, &si, words);
+        return;
+    }
     if (rl->step == PW_RELOAD_PROBE && rl->ready && si.si_code == CLD_EXITED && si.si_status == 0) {
         next_slot(sup, pi);
         return;
@@ -358,12 +377,14 @@ static void proc_says(struct pw_supervisor *sup, struct pw_pipe *pi)
     unsigned char     message[1 + PW_CONTROL_NONCE];
     ssize_t           n = recv(rl->proc.control_fd, message, sizeof(message), MSG_DONTWAIT);
 
+    if (n == 1 && rl->step == PW_RELOAD_LOAD && message[0] == PW_CONTROL_LOADED)
+        pw_reload_cache_loaded(sup, pi);
     if (n != (ssize_t)sizeof(message) || message[0] != PW_CONTROL_READY ||
         memcmp(message + 1, rl->nonce, sizeof(rl->nonce)) != 0) /* a plugin may write anything; its end is told elsewhere */
         return;
     rl->ready = true;
     if (rl->step == PW_RELOAD_READY)
-        ask_to_let_go(sup, pi);
+        pw_reload_cache(sup, pi);
 }
 
 static void worker_says(struct pw_supervisor *sup, struct pw_pipe *pi, struct pw_slot *sl)
@@ -374,7 +395,9 @@ static void worker_says(struct pw_supervisor *sup, struct pw_pipe *pi, struct pw
     while (sl->proc.pid > 0 && recv(sl->proc.control_fd, &c, 1, MSG_DONTWAIT) == 1) {
         bool its_turn = rl->slot < pi->slots_n && sl == &pi->slots[rl->slot];
 
-        if (its_turn && rl->step == PW_RELOAD_LET_GO && c == PW_CONTROL_STOPPED) {
+        if (its_turn && rl->step == PW_RELOAD_SAVE) {
+            pw_reload_cache_said(sup, pi, c);
+        } else if (its_turn && rl->step == PW_RELOAD_LET_GO && c == PW_CONTROL_STOPPED) {
             rl->stopped_us = pw_clock_us();
         } else if (its_turn && rl->step == PW_RELOAD_LET_GO && c == PW_CONTROL_LET_GO) {
             pw_child_let_go(sup, sl, pw_clock_us() + OLD_WAIT_US);
@@ -409,6 +432,12 @@ void pw_reload_worker_ended(struct pw_supervisor *sup, struct pw_slot *sl, const
 
     if (sup->draining || rl->step == PW_RELOAD_NONE)
         return;
+    if (rl->step == PW_RELOAD_SAVE && sl == &pi->slots[rl->slot]) {
+        pw_reload_cache_lost(pi, cr);
+        rl->stopped_us = 0;
+        go(sup, pi);
+        return;
+    }
     if (rl->step == PW_RELOAD_LET_GO && sl == &pi->slots[rl->slot]) { /* it did not say that it had let go, but it has */
         go(sup, pi);
         return;
@@ -437,6 +466,8 @@ static void look_at_patience(struct pw_supervisor *sup, struct pw_pipe *pi)
     unsigned          s  = rl->next->conf->reload_timeout_ms / 1000;
     char              words[480], why[sizeof(rl->why)];
 
+    if (pw_reload_cache_late(sup, pi))
+        return;
     if (rl->step == PW_RELOAD_TAKE) {
         struct pw_slot *sl = &pi->slots[rl->slot];
 
@@ -463,6 +494,8 @@ static int64_t tick(struct pw_supervisor *sup, struct pw_pipe *pi, int64_t now)
     switch (rl->step) {
     case PW_RELOAD_PROBE:
     case PW_RELOAD_READY:
+    case PW_RELOAD_SAVE:
+    case PW_RELOAD_LOAD:
     case PW_RELOAD_TAKE:
         if (now >= rl->until_us)
             look_at_patience(sup, pi);
@@ -500,7 +533,7 @@ void pw_reload_poll(struct pw_supervisor *sup, struct pw_pollset *ps)
         struct pw_pipe *pi = &sup->pipes[i];
 
         (void)pw_pollset_add(ps, pi->rl.proc.pidfd, POLLIN);
-        (void)pw_pollset_add(ps, pi->rl.ready ? -1 : pi->rl.proc.control_fd, POLLIN);
+        (void)pw_pollset_add(ps, pi->rl.ready && pi->rl.step != PW_RELOAD_LOAD ? -1 : pi->rl.proc.control_fd, POLLIN);
         for (size_t k = 0; k < pi->slots_n; k++) {
             (void)pw_pollset_add(ps, pi->rl.step == PW_RELOAD_NONE ? -1 : pi->slots[k].proc.control_fd, POLLIN);
             (void)pw_pollset_add(ps, pi->slots[k].old.pidfd, POLLIN);

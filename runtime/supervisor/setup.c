@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -137,13 +138,17 @@ static int make_slots(struct pw_supervisor *sup, struct pw_pipe *pi, struct pw_p
     pi->rl.bb_fd   = -1;
     pw_storm_limit(&pi->storm, conf->crash_storm_messages, conf->crash_storm_window_ms);
     for (uint32_t i = 0; i < pi->slots_n; i++)
-        pi->slots[i] =
-            (struct pw_slot){ .pipe = pi, .rel = pi->rel, .slot = i, .bb_fd = -1, .proc = PW_NO_PROC, .old = PW_NO_PROC };
+        pi->slots[i] = (struct pw_slot){
+            .pipe = pi, .rel = pi->rel, .slot = i, .bb_fd = -1, .state_fd = -1, .proc = PW_NO_PROC, .old = PW_NO_PROC
+        };
     for (uint32_t i = 0; i < pi->slots_n; i++) {
         struct pw_slot *sl = &pi->slots[i];
 
         if (pw_blackbox_create(&sl->bb, &sl->bb_fd, err) < 0)
             return -1;
+        sl->state_fd = memfd_create("pawl-state", MFD_CLOEXEC);
+        if (sl->state_fd < 0)
+            return pw_err_sys(err, PW_D_FATAL, "make a file in memory");
         page[i] = (struct pw_page){ pi->name, topics, conf->topics_n, i, 0, sl->bb, false };
     }
     return 0;
@@ -172,6 +177,8 @@ void pw_setup_undo(struct pw_supervisor *sup)
             pw_blackbox_close(sup->pipes[i].slots[k].bb);
             if (sup->pipes[i].slots[k].bb_fd >= 0)
                 (void)close(sup->pipes[i].slots[k].bb_fd);
+            if (sup->pipes[i].slots[k].state_fd >= 0)
+                (void)close(sup->pipes[i].slots[k].state_fd); /* in memory */
         }
     for (size_t i = 0; i < sup->pipes_n; i++) {
         pw_release_free(sup->pipes[i].rel);

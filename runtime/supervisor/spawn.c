@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEPT        4
+#define KEPT        5
 #define ARGS        32
-#define NUMBERS     7
+#define NUMBERS     8
 #define EXEC_FAILED 127 /* as a shell has it */
 
 extern char **environ;
@@ -117,6 +117,7 @@ static void build_args(const struct pw_supervisor *sup, const struct pw_spawn *s
     (void)snprintf(numbers[4], 32, "%u", rel->generation);
     (void)snprintf(numbers[5], 32, "%d", sp->slot_fd);
     (void)snprintf(numbers[6], 32, "%u:%u", rel->conf->reload_max_rejects, sp->share);
+    (void)snprintf(numbers[7], 32, "%d", sp->state_fd);
 #define ADD(s) argv[n++] = (char *)(uintptr_t)(s)
     ADD(sup->self), ADD("worker");
     ADD(PW_WORKER_OPT_PIPELINE), ADD(rel->conf->name);
@@ -133,6 +134,8 @@ static void build_args(const struct pw_supervisor *sup, const struct pw_spawn *s
         ADD(PW_WORKER_OPT_ROLE), ADD(PW_WORKER_ROLE_PROBE);
     if (sp->role == PW_SPAWN_STANDBY)
         ADD(PW_WORKER_OPT_ROLE), ADD(PW_WORKER_ROLE_STANDBY), ADD(PW_WORKER_OPT_SLOT_FD), ADD(numbers[5]);
+    if (sp->state_fd >= 0)
+        ADD(PW_WORKER_OPT_STATE_FD), ADD(numbers[7]);
     if (sp->probation)
         ADD(PW_WORKER_OPT_PROBATION), ADD(numbers[6]);
 #undef ADD
@@ -157,7 +160,8 @@ int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct
     build_args(sup, sp, topology, pair[1], numbers, argv);
     pid = fork();
     if (pid == 0)
-        become_worker(sup->self, argv, sup->worker_env, (const int[KEPT]){ topology, sp->bb_fd, pair[1], sp->slot_fd }, parent);
+        become_worker(sup->self, argv, sup->worker_env,
+                      (const int[KEPT]){ topology, sp->bb_fd, pair[1], sp->slot_fd, sp->state_fd }, parent);
     if (pid < 0) {
         (void)pw_err_sys(err, PW_D_RETRY, "fork");
         goto fail;

@@ -236,6 +236,7 @@ static struct pw_metrics_pipeline pipeline_metrics(const struct pw_pipe *pi)
                                        .reloading       = pi->rl.step != PW_RELOAD_NONE };
 
     memcpy(pl.reloads, pi->rl.count, sizeof(pl.reloads));
+    memcpy(pl.caches, pi->rl.caches, sizeof(pl.caches));
     return pl;
 }
 

@@ -86,7 +86,7 @@ static void json_crash(const struct pw_crash *cr, struct pw_buf *out)
 
 static void json_in_hand(const struct pw_slot *sl, struct pw_buf *out)
 {
-    static const char *const phases[] = { "idle", "create", "plan", "handle" };
+    static const char *const phases[] = { "idle", "create", "plan", "handle", "save", "load" };
     struct pw_bb_mark_view   v;
     int64_t                  age_ns;
 
@@ -98,7 +98,7 @@ static void json_in_hand(const struct pw_slot *sl, struct pw_buf *out)
     age_ns = pw_clock_coarse_ns() - v.since_ns;
     pw_buf_puts(out, "{");
     json_str(out, "phase", phases[v.phase]);
-    if (v.phase != PW_BB_CREATE) {
+    if (v.phase == PW_BB_PLAN || v.phase == PW_BB_HANDLE) {
         json_message(out, v.topic, v.partition, v.offset);
         json_int(out, "attempt", v.attempt);
     }

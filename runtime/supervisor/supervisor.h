@@ -19,6 +19,7 @@
 #define PW_WORKER_ROLE_STANDBY    "standby"      /* gets ready, and takes the slot when it is told to */
 #define PW_WORKER_ROLE_PROBE      "probe"        /* gets ready, and ends */
 #define PW_WORKER_OPT_SLOT_FD     "--slot-fd"    /* with standby: the slot's page; --blackbox-fd is its own until then */
+#define PW_WORKER_OPT_STATE_FD    "--state-fd"   /* where the slot's workers hand a cache over; not with probe */
 #define PW_WORKER_OPT_PROBATION   "--probation"  /* REJECTS:SHARE, the share in millionths; absent: none */
 
 /* What goes over the control socket. To the worker: */
@@ -29,11 +30,16 @@
 #define PW_CONTROL_ASK   'N' /* to be answered with PW_CONTROL_READY and the same bytes */
 #define PW_CONTROL_GO    'G' /* the worker before has let go: take the slot */
 #define PW_CONTROL_OVER  'P' /* probation is over */
+#define PW_CONTROL_SAVE  'V' /* put your cache where your successor finds it, and go on */
+#define PW_CONTROL_LOAD  'C' /* it is there; take it before you take the slot */
 /* From the worker: */
 #define PW_CONTROL_READY   'R' /* and the nonce: ready, not in the group */
 #define PW_CONTROL_STOPPED 'S' /* no batch is begun any more */
 #define PW_CONTROL_LET_GO  'L' /* nothing is in the air, and the slot's page is not touched any more */
 #define PW_CONTROL_TAKEN   'T' /* the partitions run */
+#define PW_CONTROL_SAVED   'v' /* it is there */
+#define PW_CONTROL_UNSAVED 'u' /* it is not; its text says why */
+#define PW_CONTROL_LOADED  'c' /* it is taken. One that cannot take it ends, and the next one is not asked to */
 
 /* Exit codes of a worker. */
 #define PW_EXIT_OK     0  /* drained */

@@ -166,6 +166,9 @@ static const struct pw_key table[] = {
     { "pipelines.*.reload.max_rejects", PW_KEY_INT, .min = 0, .max = 1000000, .dflt = "10", IN_PIPELINE(reload_max_rejects),
       .doc =
           "Messages that each worker may reject on probation, on top of twice the share that was rejected before. The batch that exceeds it is not committed." },
+    { "pipelines.*.reload.max_state", PW_KEY_SIZE, .min = 0, .max = 256 * MIB, .dflt = "16MiB", IN_PIPELINE(reload_max_state),
+      .doc =
+          "Most bytes of the cache that each worker's plugin may hand over to its successor; it starts cold with a larger one. 0B: none is handed over." },
     { "pipelines.*.reload.watch", PW_KEY_BOOL, .dflt = "false", IN_PIPELINE(reload_watch),
       .doc =
           "Reload by itself when the plugin's file or its configuration has changed and then stayed the same for 2 s. Changes of the topology are not looked for." },

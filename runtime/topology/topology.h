@@ -57,6 +57,7 @@ struct pw_pipeline {
     uint32_t             reload_probation_messages;           /* 0: no probation */
     uint32_t             reload_probation_time_ms;            /* 0: no probation */
     uint32_t             reload_max_rejects;                  /* of a worker on probation */
+    uint64_t             reload_max_state;                    /* bytes of a worker's cache; 0: none is handed over */
     uint32_t             reload_watch;                        /* 1: the files of the plugin are looked at */
     uint32_t             log_level;                           /* 0: the runtime's; else one more than the level */
     uint32_t             slo_availability, slo_latency_share; /* thousandths of a percent */

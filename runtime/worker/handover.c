@@ -17,7 +17,7 @@
 #define LET_GO_MS    2000 /* for a Kafka transaction that is under way */
 #define READY_BYTES  (1 + PW_CONTROL_NONCE)
 
-static void tell(const struct pw_worker *w, char what)
+void pw_worker_tell(const struct pw_worker *w, char what)
 {
     (void)send(w->args->control_fd, &what, 1, MSG_NOSIGNAL); /* a supervisor that is gone is noticed elsewhere */
 }
@@ -101,8 +101,13 @@ bool pw_worker_stand_by(struct pw_worker *w)
         pw_bb_text(w->bb, "ready");
         say_ready(w);
     }
-    while (w->args->role == PW_WORKER_STANDS_BY && !w->draining && !w->go)
+    while (w->args->role == PW_WORKER_STANDS_BY && w->exit_code < 0 && !w->draining && !w->go) {
         (void)pw_worker_turn(w, -1, 0, pw_clock_us() + STANDBY_US);
+        if (w->load_asked)
+            pw_worker_load(w);
+    }
+    if (w->exit_code >= 0)
+        return false;
     if (w->draining || !w->go) {
         w->exit_code = PW_EXIT_OK;
         return false;
@@ -122,7 +127,7 @@ void pw_worker_taken(struct pw_worker *w)
             return;
     PW_FAULT(handover_taken);
     w->taking = false;
-    tell(w, PW_CONTROL_TAKEN);
+    pw_worker_tell(w, PW_CONTROL_TAKEN);
 }
 
 /* ---- the one that goes ---- */
@@ -135,7 +140,7 @@ static bool leave_page(struct pw_worker *w)
 
 void pw_worker_hand_over(struct pw_worker *w)
 {
-    tell(w, PW_CONTROL_STOPPED);
+    pw_worker_tell(w, PW_CONTROL_STOPPED);
     PW_FAULT(handover_stopped);
     if (!pw_publisher_halt(w->publisher, LET_GO_MS)) { /* our end says it, then */
         pw_log(PW_LOG_WARN, "worker.outputs", PW_LOG_AT_NONE, "a Kafka transaction does not end; the successor settles it");
@@ -144,7 +149,7 @@ void pw_worker_hand_over(struct pw_worker *w)
     pw_conn_close(&w->conn);
     PW_FAULT(handover_let_go);
     if (leave_page(w))
-        tell(w, PW_CONTROL_LET_GO);
+        pw_worker_tell(w, PW_CONTROL_LET_GO);
     pw_publisher_stop(w->publisher); /* idle, so this does not wait */
     w->publisher = NULL;
 }

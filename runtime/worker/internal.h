@@ -67,6 +67,7 @@ struct pw_worker {
     bool            standby; /* ready to take over, and not in the group */
     bool            go;      /* the one before has let go */
     bool            taking;  /* not told yet that the partitions run */
+    bool            save_asked, load_asked;
     unsigned char   nonce[PW_CONTROL_NONCE];
     bool            has_nonce;
     int             exit_code; /* -1: go on */
@@ -122,6 +123,14 @@ bool pw_worker_stand_by(struct pw_worker *w);
 void pw_worker_taken(struct pw_worker *w); /* tells the supervisor once, when the partitions run */
 /* The loop has ended for a successor: what is published is settled, and nothing of the slot is touched any more. */
 void pw_worker_hand_over(struct pw_worker *w);
+
+void pw_worker_tell(const struct pw_worker *w, char what); /* the supervisor: PW_CONTROL_* */
+
+/* carry.c */
+/* The plugin's cache to where the successor finds it; between batches. Whatever comes of it, the supervisor is told. */
+void pw_worker_save(struct pw_worker *w);
+/* And from there. A successor that cannot take it ends: the next one starts cold. */
+void pw_worker_load(struct pw_worker *w);
 
 /* probation.c */
 /* May this batch be committed? false: it holds more rejections than a new version may make; *err says how many, and the first. */

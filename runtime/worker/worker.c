@@ -53,6 +53,8 @@ static void read_control(struct pw_worker *w)
         break;
     case PW_CONTROL_GO: w->go = true; break;
     case PW_CONTROL_OVER: w->probation.on = false; break;
+    case PW_CONTROL_SAVE: w->save_asked = true; break; /* between batches */
+    case PW_CONTROL_LOAD: w->load_asked = true; break;
     default: break;
     }
 }
@@ -248,8 +250,10 @@ void pw_worker_introduce(struct pw_worker *w)
 {
     atomic_store(&w->bb->pid, (int32_t)getpid());
     atomic_store(&w->bb->started_us, pw_clock_wall_us());
-    if (w->plugin)
+    if (w->plugin) {
         (void)snprintf(w->bb->plugin, sizeof(w->bb->plugin), "%s", w->plugin->name);
+        atomic_store(&w->bb->state_version, w->plugin->desc->state_version);
+    }
     for (size_t i = 0; i < w->pipe->topics_n && i < PW_BB_TOPICS; i++)
         (void)snprintf(w->bb->topics[i], sizeof(w->bb->topics[i]), "%s", w->pipe->topics[i]);
     atomic_store(&w->bb->topics_n, (uint32_t)(w->pipe->topics_n < PW_BB_TOPICS ? w->pipe->topics_n : PW_BB_TOPICS));
@@ -438,6 +442,8 @@ static void loop(struct pw_worker *w)
             w->linger_until_us = 0;
             pw_worker_process(w);
         }
+        if (w->save_asked)
+            pw_worker_save(w);
         pw_worker_publish(w);
     }
 }

@@ -21,7 +21,8 @@ struct pw_worker_args {
     struct pw_blackbox       *bb;
     int                       control_fd;
     enum pw_worker_role       role;
-    int                       slot_fd; /* of one that stands by: the slot's page */
+    int                       slot_fd;  /* of one that stands by: the slot's page */
+    int                       state_fd; /* where the slot's workers hand a cache over; -1: nowhere */
     /* after a reload: rejections that are allowed, and a share of the messages on top of it, in millionths */
     bool     probation;
     uint32_t rejects, reject_share;

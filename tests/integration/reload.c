@@ -255,6 +255,62 @@ Test(reload, a_version_that_rejects_too_much_is_taken_back_before_that_is_commit
     cluster_down(k);
 }
 
+/* ---- caches ---- */
+
+static void take(const struct cluster *k, const struct worker *a, const char *plugin, const char *says)
+{
+    plugin_deploy(k, plugin);
+    expect_reload(a, 0, says);
+}
+
+Test(reload, a_cache_is_handed_over_under_load)
+{
+    struct cluster *k = cluster_up(.partitions = 4, .batch = 100, .plugin = "ledger_cache", .deployed = true, .reload = QUICK);
+    struct worker  *a = worker_start(k, "a", .slots = 2);
+    struct load    *l;
+
+    events_send(k, 40);
+    wait_until(oracle_all_accounted(k));
+    l = load_start(k, 500);
+    for (int i = 0; i < 4; i++)
+        take(k, a, i % 2 ? "ledger_cache" : "ledger_cache_next", " ms, with the caches of the version before");
+    (void)load_stop(l);
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(worker_says_n(a, "cache of "), 8);
+    cr_assert_not(worker_says(a, "cache of 0 messages"), "what was seen before is in it");
+    cr_assert_eq(worker_says_n(a, "state.loaded"), 8);
+    cr_assert_not(worker_says(a, "reload.cold"));
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
+/* One after the other: each version's cache is refused in another way, and each takes over all the same. */
+Test(reload, whatever_is_wrong_with_a_cache_is_a_cold_start)
+{
+    struct cluster *k = cluster_up(.partitions = 2, .plugin = "ledger", .deployed = true,
+                                   .reload = "probation_messages: 0, timeout: 20s, max_state: 1MiB");
+    struct worker  *a = worker_start(k, "a");
+    struct load    *l;
+
+    events_send(k, 20);
+    wait_until(oracle_all_accounted(k));
+    l = load_start(k, 200);
+    take(k, a, "ledger_cache", " ms\n"); /* there was none */
+    take(k, a, "ledger_cache_format", ", cold start of 1 of 1 workers: load() answered 1");
+    take(k, a, "ledger_cache", "the state has format 2, this build knows 1 at most");
+    take(k, a, "ledger_cache_load", "SIGSEGV in load()");
+    take(k, a, "ledger_cache_large", ", with the caches of the version before");
+    take(k, a, "ledger_cache_save", "save() wrote more than the 1 MiB that are allowed");
+    take(k, a, "ledger_cache", "the worker before: SIGSEGV, and save() had not ended");
+    take(k, a, "ledger", "the new version takes none");
+    (void)load_stop(l);
+    wait_until(oracle_all_accounted(k));
+    cr_assert_eq(sql_int(k, "SELECT sum(outbox_seq) FROM pawl.offsets"), 0, "dead letters");
+    cr_assert_eq(worker_says_n(a, "worker.crashed"), 1, "that is the one in save()");
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
 /* ---- other ways to ask ---- */
 
 Test(reload, cp_over_the_live_file_harms_nobody)

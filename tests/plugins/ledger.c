@@ -19,16 +19,31 @@
 #endif
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 /* What a bad release does with a good message now and then, or when it is loaded. */
-enum { FLAW_NONE, FLAW_CRASH, FLAW_HANG, FLAW_REJECT, FLAW_CREATE_CRASHES, FLAW_CREATE_HANGS, FLAW_DESTROY_CRASHES };
+enum {
+    FLAW_NONE,
+    FLAW_CRASH,
+    FLAW_HANG,
+    FLAW_REJECT,
+    FLAW_CREATE_CRASHES,
+    FLAW_CREATE_HANGS,
+    FLAW_DESTROY_CRASHES,
+    FLAW_SAVE_CRASHES,
+    FLAW_SAVES_TOO_MUCH,
+    FLAW_LOAD_CRASHES
+};
 #ifndef LEDGER_FLAW
 #define LEDGER_FLAW FLAW_NONE
 #endif
 #define FLAW_EVERY 20 /* of a key */
+#ifndef LEDGER_CACHE
+#define LEDGER_CACHE 0 /* state_version; 0: none */
+#endif
 
 static const pawl_column key_column[]      = { PAWL_COL("key", TEXT) };
 static const pawl_column state_columns[]   = { PAWL_COL("key", TEXT), PAWL_COL("seq", I64), PAWL_COL("count", I64) };
@@ -170,11 +185,46 @@ static pawl_rc apply(pawl_ctx *c, const pawl_msg *m, const struct order *o)
     return PAWL_OK;
 }
 
+/* ---- a cache: the messages that this instance and those before it have seen. Nothing depends on it. ---- */
+
+static struct {
+    const pawl_host *host;
+    int64_t          seen;
+} cache;
+
+__attribute__((unused)) static pawl_rc ledger_save(void *self, const pawl_sink *sink)
+{
+    static const char much[1 << 20];
+
+    (void)self;
+    if (LEDGER_FLAW == FLAW_SAVE_CRASHES)
+        (void)raise(SIGSEGV);
+    for (int mib = 0; LEDGER_FLAW == FLAW_SAVES_TOO_MUCH && mib < 2; mib++)
+        (void)sink->put(sink->impl, much, sizeof(much));
+    return sink->put(sink->impl, &cache.seen, sizeof(cache.seen));
+}
+
+__attribute__((unused)) static pawl_rc ledger_load(void *self, uint32_t version, const void *p, size_t n)
+{
+    char text[80];
+
+    (void)self;
+    if (LEDGER_FLAW == FLAW_LOAD_CRASHES)
+        (void)raise(SIGSEGV);
+    if (version != LEDGER_CACHE || n != sizeof(cache.seen))
+        return PAWL_SKIP;
+    memcpy(&cache.seen, p, n);
+    (void)snprintf(text, sizeof(text), "cache of %lld messages", (long long)cache.seen);
+    cache.host->log(cache.host, NULL, PAWL_LOG_INFO, (pawl_str){ text, strlen(text) }, NULL, 0);
+    return PAWL_OK;
+}
+
 static pawl_rc ledger_handle(void *self, pawl_ctx *c, const pawl_msg *m)
 {
     struct order o;
 
     (void)self;
+    cache.seen++;
     if (!order_read(m, &o))
         return pawl_reject(c, "test.malformed", "the value is not an order");
     if (is(&o, "skip"))
@@ -210,8 +260,8 @@ static pawl_rc ledger_handle(void *self, pawl_ctx *c, const pawl_msg *m)
 
 static pawl_rc ledger_create(const pawl_host *h, void **inst)
 {
-    (void)h;
-    *inst = NULL;
+    cache.host = h;
+    *inst      = NULL;
     if (LEDGER_FLAW == FLAW_CREATE_CRASHES)
         (void)raise(SIGSEGV);
     while (LEDGER_FLAW == FLAW_CREATE_HANGS)
@@ -245,6 +295,11 @@ static const pawl_plugin ledger = {
     .destroy        = ledger_destroy,
     .plan           = ledger_plan,
     .handle         = ledger_handle,
+#if LEDGER_CACHE
+    .state_version = LEDGER_CACHE,
+    .save          = ledger_save,
+    .load          = ledger_load,
+#endif
 };
 
 PAWL_PLUGIN(ledger, PLUGIN_ID, LEDGER_VERSION);

@@ -20,7 +20,7 @@
 
 static struct pw_blackbox *bb;
 static int                 control;
-static int                 slot;
+static int                 slot, state_fd = -1;
 static const char         *pipeline;
 static const char         *role; /* NULL: it runs at once */
 static unsigned            life; /* 1 for the first worker of this slot */
@@ -62,6 +62,53 @@ static bool is_called(const char *name)
 static void tell(char what)
 {
     (void)!write(control, &what, 1); /* whoever does not hear it is what the test is about */
+}
+
+static _Noreturn void crash(void)
+{
+    (void)signal(SIGSEGV, SIG_DFL); /* a sanitizer would make an exit of it */
+    (void)raise(SIGSEGV);
+    exit(1);
+}
+
+/* ---- a cache, right and wrong ---- */
+
+static bool has_cache(void)
+{
+    return strncmp(pipeline, "cache-", 6) == 0 || strncmp(pipeline, "save-", 5) == 0 || strncmp(pipeline, "load-", 5) == 0;
+}
+
+static void save(void)
+{
+    if (is_called("save-crashes"))
+        crash();
+    pw_bb_mark_set(bb, PW_BB_SAVE, 0, -1, -1, 0);
+    if (is_called("save-hangs"))
+        hang();
+    pw_bb_mark_clear(bb);
+    if (is_called("save-refuses")) {
+        pw_bb_text(bb, "save() answered 3");
+        tell(PW_CONTROL_UNSAVED);
+    } else if (!is_called("save-is-busy") && write(state_fd, "12345678", 8) == 8) {
+        tell(PW_CONTROL_SAVED);
+    }
+}
+
+static void load(void)
+{
+    char text[9] = "";
+
+    if (pread(state_fd, text, 8, 0) != 8 || strcmp(text, "12345678") != 0)
+        exit(5);
+    if (is_called("load-crashes"))
+        crash();
+    if (is_called("load-hangs"))
+        hang();
+    if (is_called("load-refuses")) {
+        pw_bb_text(bb, "load() answered 3");
+        exit(PW_EXIT_FAILED);
+    }
+    tell(PW_CONTROL_LOADED);
 }
 
 /* ---- a hand-over, right and wrong ---- */
@@ -123,10 +170,13 @@ static void stand_by(int slot_fd)
     say_ready();
     if (probe)
         exit(is_called("ends-badly") ? 9 : 0);
-    if (read(control, &c, 1) != 1 || c != PW_CONTROL_GO)
+    while (read(control, &c, 1) == 1 && c == PW_CONTROL_LOAD)
+        load();
+    if (c != PW_CONTROL_GO)
         exit(0);
     if (pw_blackbox_attach(slot_fd, &bb, &err) < 0)
         exit(4);
+    atomic_store(&bb->state_version, has_cache());
     atomic_store(&bb->pid, getpid());
     state(PW_BB_RUNNING);
     if (is_called("never-takes")) {
@@ -172,6 +222,8 @@ static int work(void)
             break;
         if (c == PW_CONTROL_HAND)
             return hand_over();
+        if (c == PW_CONTROL_SAVE)
+            save();
         if (c == PW_CONTROL_OVER)
             pw_bb_text(bb, "probation is over");
     }
@@ -347,7 +399,8 @@ static int nosy(char **argv, char **envp)
     while (d && (e = readdir(d))) {
         int fd = atoi(e->d_name);
 
-        if (fd == topology || fd == control || fd == atoi(option(argv, PW_WORKER_OPT_BLACKBOX_FD)))
+        if (fd == topology || fd == control || fd == atoi(option(argv, PW_WORKER_OPT_BLACKBOX_FD)) ||
+            fd == atoi(option(argv, PW_WORKER_OPT_STATE_FD)))
             kept++;
         else
             strangers += fd > 2 && fd != dirfd(d);
@@ -409,6 +462,10 @@ int main(int argc, char **argv, char **envp)
     control = atoi(option(argv, PW_WORKER_OPT_CONTROL_FD));
     if (pw_blackbox_attach(atoi(option(argv, PW_WORKER_OPT_BLACKBOX_FD)), &bb, &err) < 0)
         return 2;
+    if (option(argv, PW_WORKER_OPT_STATE_FD))
+        state_fd = atoi(option(argv, PW_WORKER_OPT_STATE_FD));
+    /* a newer build may know nothing of it */
+    atomic_store(&bb->state_version, has_cache() && !(role && is_called("cache-dropped")));
     pw_bb_add(&bb->pg_connects, 1); /* lives on in the page */
     life = (unsigned)bb->pg_connects;
     strcpy(bb->topics[0], TOPIC);

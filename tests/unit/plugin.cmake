@@ -1,4 +1,5 @@
 pawl_test(test_stage SOURCES test_stage.c LINK pw_plugin)
+pawl_test(test_state SOURCES test_state.c LINK pw_plugin)
 pawl_test(test_elf SOURCES test_elf.c LINK pw_plugin)
 pawl_test(test_value SOURCES test_value.c LINK pw_plugin)
 pawl_test(test_sql SOURCES test_sql.c LINK pw_plugin)

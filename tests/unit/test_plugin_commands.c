@@ -104,13 +104,14 @@ Test(plugin_commands, lint_names_every_untidiness)
                                          "warning  sql.foreign       statement 'foreign' writes to 'other.t'",
                                          "note     sql.varies        statement 'foreign'",
                                          "warning  option.doc        option 'a'",
+                                         "warning  state.half        has save() without load()",
                                          "note     elf.impure        uses rand:" };
 
     run("lint untidy.so");
     cr_expect_eq(code, 1);
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
         says(rules[i]);
-    says("untidy.so: 1 errors, 10 warnings, 2 notes\n");
+    says("untidy.so: 1 errors, 11 warnings, 2 notes\n");
     run("lint good.so");
     cr_expect_eq(code, 0);
     cr_expect_str_eq(out.p, "good.so: 0 errors, 0 warnings, 0 notes\n");

@@ -51,7 +51,7 @@ Test(supervisor, a_second_signal_does_not_wait)
 Test(supervisor, workers_inherit_three_descriptors_and_nothing_else)
 {
     static const char want[] =
-        "\"text\":\"kept 3, strangers 0; ld 0; blocked 0; pdeathsig 9; stdin /dev/null; topology version: 1; mine kept; "
+        "\"text\":\"kept 4, strangers 0; ld 0; blocked 0; pdeathsig 9; stdin /dev/null; topology version: 1; mine kept; "
         "seals 1; leader 1\"";
     int n = 0;
 

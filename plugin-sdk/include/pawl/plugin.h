@@ -178,6 +178,7 @@ struct pawl_host {
 /* For functions added after 1.0. abi_minor of a plugin is the least it needs; the host refuses more than its own. */
 #define PAWL_HAS(h, f) ((h)->size >= offsetof(pawl_host, f) + sizeof((h)->f))
 
+/* Where save() writes to, in as many pieces as it likes. put: PAWL_OK, or PAWL_FATAL when reload.max_state is exceeded. */
 typedef struct { void *impl; pawl_rc (*put)(void *impl, const void *p, size_t n); } pawl_sink;
 
 /* ---- What a plugin is ---- */
@@ -197,8 +198,13 @@ typedef struct {
     void (*destroy)(void *inst);       /* NULL is a no-op; also after a failed load() */
     pawl_rc (*plan)(void *inst, pawl_ctx *, const pawl_msg *);   /* optional */
     pawl_rc (*handle)(void *inst, pawl_ctx *, const pawl_msg *);
-    pawl_rc (*save)(void *inst, const pawl_sink *);              /* optional: warm caches for a successor */
-    pawl_rc (*load)(void *inst, uint32_t state_version, const void *p, size_t n); /* not OK: start cold */
+    /* Optional, both or none, with a state_version: a cache for the instance that takes over at a reload. save() is called between two
+     * batches, and the instance may handle more of them afterwards. load() is called at most once, after create() and before the first
+     * message, with a format from 1 to one's own; not PAWL_OK: the instance is destroyed, and another one starts cold. Of the host's
+     * functions only log, metric and extension may be called. Configuration and code may be others than those that the cache was made
+     * with: put into it what it depends on, and refuse what does not fit. Nothing may be lost but time if it does not arrive. */
+    pawl_rc (*save)(void *inst, const pawl_sink *);
+    pawl_rc (*load)(void *inst, uint32_t state_version, const void *p, size_t n);
     const void *(*extension)(void *inst, const char *id);        /* optional */
 } pawl_plugin;
 
