@@ -1,9 +1,11 @@
 #include "base/listen.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,4 +75,19 @@ void pw_listen_name(int fd, char *ret, size_t cap)
         (void)snprintf(ret, cap, "unknown");
     else
         (void)snprintf(ret, cap, at.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+bool pw_listen_is_loopback(const char *listen)
+{
+    char            host[256];
+    const char     *port = NULL;
+    struct in_addr  four;
+    struct in6_addr six;
+    struct pw_err   ignored; /* what is no address is no loopback */
+
+    if (split(listen, host, sizeof(host), &port, &ignored) < 0)
+        return false;
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
+    return strcasecmp(host, "localhost") == 0 || (inet_pton(AF_INET6, host, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six));
 }

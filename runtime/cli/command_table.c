@@ -178,6 +178,7 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             DLQ_FILTERS,
             { "--state", "STATE", "open, redriven, dropped or all. Default: open." },
             { "--limit", "N", "Show so many letters; 0: only the counts. Default: 50." },
+            { "--newest", NULL, "The letters that were set aside last come first." },
             { "--json", NULL, "Print JSON." },
         },
     },

@@ -13,6 +13,11 @@
 #define KEY_SHOWN    40
 #define REASON_SHOWN 120
 
+struct how {
+    const char *limit;
+    bool        newest, json;
+};
+
 enum {
     L_TOPIC,
     L_PARTITION,
@@ -34,13 +39,13 @@ enum {
     L_NOTE
 };
 
-static const char list_sql[] = "SELECT b.topic, b.\"partition\", b.source_offset, b.seq, " PW_DLQ_TIME(
-    "b.created_at") ", coalesce(b.resolution, 'open'), b.code, b.reason, b.plugin, b.attempt, octet_length(b.value), b.key,"
-                    " b.headers, b.target, " PW_DLQ_TIME("b.resolved_at") ", b.resolved_by, b.resolved_seq, b.resolved_note"
-                                                                          " FROM pawl.outbox AS b WHERE " PW_DLQ_PLACE
-                                                                          " AND " PW_DLQ_HIT
-                                                                          " ORDER BY b.topic, b.\"partition\","
-                                                                          " b.source_offset, b.seq LIMIT $11::bigint";
+#define LIST_SQL(order)                                                                                                                   \
+    "SELECT b.topic, b.\"partition\", b.source_offset, b.seq, " PW_DLQ_TIME(                                                              \
+        "b.created_at") ", coalesce(b.resolution, 'open'), b.code, b.reason, b.plugin, b.attempt, octet_length(b.value), b.key,"          \
+                        " b.headers, b.target, " PW_DLQ_TIME(                                                                             \
+                            "b.resolved_at") ", b.resolved_by, b.resolved_seq, b.resolved_note FROM pawl.outbox AS b WHERE " PW_DLQ_PLACE \
+                                             " AND " PW_DLQ_HIT " ORDER BY " order " LIMIT $11::bigint"
+#define BY_PLACE "b.topic, b.\"partition\", b.source_offset, b.seq"
 
 static const char *text(const PGresult *res, int r, int col)
 {
@@ -121,22 +126,23 @@ static void json_letter(struct pw_dlq *dl, const PGresult *res, int r, struct pw
     pw_buf_puts(out, "}");
 }
 
-static int letters(struct pw_dlq *dl, const char *limit, bool json, struct pw_buf *out)
+static int letters(struct pw_dlq *dl, const struct how *how, struct pw_buf *out)
 {
     const char *values[PW_DLQ_PARAMS + 1];
     int         code = 0;
     PGresult   *res;
 
     memcpy(values, dl->values, sizeof(dl->values));
-    values[PW_DLQ_PARAMS] = limit;
-    res                   = pw_ops_exec(&dl->op, &code, list_sql, PW_DLQ_PARAMS + 1, values);
+    values[PW_DLQ_PARAMS] = how->limit;
+    res = pw_ops_exec(&dl->op, &code, how->newest ? LIST_SQL("b.created_at DESC, " BY_PLACE) : LIST_SQL(BY_PLACE),
+                      PW_DLQ_PARAMS + 1, values);
     if (!res)
         return code;
-    if (!json && PQntuples(res))
+    if (!how->json && PQntuples(res))
         pw_buf_printf(out, "\n  %-36s  %-20s  %-8s %5s %6s %9s  %s\n", "TOPIC[PARTITION]@OFFSET", "WHEN", "STATE", "AGAIN",
                       "TRIED", "BYTES", "CODE  KEY  REASON");
     for (int r = 0; r < PQntuples(res); r++)
-        (json ? json_letter : text_letter)(dl, res, r, out);
+        (how->json ? json_letter : text_letter)(dl, res, r, out);
     PQclear(res);
     return 0;
 }
@@ -163,13 +169,13 @@ static int json_counts(struct pw_dlq *dl, struct pw_buf *out)
     return 0;
 }
 
-static int pipeline(struct pw_dlq *dl, const struct pw_pipeline *pl, const char *limit, bool json, struct pw_buf *out)
+static int pipeline(struct pw_dlq *dl, const struct pw_pipeline *pl, const struct how *how, struct pw_buf *out)
 {
-    int64_t n = 0, shown = strtoll(limit, NULL, 10);
+    int64_t n = 0, shown = strtoll(how->limit, NULL, 10);
     int     code = 0;
 
     pw_dlq_values(dl, pl);
-    if (json) {
+    if (how->json) {
         pw_buf_puts(out, "{");
         pw_cli_json_text(out, "name", pl->name);
         pw_cli_json_text(out, "group", pl->group);
@@ -184,29 +190,29 @@ static int pipeline(struct pw_dlq *dl, const struct pw_pipeline *pl, const char 
                           dl->filter.state ? " " : "", pw_dlq_filter_any(&dl->filter) ? " that the filter finds" : "");
     }
     if (!code && shown)
-        code = letters(dl, limit, json, out);
-    if (json)
+        code = letters(dl, how, out);
+    if (how->json)
         pw_buf_puts(out, "]}");
     else if (!code && shown && n > shown)
         pw_buf_printf(out, "  and %" PRId64 " more: --limit N shows more of them\n", n - shown);
     return code;
 }
 
-static int list(struct pw_dlq *dl, const char *limit, bool json)
+static int list(struct pw_dlq *dl, const struct how *how)
 {
     struct pw_buf out  = { 0 };
     int           code = 0;
 
-    pw_buf_puts(&out, json ? "{\"pipelines\":[" : "");
+    pw_buf_puts(&out, how->json ? "{\"pipelines\":[" : "");
     for (size_t i = 0, shown = 0; i < dl->op.tp->pipelines_n && !code; i++) {
         const struct pw_pipeline *pl = &dl->op.tp->pipelines[i];
 
         if (dl->op.pl && dl->op.pl != pl)
             continue;
-        pw_buf_puts(&out, !shown++ ? "" : json ? "," : "\n");
-        code = pipeline(dl, pl, limit, json, &out);
+        pw_buf_puts(&out, !shown++ ? "" : how->json ? "," : "\n");
+        code = pipeline(dl, pl, how, &out);
     }
-    pw_buf_puts(&out, json ? "]}\n" : "");
+    pw_buf_puts(&out, how->json ? "]}\n" : "");
     if (!code && !pw_cli_print(&out))
         code = PW_CLI_EXIT_FAILED;
     pw_buf_done(&out);
@@ -226,7 +232,7 @@ int pw_cmd_dlq_list(const struct pw_cli_args *args)
     (void)snprintf(text_limit, sizeof(text_limit), "%" PRId64, n);
     code = pw_dlq_open(&dl, args);
     if (!code)
-        code = list(&dl, text_limit, pw_cli_opt(args, "--json") != NULL);
+        code = list(&dl, &(struct how){ text_limit, pw_cli_opt(args, "--newest") != NULL, pw_cli_opt(args, "--json") != NULL });
     pw_dlq_close(&dl);
     return code;
 }

@@ -1,22 +1,15 @@
 #include "observe/http.h"
 
-#include "base/clock.h"
-#include "base/listen.h"
-#include "observe/log.h"
+#include "observe/httpd.h"
 #include "observe/metrics.h"
 
-#include <microhttpd.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 struct pw_http {
-    struct MHD_Daemon *daemon;
-    int                epoll_fd;
+    struct pw_httpd hd;
     unsigned (*answer)(void *, enum pw_http_page, struct pw_buf *);
     void *arg;
-    char  address[128];
 };
 
 /* ---- answers ---- */
@@ -68,42 +61,19 @@ static enum MHD_Result serve(void *cls, struct MHD_Connection *co, const char *u
     return reply(co, MHD_HTTP_NOT_FOUND, "text/plain; charset=utf-8", &body, false);
 }
 
-__attribute__((format(printf, 2, 0))) static void log_from_library(void *cls, const char *fmt, va_list ap)
-{
-    char text[256];
-
-    (void)cls;
-    (void)vsnprintf(text, sizeof(text), fmt, ap); /* cut at the end is fine */
-    pw_log(PW_LOG_DEBUG, "http.log", PW_LOG_AT_NONE, "%s", text);
-}
-
 int pw_http_open(struct pw_http **ret, const char *listen, unsigned (*answer)(void *, enum pw_http_page, struct pw_buf *),
                  void *arg, struct pw_err *err)
 {
-    struct pw_http             *ht;
-    const union MHD_DaemonInfo *info;
-    int                         fd = pw_listen_open(listen, err);
+    struct pw_http *ht = calloc(1, sizeof(*ht));
 
-    if (fd < 0)
-        return pw_err_wrap(err, "http.listen");
-    ht = calloc(1, sizeof(*ht));
     PW_ASSERT(ht != NULL);
     ht->answer = answer;
     ht->arg    = arg;
-    pw_listen_name(fd, ht->address, sizeof(ht->address));
-    ht->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, serve, ht, MHD_OPTION_EXTERNAL_LOGGER,
-                                  log_from_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                                  (unsigned)PW_HTTP_CLIENTS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)PW_HTTP_TIMEOUT_S,
-                                  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)PW_HTTP_MEMORY, MHD_OPTION_END);
-    if (!ht->daemon) {
-        (void)close(fd); /* only bound */
+    if (pw_httpd_open(&ht->hd, "http.listen", listen, &(struct pw_httpd_handlers){ .serve = serve, .arg = ht }, err) < 0) {
         free(ht);
-        return pw_err_set(err, PW_D_FATAL, "http.listen: libmicrohttpd does not start on %s", listen);
+        return -1;
     }
-    info = MHD_get_daemon_info(ht->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    PW_ASSERT(info != NULL);
-    ht->epoll_fd = info->epoll_fd;
-    *ret         = ht;
+    *ret = ht;
     return 0;
 }
 
@@ -111,28 +81,26 @@ void pw_http_close(struct pw_http *ht)
 {
     if (!ht)
         return;
-    MHD_stop_daemon(ht->daemon);
+    pw_httpd_close(&ht->hd);
     free(ht);
 }
 
 const char *pw_http_address(const struct pw_http *ht)
 {
-    return ht->address;
+    return ht->hd.address;
 }
 
 void pw_http_poll(struct pw_http *ht, struct pw_pollset *ps)
 {
-    (void)pw_pollset_add(ps, ht->epoll_fd, POLLIN); /* served each turn, so its events need not be looked at */
+    pw_httpd_poll(&ht->hd, ps);
 }
 
 int64_t pw_http_until_us(const struct pw_http *ht)
 {
-    MHD_UNSIGNED_LONG_LONG ms = 0;
-
-    return MHD_get_timeout(ht->daemon, &ms) == MHD_YES ? pw_clock_us() + (int64_t)ms * 1000 : INT64_MAX;
+    return pw_httpd_until_us(&ht->hd);
 }
 
 void pw_http_serve(struct pw_http *ht)
 {
-    (void)MHD_run(ht->daemon); /* fails only in other modes than ours */
+    pw_httpd_serve(&ht->hd);
 }

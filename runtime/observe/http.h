@@ -8,10 +8,6 @@
 
 #include <stdint.h>
 
-#define PW_HTTP_CLIENTS   64
-#define PW_HTTP_TIMEOUT_S 10    /* of a silent connection */
-#define PW_HTTP_MEMORY    16384 /* for the head of a request */
-
 enum pw_http_page {
     PW_HTTP_METRICS,
     PW_HTTP_HEALTH,

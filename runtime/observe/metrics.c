@@ -307,6 +307,15 @@ static void of_pipeline(struct pw_buf *out, const struct pw_metric *m, const str
 
 static void of_runtime(struct pw_buf *out, const struct pw_metric *m, const struct pw_metrics *mx)
 {
+    static const char *const refusals[PW_METRICS_REFUSALS] = { "token", "locked", "host" };
+
+    for (int i = 0; m->source == PW_MX_ADMIN_REFUSED && i < PW_METRICS_REFUSALS; i++) {
+        open_sample(out, m->name, "");
+        label(out, "reason", refusals[i]);
+        close_u(out, mx->admin_refused[i]);
+    }
+    if (m->source == PW_MX_ADMIN_REFUSED)
+        return;
     if (m->source == PW_MX_BUILD) {
         open_sample(out, m->name, "");
         label(out, "version", mx->version);

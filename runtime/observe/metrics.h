@@ -33,6 +33,9 @@ extern const char *const pw_metrics_reloads[PW_METRICS_RELOADS];
 #define PW_METRICS_CACHES 2
 extern const char *const pw_metrics_caches[PW_METRICS_CACHES];
 
+/* Why the admin port refused a request, in the order of their names. */
+enum pw_metrics_refusal { PW_REFUSED_TOKEN = 0, PW_REFUSED_LOCKED, PW_REFUSED_HOST, PW_METRICS_REFUSALS };
+
 struct pw_metrics_pipeline {
     const char *name, *plugin_id, *plugin_version;
     uint64_t    halts;
@@ -55,6 +58,7 @@ struct pw_metrics {
     const struct pw_metrics_worker   *workers;
     size_t                            workers_n;
     int64_t                           now_us; /* wall clock */
+    uint64_t                          admin_refused[PW_METRICS_REFUSALS];
 };
 
 #define PW_METRICS_CONTENT_TYPE      "text/plain; version=0.0.4; charset=utf-8"

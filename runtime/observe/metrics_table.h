@@ -10,6 +10,7 @@ enum pw_metric_source {
     PW_MX_BUILD = 0, /* the runtime */
     PW_MX_START,
     PW_MX_RSS,
+    PW_MX_ADMIN_REFUSED,
     PW_MX_LOG_DROPPED,
     PW_MX_LOG_SUPPRESSED,
     PW_MX_PLUGIN, /* a pipeline */

@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
+struct pw_admin;
 struct pw_pipe;
 
 /* A topology as it was read once. Workers read the same bytes again. */
@@ -185,7 +186,8 @@ struct pw_supervisor {
     size_t             pipes_n, slots_n;
     struct pw_page    *pages; /* one per slot, pipelines in order */
     struct pw_control *control;
-    struct pw_http    *http; /* NULL: none */
+    struct pw_http    *http;  /* NULL: none */
+    struct pw_admin   *admin; /* NULL: none */
     int64_t            started_us, started_wall_us;
     bool               draining, killing;
     int64_t            drain_until_us;
@@ -242,6 +244,9 @@ struct pw_spawn {
 };
 int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct pw_proc *ret,
                     struct pw_err *err) PW_MUST_CHECK;
+/* Runs a command of this program, without input. argv[0] is its own name, and NULL ends it. */
+int pw_spawn_command(struct pw_supervisor *sup, const char *const *argv, int out_fd, int err_fd, struct pw_proc *ret,
+                     struct pw_err *err) PW_MUST_CHECK;
 /* The environment of workers: ours without LD_*. */
 char **pw_spawn_env(struct pw_arena *ar);
 

@@ -1,6 +1,7 @@
 /* Who asks for a reload, of what, and what they are told. */
 #include "base/clock.h"
 #include "observe/log.h"
+#include "supervisor/admin.h"
 #include "supervisor/reload.h"
 
 #include <stdio.h>
@@ -74,6 +75,7 @@ static void note(struct pw_supervisor *sup, struct pw_pipe *pi, enum pw_reload_o
     (void)snprintf(rl->text, sizeof(rl->text), "%s", text);
     pw_log(outcome <= PW_RELOAD_UNCHANGED ? PW_LOG_INFO : PW_LOG_ERROR, events[outcome], PW_LOG_AT_NONE, "%s: %s", pi->name,
            text);
+    pw_admin_reloaded(sup->admin, pi, outcome, text);
     if (!sup->asked.waits || !rl->asked)
         return;
     pw_buf_printf(&sup->asked.text, "%s: %s: %s\n", pi->name, words[outcome], text);

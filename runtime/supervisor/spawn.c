@@ -72,7 +72,9 @@ static void keep_only(const int fds[KEPT])
     close_span(from, ~0u);
 }
 
-static _Noreturn void become_worker(const char *self, char *const argv[], char *const env[], const int fds[KEPT], pid_t parent)
+/* out, err: what becomes of its standard output and error; -1: they are ours. */
+static _Noreturn void become(const char *self, char *const argv[], char *const env[], const int fds[KEPT], int out, int err,
+                             pid_t parent)
 {
     int      null = open("/dev/null", O_RDONLY);
     sigset_t none;
@@ -85,9 +87,11 @@ static _Noreturn void become_worker(const char *self, char *const argv[], char *
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)dup2(null, STDIN_FILENO);
+    if (out >= 0 && (dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0))
+        _exit(EXEC_FAILED);
     keep_only(fds);
     (void)execve(self, argv, env);
-    (void)dprintf(STDERR_FILENO, "pawl: cannot start a worker: %s: %s\n", self, strerror(errno));
+    (void)dprintf(STDERR_FILENO, "pawl: cannot start a %s: %s: %s\n", argv[1], self, strerror(errno));
     _exit(EXEC_FAILED);
 }
 
@@ -143,6 +147,35 @@ static void build_args(const struct pw_supervisor *sup, const struct pw_spawn *s
     PW_ASSERT(n < ARGS);
 }
 
+/* Its end can be waited for; else it is ended. */
+static int watch(pid_t pid, int *ret_pidfd, struct pw_err *err)
+{
+    *ret_pidfd = pidfd_open(pid, 0); /* of our own child, not reaped yet: the number cannot be anybody else's */
+    if (*ret_pidfd >= 0)
+        return 0;
+    (void)pw_err_sys(err, PW_D_RETRY, "watch a new process");
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    return -1;
+}
+
+int pw_spawn_command(struct pw_supervisor *sup, const char *const *argv, int out_fd, int err_fd, struct pw_proc *ret,
+                     struct pw_err *err)
+{
+    pid_t parent = getpid(), pid = fork();
+    int   pidfd;
+
+    if (pid == 0)
+        become(sup->self, (char *const *)(uintptr_t)argv, sup->worker_env, (const int[KEPT]){ -1, -1, -1, -1, -1 }, out_fd,
+               err_fd, parent);
+    if (pid < 0)
+        return pw_err_sys(err, PW_D_RETRY, "fork");
+    if (watch(pid, &pidfd, err) < 0)
+        return -1;
+    *ret = (struct pw_proc){ pid, pidfd, -1 };
+    return 0;
+}
+
 int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct pw_proc *ret, struct pw_err *err)
 {
     pid_t parent = getpid(), pid;
@@ -160,19 +193,14 @@ int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct
     build_args(sup, sp, topology, pair[1], numbers, argv);
     pid = fork();
     if (pid == 0)
-        become_worker(sup->self, argv, sup->worker_env,
-                      (const int[KEPT]){ topology, sp->bb_fd, pair[1], sp->slot_fd, sp->state_fd }, parent);
+        become(sup->self, argv, sup->worker_env, (const int[KEPT]){ topology, sp->bb_fd, pair[1], sp->slot_fd, sp->state_fd },
+               -1, -1, parent);
     if (pid < 0) {
         (void)pw_err_sys(err, PW_D_RETRY, "fork");
         goto fail;
     }
-    pidfd = pidfd_open(pid, 0); /* of our own child, not reaped yet: the number cannot be anybody else's */
-    if (pidfd < 0) {
-        (void)pw_err_sys(err, PW_D_RETRY, "watch the new worker");
-        (void)kill(pid, SIGKILL);
-        (void)waitpid(pid, NULL, 0);
+    if (watch(pid, &pidfd, err) < 0)
         goto fail;
-    }
     (void)close(pair[1]); /* the worker's */
     (void)close(topology);
     *ret = (struct pw_proc){ pid, pidfd, pair[0] };

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "observe/log.h"
 #include "observe/text.h"
+#include "supervisor/admin.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -257,6 +258,7 @@ void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out, bool open_
                                         .now_us         = pw_clock_wall_us() };
 
     PW_ASSERT(pls != NULL && ws != NULL);
+    pw_admin_refused(sup->admin, mx.admin_refused);
     for (size_t i = 0; i < sup->pipes_n; i++)
         pls[i] = pipeline_metrics(&sup->pipes[i]);
     for (size_t i = 0; i < sup->slots_n; i++) {

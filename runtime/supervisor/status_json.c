@@ -1,6 +1,7 @@
 /* The answer to "status json". */
 #include "base/clock.h"
 #include "observe/text.h"
+#include "supervisor/admin.h"
 #include "supervisor/status.h"
 
 #include <inttypes.h>
@@ -277,6 +278,7 @@ void pw_status_json(struct pw_supervisor *sup, struct pw_buf *out)
     json_str(out, "run_dir", sup->tp->run_dir);
     json_str(out, "instance", sup->tp->instance);
     json_str(out, "http", sup->http ? pw_http_address(sup->http) : NULL);
+    json_str(out, "admin", pw_admin_url(sup->admin));
     json_key(out, "draining");
     pw_buf_puts(out, sup->draining ? "true" : "false");
     json_key(out, "ready");

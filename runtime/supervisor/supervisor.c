@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "observe/log.h"
+#include "supervisor/admin.h"
 #include "supervisor/internal.h"
 #include "supervisor/service.h"
 
@@ -154,7 +155,7 @@ static bool is_ours(const struct pw_supervisor *sup, pid_t pid)
         if (sl->proc.pid == pid || sl->old.pid == pid || sl->pipe->rl.proc.pid == pid)
             return true;
     }
-    return false;
+    return pw_admin_owns(sup->admin, pid);
 }
 
 /* As process 1 of a container we inherit what others left behind. */
@@ -211,6 +212,9 @@ static void turn(struct pw_supervisor *sup, struct pw_pollset *ps)
         pw_http_poll(sup->http, ps);
         until = earlier(until, pw_http_until_us(sup->http));
     }
+    until = earlier(until, pw_admin_tick(sup->admin, pw_clock_us()));
+    pw_admin_poll(sup->admin, ps);
+    until = earlier(until, pw_admin_until_us(sup->admin));
     if (sup->draining)
         until = earlier(until, sup->drain_until_us);
     until = earlier(until, pw_service_tick(sup, pw_clock_us()));
@@ -226,6 +230,7 @@ static void turn(struct pw_supervisor *sup, struct pw_pollset *ps)
     pw_control_serve(sup->control, ps, answer_control, sup);
     if (sup->http)
         pw_http_serve(sup->http);
+    pw_admin_serve(sup->admin);
 }
 
 static int run(struct pw_supervisor *sup)
@@ -270,6 +275,10 @@ static int open_sockets(struct pw_supervisor *sup, struct pw_err *err)
 {
     if (open_signals(sup, err) < 0 || pw_control_open(&sup->control, sup->tp->run_dir, err) < 0)
         return -1;
+    if (pw_admin_open(&sup->admin, sup, err) < 0)
+        return -1;
+    if (sup->admin)
+        pw_log(PW_LOG_INFO, "admin.listening", PW_LOG_AT_NONE, "%s", pw_admin_url(sup->admin));
     if (!sup->tp->http_listen)
         return 0;
     if (pw_http_open(&sup->http, sup->tp->http_listen, answer_http, sup, err) < 0)
@@ -319,6 +328,7 @@ int pw_supervisor_run(const char *self, const char *topology_file)
         rc = run(&sup);
     }
     pw_notify_close(&sup.notify);
+    pw_admin_close(sup.admin);
     pw_http_close(sup.http);
     pw_control_close(sup.control);
     pw_setup_undo(&sup);

@@ -1,3 +1,4 @@
+#include "base/listen.h"
 #include "kafka/props.h"
 #include "topology/bind.h"
 
@@ -122,6 +123,28 @@ static void check_kafka(struct pw_report *rp, const struct pw_node *kafka, const
     }
 }
 
+/* ---- the admin port ---- */
+
+static void check_admin(struct pw_report *rp, const struct pw_item *admin, const struct pw_topology *tp)
+{
+    const struct pw_item *listen;
+
+    if (!admin || admin->value->kind != PW_NODE_MAP || !tp->admin_listen)
+        return;
+    listen = pw_yaml_get(admin->value, "listen");
+    if (!tp->admin_certificate != !tp->admin_key)
+        pw_report_add(rp, admin->key_at, "'admin' has 'certificate' or 'key' and not both");
+    if (pw_listen_is_loopback(tp->admin_listen))
+        return;
+    if (!tp->admin_token && !pw_yaml_get(admin->value, "token"))
+        pw_report_add(rp, listen->at, "'admin.listen' is not on loopback, so 'admin' needs a 'token'");
+    if (!tp->admin_certificate && !tp->admin_plain && !pw_yaml_get(admin->value, "certificate"))
+        pw_report_add(
+            rp, listen->at,
+            "'admin.listen' is not on loopback, so 'admin' needs 'certificate' and 'key'; 'plain: true' sends the token "
+            "over the network for all to read");
+}
+
 void pw_check_topology(struct pw_report *rp, const struct pw_node *root, const struct pw_topology *tp)
 {
     const struct pw_item *kafka = pw_yaml_get(root, "kafka"), *pipelines = pw_yaml_get(root, "pipelines");
@@ -129,6 +152,7 @@ void pw_check_topology(struct pw_report *rp, const struct pw_node *root, const s
 
     if (kafka)
         check_kafka(rp, kafka->value, tp);
+    check_admin(rp, pw_yaml_get(root, "admin"), tp);
     if (!pipelines || tp->pipelines_n == 0)
         return;
     check_groups(rp, pipelines->value->items, tp);

@@ -36,6 +36,14 @@ static bool secret_word(const char *p, size_t n)
     return false;
 }
 
+/* At the end of a name: token.endpoint.url holds none. */
+static bool is_token(const char *p, size_t n)
+{
+    static const char word[] = "token";
+
+    return n <= PW_SUGGEST_MAX && n >= 4 && pw_suggest_distance(p, n, word, sizeof(word) - 1, 1) <= 1;
+}
+
 bool pw_secret_name(const char *name, size_t n)
 {
     for (size_t i = 0; i < n;) {
@@ -43,7 +51,7 @@ bool pw_secret_name(const char *name, size_t n)
 
         while (i + len < n && is_word(name[i + len]))
             len++;
-        if (secret_word(name + i, len))
+        if (secret_word(name + i, len) || (i + len == n && is_token(name + i, len)))
             return true;
         i += len + 1;
     }

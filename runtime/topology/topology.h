@@ -70,8 +70,13 @@ struct pw_topology {
     struct pw_property *kafka;
     size_t              kafka_n;
     const char         *postgres_dsn;
-    const char         *http_listen; /* "127.0.0.1:9464"; NULL: no HTTP */
-    const char         *run_dir;     /* sockets, staged plugins, lock */
+    const char         *http_listen;                   /* "127.0.0.1:9464"; NULL: no HTTP */
+    const char         *admin_listen;                  /* NULL: no web page and no API */
+    const char         *admin_token;                   /* NULL: it is read-only */
+    const char         *admin_certificate, *admin_key; /* files; NULL: without TLS */
+    const char         *admin_name;                    /* of the host, beside that in admin_listen; NULL: none */
+    uint32_t            admin_plain;                   /* 1: not only loopback, without TLS */
+    const char         *run_dir;                       /* sockets, staged plugins, lock */
     const char         *plugin_dir;
     const char         *instance; /* prefix of group.instance.id; default: host name */
     uint32_t            drain_timeout_ms;

@@ -60,7 +60,7 @@ static int read_fd(int fd, const char *path, struct pw_buf *out, struct pw_err *
     return 0;
 }
 
-static int put_file(const char *path, struct pw_buf *out, struct pw_err *err)
+int pw_value_secret_file(const char *path, struct pw_buf *out, struct pw_err *err)
 {
     struct stat st;
     int         fd, rc;
@@ -121,7 +121,7 @@ static int put(struct pw_arena *ar, const char *inner, struct pw_buf *out, struc
     if (strncmp(inner, "file:", 5) != 0)
         return put_env(ar, inner, out, err);
     ret->secret = true;
-    return put_file(inner + 5, out, err);
+    return pw_value_secret_file(inner + 5, out, err);
 }
 
 int pw_value_expand(struct pw_arena *ar, const char *text, struct pw_value *ret, struct pw_err *err)

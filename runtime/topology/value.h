@@ -3,6 +3,7 @@
 #define PW_TOPOLOGY_VALUE_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -19,6 +20,9 @@ struct pw_value {
 
 /* Puts in ${NAME}, ${NAME:-default} and ${file:/path}; $${ stands for ${ itself. */
 int pw_value_expand(struct pw_arena *ar, const char *text, struct pw_value *ret, struct pw_err *err) PW_MUST_CHECK;
+
+/* Appends what the file holds, without the line break at its end. It must be closed to others, as ${file:...} wants it. */
+int pw_value_secret_file(const char *path, struct pw_buf *out, struct pw_err *err) PW_MUST_CHECK;
 
 /* Decimal, no sign but minus, no leading zeros. All four: false if the text is none; what is too large for an int64_t
  * becomes one that is beyond every range. */

@@ -425,6 +425,24 @@ static int nosy(char **argv, char **envp)
     return work();
 }
 
+/* Another command: it prints what it was called with, as a list in JSON, unless --code says something else. */
+static int other_command(char **argv)
+{
+    const char *sep = "[";
+
+    for (; *argv; argv++, sep = ",") {
+        if (strcmp(*argv, "--code=hang") == 0)
+            hang();
+        if (strcmp(*argv, "--code=refuse") == 0) {
+            (void)fprintf(stderr, "pawl: no <b>such</b> thing\n");
+            return 75;
+        }
+        (void)printf("%s\"%s\"", sep, *argv);
+    }
+    (void)printf("]\n");
+    return 0;
+}
+
 int main(int argc, char **argv, char **envp)
 {
     static const struct {
@@ -452,11 +470,12 @@ int main(int argc, char **argv, char **envp)
     };
     struct pw_err err;
 
+    if (argc > 1 && strcmp(argv[1], "worker") != 0)
+        return other_command(argv + 1);
     pipeline = option(argv, PW_WORKER_OPT_PIPELINE);
     role     = option(argv, PW_WORKER_OPT_ROLE);
-    if (argc < 2 || strcmp(argv[1], "worker") != 0 || !pipeline || !option(argv, PW_WORKER_OPT_PLUGIN) ||
-        !option(argv, PW_WORKER_OPT_TOPOLOGY) || !option(argv, PW_WORKER_OPT_GENERATION) ||
-        access(option(argv, PW_WORKER_OPT_PLUGIN), R_OK) < 0)
+    if (argc < 2 || !pipeline || !option(argv, PW_WORKER_OPT_PLUGIN) || !option(argv, PW_WORKER_OPT_TOPOLOGY) ||
+        !option(argv, PW_WORKER_OPT_GENERATION) || access(option(argv, PW_WORKER_OPT_PLUGIN), R_OK) < 0)
         return 2;
     slot    = atoi(option(argv, PW_WORKER_OPT_SLOT));
     control = atoi(option(argv, PW_WORKER_OPT_CONTROL_FD));

@@ -1,6 +1,8 @@
 #include "observe/http.h"
 
 #include "base/clock.h"
+#include "base/listen.h"
+#include "observe/httpd.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -179,4 +181,16 @@ Test(http, ipv6_addresses_stand_in_brackets)
         cr_skip_test("no IPv6 here: %s", err.text);
     cr_assert_eq(strncmp(pw_http_address(six), "[::1]:", 6), 0, "%s", pw_http_address(six));
     pw_http_close(six);
+}
+
+Test(http, only_loopback_is_loopback)
+{
+    static const char *const inside[]  = { "127.0.0.1:1", "127.1.2.3:1", "[::1]:1", "localhost:1", "LocalHost:0" };
+    static const char *const outside[] = { "0.0.0.0:1",   "[::]:1", "10.0.0.1:1", "[::2]:1", "localhost.example:1",
+                                           "128.0.0.1:1", "" };
+
+    for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
+        cr_expect(pw_listen_is_loopback(inside[i]), "%s", inside[i]);
+    for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++)
+        cr_expect_not(pw_listen_is_loopback(outside[i]), "%s", outside[i]);
 }

@@ -43,7 +43,7 @@ static struct pw_buf render_as(bool open_metrics, const struct pw_page *pages, c
     static const struct pw_metrics_pipeline pl = {
         "uw", "org.example.underwriting", "1.2.3", 4, false, "c0ffee", { 3, 0, 2, 1 }, 23400, true, { 5, 1 }
     };
-    struct pw_metrics mx  = { "0.1.0", 1500000, 2048, 3, 5, &pl, 1, pages, workers, n, 9000500000 };
+    struct pw_metrics mx  = { "0.1.0", 1500000, 2048, 3, 5, &pl, 1, pages, workers, n, 9000500000, { 5, 6, 7 } };
     struct pw_buf     out = { 0 };
 
     pw_metrics_render(&out, &mx, open_metrics);
@@ -160,6 +160,9 @@ Test(metrics, workers_pipelines_and_partitions_have_their_numbers)
     cr_expect(has_line(&out, "process_resident_memory_bytes 2048"));
     cr_expect(has_line(&out, "pawl_supervisor_log_dropped_total 3"));
     cr_expect(has_line(&out, "pawl_supervisor_log_suppressed_total 5"));
+    cr_expect(has_line(&out, "pawl_admin_refused_total{reason=\"token\"} 5"));
+    cr_expect(has_line(&out, "pawl_admin_refused_total{reason=\"locked\"} 6"));
+    cr_expect(has_line(&out, "pawl_admin_refused_total{reason=\"host\"} 7"));
 }
 
 Test(metrics, what_is_not_known_is_absent)

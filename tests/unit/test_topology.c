@@ -20,6 +20,7 @@ Test(topology, what_is_not_said_has_its_default)
     cr_assert_str_eq(pd.tp->plugin_dir + strlen(pd.tp->plugin_dir) - 13, "/pawl/plugins");
     cr_assert_eq(pd.tp->drain_timeout_ms, 10000);
     cr_assert_null(pd.tp->http_listen);
+    cr_assert_null(pd.tp->admin_listen);
     cr_assert_str_eq(pd.tp->postgres_dsn, "dbname=pawl");
     cr_assert_eq(pd.tp->kafka_n, 1);
     cr_assert_str_eq(pd.tp->kafka[0].key, "bootstrap.servers");
@@ -71,6 +72,7 @@ static const char everything[] =
     "  fetch.min.bytes: 1\n"
     "postgres: { dsn: 'host=db user=x' }\n"
     "http: { listen: '[::1]:0' }\n"
+    "admin: { listen: '0.0.0.0:1', token: 0123456789abcdefghij, certificate: c.pem, key: /etc/k.pem, name: pawl.example.org }\n"
     "pipelines:\n"
     "  one:\n"
     "    source: { topics: [b.in, a_in], group: G.1, start: latest }\n"
@@ -140,12 +142,18 @@ Test(topology, what_is_said_is_taken)
     cr_assert_str_eq(pd.tp->kafka[2].value, "1");
     cr_assert_str_eq(pd.tp->postgres_dsn, "host=db user=x");
     cr_assert_str_eq(pd.tp->http_listen, "[::1]:0");
+    cr_assert_str_eq(pd.tp->admin_listen, "0.0.0.0:1");
+    cr_assert_str_eq(pd.tp->admin_token, "0123456789abcdefghij");
+    cr_assert_str_eq(pd.tp->admin_certificate, "c.pem");
+    cr_assert_str_eq(pd.tp->admin_key, "/etc/k.pem");
+    cr_assert_str_eq(pd.tp->admin_name, "pawl.example.org");
+    cr_assert_eq(pd.tp->admin_plain, 0);
     cr_assert_eq(pd.tp->pipelines_n, 2);
     assert_first(&pd.tp->pipelines[0]);
     cr_assert_eq(pd.tp->pipelines[1].sandbox, 1, "unless it is asked for");
     cr_assert_str_eq(pd.tp->pipelines[1].plugin_sha256, "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed");
     cr_assert_str_eq(pd.tp->pipelines[1].name, "two");
-    cr_assert_eq(pd.tp->pipelines[1].line, 27);
+    cr_assert_eq(pd.tp->pipelines[1].line, 28);
     cr_assert_null(pd.tp->pipelines[1].dedupe_header);
     cr_assert_eq(pd.tp->pipelines[1].dedupe_key, 1);
     cr_assert_eq(pd.tp->pipelines[1].dedupe_window_ms, 60000);

@@ -65,6 +65,8 @@ Test(topology_diff, what_the_supervisor_has_open_and_where_positions_are_need_a_
                       PIPELINE),
                 false, "postgres.dsn", "");
     assert_diff(a, parse(HEAD "http: { listen: \"127.0.0.1:1\" }\n", PIPELINE), false, "http.listen", "");
+    assert_diff(a, parse(HEAD "admin: { listen: \"127.0.0.1:1\", token: 0123456789abcdefghij }\n", PIPELINE), false,
+                "admin.listen", "admin.token");
     assert_diff(a, parse(HEAD "run_dir: /elsewhere\ndrain_timeout: 3s\n", PIPELINE), false, "run_dir", "drain_timeout");
 }
 

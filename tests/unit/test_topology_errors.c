@@ -317,6 +317,28 @@ static const struct {
       "t.yaml:8:17: 'http.listen' must be address:port, such as 127.0.0.1:9464 or [::1]:9464, or 0.0.0.0:9464 for all, not '::1:9464'\n"
       "    8 | http: { listen: '::1:9464' }\n"
       "      |                 ^~~~~~~~~~\n" },
+    { 8, "admin: { token: 01234567890123456789 }",
+      "t.yaml:8:1: required key 'listen' is missing in 'admin'\n"
+      "    8 | admin: { token: *** }\n"
+      "      | ^~~~~\n"
+      "t.yaml:8:17: 'admin.token' must be text of 20 to 512 bytes; put it in quotes\n"
+      "    8 | admin: { token: *** }\n"
+      "      |                 ^~~\n" },
+    { 8, "admin: { listen: '127.0.0.1:1', token: short }",
+      "t.yaml:8:40: 'admin.token' must be text of 20 to 512 bytes\n"
+      "    8 | admin: { listen: '127.0.0.1:1', token: *** }\n"
+      "      |                                        ^~~\n" },
+    { 8, "admin: { listen: '0.0.0.0:1' }",
+      "t.yaml:8:18: 'admin.listen' is not on loopback, so 'admin' needs a 'token'\n"
+      "    8 | admin: { listen: '0.0.0.0:1' }\n"
+      "      |                  ^~~~~~~~~~~\n"
+      "t.yaml:8:18: 'admin.listen' is not on loopback, so 'admin' needs 'certificate' and 'key'; 'plain: true' sends the token over the network for all to read\n"
+      "    8 | admin: { listen: '0.0.0.0:1' }\n"
+      "      |                  ^~~~~~~~~~~\n" },
+    { 8, "admin: { listen: 'localhost:1', certificate: c.pem }",
+      "t.yaml:8:1: 'admin' has 'certificate' or 'key' and not both\n"
+      "    8 | admin: { listen: 'localhost:1', certificate: c.pem }\n"
+      "      | ^~~~~\n" },
     { 1, "version: 1\nrun_dir: run/pawl",
       "t.yaml:2:10: 'run_dir' must be an absolute path of at most 80 bytes, not 'run/pawl'\n"
       "    2 | run_dir: run/pawl\n"

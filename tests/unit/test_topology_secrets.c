@@ -46,6 +46,8 @@ static const struct {
     { 2, "kafka: { bootstrap.servers: b, sasl.jaas.config: 'x password=\"CANARY\"' }", "sasl.jaas.config: *** }" },
     { 2, "kafka: { bootstrap.servers: b, ssl_key: CANARY }", "ssl_key: *** }" },
     { 8, "http: { listen: 9, password: CANARY }", "password: *** }" },
+    { 8, "admin: { listen: 9, token: CANARY }", "token: *** }" },
+    { 8, "admin: { listen: 9, tokens: CANARY }", "tokens: *** }" },
     { 8, "    secrets: { a: { b: [CANARY] } }", "secrets: { ***: { ***: [***] } }" },
     { 8, "    plugin_config: 'postgres://u:CANARY@h/db'", "plugin_config: ***" },
     { 8, "    nothing-like-it: 'host=h password=CANARY'", "nothing-like-it: ***" },
@@ -196,7 +198,9 @@ Test(topology_secrets, names_are_judged_generously)
                                           "aws-credential",
                                           "passphrase",
                                           "pwd",
-                                          "sasl.jaas.config" };
+                                          "sasl.jaas.config",
+                                          "token",
+                                          "admin.tokens" };
     static const char *const open[]   = { "source",
                                           "topics",
                                           "group",
