@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOW_US INT64_C(1700000000000000)
+#define NOW_US    INT64_C(1700000000000000)
+#define STATE_MAX ((uint64_t)16 << 20) /* as reload.max_state if nobody says otherwise */
 
 struct pawl_test {
     struct pw_desk *dk;
@@ -89,6 +90,31 @@ pawl_rc pawl_test_deliver(pawl_test *t, const pawl_msg *m)
     if (pw_desk_deliver(t->dk, &msg, t->now_us, NULL, NULL, &err) < 0)
         wrong("%s", err.text);
     return t->dk->item.verdict;
+}
+
+static pawl_rc outcome(int rc, const struct pw_err *err)
+{
+    (void)snprintf(why, sizeof(why), "%s", rc < 0 ? err->text : "");
+    return rc < 0 ? PAWL_REJECT : PAWL_OK;
+}
+
+pawl_rc pawl_test_hand_over(pawl_test *t, size_t *bytes)
+{
+    struct pw_err err;
+    size_t        n;
+    int           rc = pw_desk_hand_over(t->dk, STATE_MAX, &n, &err);
+
+    if (bytes)
+        *bytes = n;
+    return outcome(rc, &err);
+}
+
+pawl_rc pawl_test_load(pawl_test *t, uint32_t state_version, const void *p, size_t n)
+{
+    struct pw_err err;
+    int           rc = pw_desk_load(t->dk, state_version, p, n, &err);
+
+    return outcome(rc, &err);
 }
 
 const char *pawl_test_code(const pawl_test *t)

@@ -1,5 +1,6 @@
 #include "plugin/desk.h"
 
+#include "plugin/state.h"
 #include "plugin/value.h"
 
 #include <errno.h>
@@ -278,6 +279,48 @@ int pw_desk_deliver(struct pw_desk *dk, const pawl_msg *msg, int64_t now_us, pw_
     } while (rc == PAWL_MORE);
     pw_call_handle(&dk->calls, &dk->item);
     return 0;
+}
+
+/* ---- a successor ---- */
+
+static int replace(struct pw_desk *dk, struct pw_err *err)
+{
+    struct pw_inst *inst;
+
+    if (pw_inst_new(dk->ar, dk->pl, dk->options, &dk->inst->hooks, &inst, err) < 0)
+        return -1;
+    pw_inst_destroy(dk->inst);
+    dk->inst = inst;
+    return 0;
+}
+
+int pw_desk_load(struct pw_desk *dk, uint32_t version, const void *p, size_t n, struct pw_err *err)
+{
+    struct pw_err ignored;
+
+    if (!dk->pl->desc->load)
+        return pw_err_set(err, PW_D_REJECT, "the plugin has no load()");
+    if (replace(dk, err) < 0)
+        return -1;
+    if (pw_state_give(dk->inst, version, p, n, err) == 0)
+        return 0;
+    PW_ASSERT(replace(dk, &ignored) == 0); /* create() has answered OK just now */
+    return -1;
+}
+
+int pw_desk_hand_over(struct pw_desk *dk, uint64_t max_bytes, size_t *ret_n, struct pw_err *err)
+{
+    struct pw_buf b  = { 0 };
+    int           rc = -1;
+
+    *ret_n = 0;
+    if (!dk->pl->desc->state_version)
+        return pw_err_set(err, PW_D_REJECT, "the plugin's state_version is 0: it hands nothing over");
+    if (pw_state_collect(dk->inst, max_bytes, &b, err) == 0)
+        rc = pw_desk_load(dk, dk->pl->desc->state_version, b.p ? b.p : "", b.n, err);
+    *ret_n = b.n;
+    pw_buf_done(&b);
+    return rc;
 }
 
 /* ---- statements and names ---- */

@@ -56,6 +56,11 @@ int pw_desk_deliver(struct pw_desk *dk, const pawl_msg *msg, int64_t now_us, pw_
 /* Two statements that have the same one find the same rows in the same columns. */
 uint64_t pw_desk_stmt_hash(const pawl_stmt *st);
 
+/* Another instance takes the place of this one, as at a reload, and is given a cache: of that format, or what this one's save() writes.
+ * -1, with the reason: it is cold. */
+int pw_desk_load(struct pw_desk *dk, uint32_t version, const void *p, size_t n, struct pw_err *err) PW_MUST_CHECK;
+int pw_desk_hand_over(struct pw_desk *dk, uint64_t max_bytes, size_t *ret_n, struct pw_err *err) PW_MUST_CHECK;
+
 /* The index of a statement or an output by its name; -1: there is none. */
 int64_t pw_desk_stmt(const struct pw_desk *dk, const char *name, size_t n);
 int64_t pw_desk_output(const struct pw_desk *dk, const char *name, size_t n);

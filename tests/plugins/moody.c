@@ -1,7 +1,7 @@
 /* moody: does what the first word of its message says, for the tests of `pawl plugin test` and <pawl/test.h>:
  *   keep ID     reads the row of ID twice, and writes it back with what it was told: every type goes both ways
  *   twice       asks in two steps
- *   count       counts how often it was called, which no plugin may
+ *   count       counts how often it was called, which no plugin may; the count is its cache, "fragile" makes load() refuse it
  *   scribble    writes to its message
  *   bytes       emits bytes that are no text
  *   early       writes in plan()
@@ -54,13 +54,14 @@ static const pawl_migration migrations[] = {
 };
 
 static char word[16];
-static int  calls;
+static int  calls; /* 100: fragile */
 
 static pawl_rc create(const pawl_host *host, void **inst)
 {
     pawl_value v;
 
     *inst = NULL;
+    calls = 0;
     if (host->config(host, "word", &v) != PAWL_OK)
         return PAWL_FATAL;
     (void)snprintf(word, sizeof(word), "%.*s", (int)v.b.n, (const char *)v.b.p);
@@ -116,6 +117,10 @@ static pawl_rc misbehave(pawl_ctx *c, const pawl_msg *m)
         (void)snprintf(text, 32, "call %d", ++calls);
         return emit(c, m, pawl_cstr(text));
     }
+    if (is(m, "fragile")) {
+        calls = 100;
+        return PAWL_OK;
+    }
     if (is(m, "scribble")) {
         (void)signal(SIGSEGV, SIG_DFL); /* a sanitizer would exit instead */
         *(char *)(uintptr_t)m->value.p = 'S';
@@ -147,6 +152,21 @@ static pawl_rc handle(void *self, pawl_ctx *c, const pawl_msg *m)
     return misbehave(c, m);
 }
 
+static pawl_rc save(void *self, const pawl_sink *sink)
+{
+    (void)self;
+    return sink->put(sink->impl, &calls, sizeof(calls));
+}
+
+static pawl_rc load(void *self, uint32_t version, const void *p, size_t n)
+{
+    (void)self;
+    if (version != 2 || n != sizeof(calls))
+        return PAWL_SKIP;
+    memcpy(&calls, p, n);
+    return calls < 100 ? PAWL_OK : PAWL_REJECT;
+}
+
 static const pawl_plugin moody = {
     TEST_HEAD("moody"),
     .doc            = PAWL_STR("does what its messages say"),
@@ -161,5 +181,8 @@ static const pawl_plugin moody = {
     .create         = create,
     .plan           = plan,
     .handle         = handle,
+    .state_version  = 2,
+    .save           = save,
+    .load           = load,
 };
 TEST_PLUGIN(moody, "moody");

@@ -152,3 +152,34 @@ Test(pawl_test, a_plugin_that_is_wrong_does_not_open)
     cr_assert_null(pawl_test_open(TEST_PLUGINS "/wrong_major.so", NULL));
     cr_expect(strstr(pawl_test_why(), "needs plugin ABI 2.x"), "%s", pawl_test_why());
 }
+
+static const char *counted(void)
+{
+    cr_assert_eq(deliver("count"), PAWL_OK);
+    return pawl_test_emitted(t, 0)->value.p;
+}
+
+Test(pawl_test, a_cache_is_handed_over_to_a_successor)
+{
+    size_t n = 0;
+
+    cr_assert_eq(memcmp(counted(), "call 1", 6), 0);
+    cr_assert_eq(pawl_test_hand_over(t, &n), PAWL_OK, "%s", pawl_test_why());
+    cr_assert_eq(n, sizeof(int));
+    cr_assert_str_eq(pawl_test_why(), "");
+    cr_assert_eq(memcmp(counted(), "call 2", 6), 0);
+}
+
+Test(pawl_test, a_cache_that_is_refused_leaves_a_successor_that_is_cold)
+{
+    cr_assert_eq(deliver("fragile"), PAWL_OK);
+    cr_assert_neq(pawl_test_hand_over(t, NULL), PAWL_OK);
+    cr_assert_str_eq(pawl_test_why(), "load() answered 3");
+    cr_assert_eq(memcmp(counted(), "call 1", 6), 0);
+    cr_assert_neq(pawl_test_load(t, 1, "1234", 4), PAWL_OK, "an older format");
+    cr_assert_str_eq(pawl_test_why(), "load() answered 1");
+    cr_assert_neq(pawl_test_load(t, 2, "123", 3), PAWL_OK, "cut short");
+    cr_assert_eq(memcmp(counted(), "call 1", 6), 0);
+    cr_assert_eq(pawl_test_load(t, 2, &(int){ 41 }, sizeof(int)), PAWL_OK);
+    cr_assert_eq(memcmp(counted(), "call 42", 7), 0);
+}

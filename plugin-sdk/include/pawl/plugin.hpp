@@ -8,6 +8,9 @@
  *       explicit visits(const pawl::config &config);                             create(); an exception refuses to begin
  *       pawl_rc plan(pawl::context &c, const pawl::message &m) const;            may be left out
  *       pawl_rc handle(pawl::context &c, const pawl::message &m) const;
+ *       static constexpr std::uint32_t state_version = 1;                        may be left out with the two below: a cache for
+ *       bool save(pawl::sink &to) const;                                         the successor at a reload; false, or an
+ *       bool load(std::uint32_t version, std::string_view bytes);                exception: it starts cold
  *   };
  *
  * No exception leaves a plugin: pawl::reject, pawl::retry and pawl::fatal become these verdicts with their code and text; every other one
@@ -209,6 +212,20 @@ private:
     pawl_ctx *c_;
 };
 
+/* What save() writes to. Beyond reload.max_state it throws. */
+class sink {
+public:
+    explicit sink(const pawl_sink *s) : s_(s) {}
+    void write(std::string_view bytes)
+    {
+        if (s_->put(s_->impl, bytes.data(), bytes.size()) != PAWL_OK)
+            throw misuse();
+    }
+
+private:
+    const pawl_sink *s_;
+};
+
 /* ---- What the runtime calls ---- */
 
 namespace detail {
@@ -216,6 +233,9 @@ namespace detail {
 template <class, class = void> struct has_plan : std::false_type {};
 template <class P>
 struct has_plan<P, std::void_t<decltype(std::declval<P &>().plan(std::declval<context &>(), std::declval<const message &>()))>> : std::true_type {};
+
+template <class, class = void> struct has_state : std::false_type {};
+template <class P> struct has_state<P, std::void_t<decltype(P::state_version)>> : std::true_type {};
 
 inline pawl_rc fail(pawl_ctx *c, pawl_rc rc, std::string_view code, std::string_view text) noexcept
 {
@@ -275,6 +295,26 @@ template <class P> pawl_rc handle(void *inst, pawl_ctx *c, const pawl_msg *m) no
     });
 }
 
+template <class P> pawl_rc save(void *inst, const pawl_sink *to) noexcept
+{
+    try {
+        sink s(to);
+
+        return static_cast<P *>(inst)->save(s) ? PAWL_OK : PAWL_REJECT;
+    } catch (...) {
+        return PAWL_FATAL;
+    }
+}
+
+template <class P> pawl_rc load(void *inst, std::uint32_t version, const void *p, std::size_t n) noexcept
+{
+    try {
+        return static_cast<P *>(inst)->load(version, std::string_view(static_cast<const char *>(p), n)) ? PAWL_OK : PAWL_REJECT;
+    } catch (...) {
+        return PAWL_FATAL;
+    }
+}
+
 } // namespace detail
 
 /* A descriptor without tables: set inputs, outputs, options, statements, migrations, db_schema and versions. */
@@ -293,6 +333,11 @@ template <class P> constexpr pawl_plugin describe(std::string_view id, std::stri
     if constexpr (detail::has_plan<P>::value)
         p.plan = detail::plan<P>;
     p.handle = detail::handle<P>;
+    if constexpr (detail::has_state<P>::value) {
+        p.state_version = P::state_version;
+        p.save          = detail::save<P>;
+        p.load          = detail::load<P>;
+    }
     return p;
 }
 

@@ -31,7 +31,7 @@ typedef struct pawl_test pawl_test;
 /* Loads the library, checks it, reads its configuration and creates an instance, all as a worker does. config: a libconfig file;
  * NULL: none. NULL, with the reason in pawl_test_why(), if one of these fails. The library is never unloaded. */
 PAWL_EXPORT pawl_test *pawl_test_open(const char *so, const char *config);
-/* Why the last pawl_test_open() of this process failed. */
+/* Why the last pawl_test_open(), pawl_test_hand_over() or pawl_test_load() of this process failed. */
 PAWL_EXPORT const char *pawl_test_why(void);
 /* Destroys the instance. NULL is a no-op. */
 PAWL_EXPORT void pawl_test_close(pawl_test *t);
@@ -46,6 +46,15 @@ PAWL_EXPORT void    pawl_test_clear(pawl_test *t);
 PAWL_EXPORT void pawl_test_now(pawl_test *t, int64_t now_us);
 /* plan(), as often as it asks for more, then handle(). The verdict. m->size and m->attempt may be 0: they are filled in. */
 PAWL_EXPORT pawl_rc pawl_test_deliver(pawl_test *t, const pawl_msg *m);
+
+/* ---- A reload ---- */
+
+/* As at a reload of this version: save(), then another instance with the same configuration, which is given the cache and takes this one's
+ * place. PAWL_OK; else it is cold, and pawl_test_why() says why. Both live in one process here: what is no part of the instance is shared.
+ * bytes, if not NULL: how many save() wrote. */
+PAWL_EXPORT pawl_rc pawl_test_hand_over(pawl_test *t, size_t *bytes);
+/* The same with a cache of one's own: of an older format, or broken. */
+PAWL_EXPORT pawl_rc pawl_test_load(pawl_test *t, uint32_t state_version, const void *p, size_t n);
 
 /* ---- What it did ---- */
 

@@ -26,8 +26,14 @@ public:
         return PAWL_OK;
     }
 
-    pawl_rc handle(pawl::context &c, const pawl::message &m) const
+    pawl_rc handle(pawl::context &c, const pawl::message &m)
     {
+        if (m.value() == "remember")
+            key_ = m.key();
+        if (m.value() == "recall") {
+            c.emit(0, m.key(), key_);
+            return PAWL_OK;
+        }
         if (m.value() == "reject")
             throw pawl::reject("guarded.no", "told to");
         if (m.value() == "retry")
@@ -43,6 +49,25 @@ public:
         c.emit(0, m.key(), m.header("word"));
         return PAWL_OK;
     }
+
+    static constexpr std::uint32_t state_version = 1;
+
+    bool save(pawl::sink &to) const
+    {
+        to.write(key_);
+        return true;
+    }
+
+    bool load(std::uint32_t, std::string_view bytes)
+    {
+        if (bytes == "throw")
+            throw std::runtime_error("told to");
+        key_ = bytes;
+        return !key_.empty();
+    }
+
+private:
+    std::string key_;
 };
 
 constexpr pawl_plugin describe()

@@ -167,10 +167,16 @@ pub struct Host {
     pub emit: extern "C" fn(*mut Ctx, *const Out) -> Rc,
 }
 
+#[repr(C)]
+pub struct Sink {
+    pub imp: *mut c_void,
+    pub put: extern "C" fn(*mut c_void, *const c_void, usize) -> Rc,
+}
+
 pub type Create = extern "C" fn(*const Host, *mut *mut c_void) -> Rc;
 pub type Destroy = extern "C" fn(*mut c_void);
 pub type Call = extern "C" fn(*mut c_void, *mut Ctx, *const Msg) -> Rc;
-pub type Save = extern "C" fn(*mut c_void, *const c_void) -> Rc;
+pub type Save = extern "C" fn(*mut c_void, *const Sink) -> Rc;
 pub type Load = extern "C" fn(*mut c_void, u32, *const c_void, usize) -> Rc;
 pub type Extension = extern "C" fn(*mut c_void, *const c_char) -> *const c_void;
 
@@ -209,7 +215,7 @@ macro_rules! size_is {
 }
 size_is! {
     Str: 16, Bytes: 16, Span: 16, RawValue: 40, Header: 32, Msg: 104, Out: 56, Port: 56, Opt: 88, Column: 24, Stmt: 88,
-    Migration: 56, Metric: 56, Host: 136, Descriptor: 240,
+    Migration: 56, Metric: 56, Host: 136, Sink: 16, Descriptor: 240,
 }
 
 // Tables are constants of the library: nobody writes to them.

@@ -45,6 +45,29 @@ pub trait Plugin: Sized {
         Verdict::Done
     }
     fn handle(&self, c: &mut Context, m: &Message) -> Verdict;
+
+    /// Format of the cache that `save` writes for the successor at a reload; 0: there is none.
+    const STATE_VERSION: u32 = 0;
+    /// Between two batches. False, or a panic: the successor starts cold.
+    fn save(&self, _to: &mut Saved) -> bool {
+        false
+    }
+    /// After `create`, before the first message; `version` is 1 to one's own. False, or a panic: another instance starts cold.
+    fn load(&mut self, _version: u32, _bytes: &[u8]) -> bool {
+        false
+    }
+}
+
+/// What `save` writes to.
+pub struct Saved<'a> {
+    sink: &'a Sink,
+}
+
+impl Saved<'_> {
+    /// False: more than `reload.max_state`; the successor starts cold.
+    pub fn write(&mut self, bytes: &[u8]) -> bool {
+        (self.sink.put)(self.sink.imp, bytes.as_ptr() as *const c_void, bytes.len()) == OK
+    }
 }
 
 /// A value of a statement.
@@ -364,6 +387,28 @@ pub extern "C" fn handle<P: Plugin>(inst: *mut c_void, c: *mut Ctx, m: *const Ms
     call(inst, c, m, P::handle)
 }
 
+fn taken(answer: std::thread::Result<bool>) -> Rc {
+    match answer {
+        Ok(true) => OK,
+        Ok(false) => REJECT,
+        Err(_) => FATAL,
+    }
+}
+
+#[doc(hidden)]
+pub extern "C" fn save<P: Plugin>(inst: *mut c_void, sink: *const Sink) -> Rc {
+    // Safety: the runtime calls nothing else of this instance meanwhile.
+    taken(catch_unwind(AssertUnwindSafe(|| unsafe { (*(inst as *const P)).save(&mut Saved { sink: &*sink }) })))
+}
+
+#[doc(hidden)]
+pub extern "C" fn load<P: Plugin>(inst: *mut c_void, version: u32, p: *const c_void, n: usize) -> Rc {
+    // Safety: as above; p is never null.
+    taken(catch_unwind(AssertUnwindSafe(|| unsafe {
+        (*(inst as *mut P)).load(version, core::slice::from_raw_parts(p as *const u8, n))
+    })))
+}
+
 // ---- tables ----
 
 pub const fn column(name: &'static str, kind: u32) -> Column {
@@ -444,7 +489,7 @@ macro_rules! plugin {
             abi_major: $crate::abi::ABI_MAJOR,
             abi_minor: $crate::abi::ABI_MINOR,
             flags: 0,
-            state_version: 0,
+            state_version: <$type as $crate::Plugin>::STATE_VERSION,
             id: $crate::abi::Str::new($id),
             version: $crate::abi::Str::new($version),
             doc: $crate::abi::Str::new($doc),
@@ -461,8 +506,8 @@ macro_rules! plugin {
             destroy: Some($crate::destroy::<$type>),
             plan: Some($crate::plan::<$type>),
             handle: Some($crate::handle::<$type>),
-            save: None,
-            load: None,
+            save: if <$type as $crate::Plugin>::STATE_VERSION > 0 { Some($crate::save::<$type>) } else { None },
+            load: if <$type as $crate::Plugin>::STATE_VERSION > 0 { Some($crate::load::<$type>) } else { None },
             extension: None,
         };
 

@@ -1,6 +1,7 @@
 //! guarded: panics where its message says so.
 use pawl_plugin::abi::{Column, Migration, Opt, Port, Stmt};
-use pawl_plugin::{column, kind, option, port, read, write_one, Config, Context, Message, Plugin, Value, Verdict};
+use pawl_plugin::{column, kind, option, port, read, write_one, Config, Context, Message, Plugin, Saved, Value, Verdict};
+use std::cell::RefCell;
 
 const KEY: &[Column] = &[column("id", kind::TEXT)];
 static STATEMENTS: [Stmt; 2] = [
@@ -12,12 +13,14 @@ static OPTIONS: [Opt; 1] = [option("refuse", kind::BOOL, "false", "do not begin"
 static INPUTS: [Port; 0] = [];
 static MIGRATIONS: [Migration; 0] = [];
 
-struct Guarded;
+struct Guarded {
+    key: RefCell<Vec<u8>>,
+}
 
 impl Plugin for Guarded {
     fn create(config: &Config) -> Result<Guarded, String> {
         match config.get("refuse") {
-            Some(Value::Bool(false)) => Ok(Guarded),
+            Some(Value::Bool(false)) => Ok(Guarded { key: RefCell::default() }),
             _ => panic!("told to {}", "refuse"),
         }
     }
@@ -38,6 +41,11 @@ impl Plugin for Guarded {
             Some(b"reject") => return Verdict::reject("guarded.no", "told to"),
             Some(b"retry") => return Verdict::retry("guarded.later", "told to"),
             Some(b"skip") => return Verdict::Skip,
+            Some(b"remember") => *self.key.borrow_mut() = m.key().unwrap_or(b"").to_vec(),
+            Some(b"recall") => {
+                c.emit(0, b"", &self.key.borrow(), &[]).unwrap();
+                return Verdict::Done;
+            }
             Some(b"panic") => panic!("number {}", 7),
             Some(b"bounds") => return Verdict::reject("never", format!("{}", [1, 2, 3][m.key().unwrap_or(b"").len() + 9])),
             Some(b"misuse") => return c.write(0, &[Value::Null]).map(|_| Verdict::Done).unwrap_or(Verdict::Skip),
@@ -53,6 +61,18 @@ impl Plugin for Guarded {
         }
         c.emit(0, m.key().unwrap_or(b""), m.header("word").unwrap_or(b""), &[("id", &c.stable_id(1)[..2])]).unwrap();
         Verdict::Done
+    }
+
+    const STATE_VERSION: u32 = 1;
+
+    fn save(&self, to: &mut Saved) -> bool {
+        to.write(&self.key.borrow())
+    }
+
+    fn load(&mut self, _version: u32, bytes: &[u8]) -> bool {
+        assert!(bytes != b"throw", "told to");
+        self.key = RefCell::new(bytes.to_vec());
+        !bytes.is_empty()
     }
 }
 
