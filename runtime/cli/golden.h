@@ -90,11 +90,24 @@ struct pw_golden_job {
     const char *path, *plugin, *config; /* plugin, config NULL: what the file says */
     const char *dsn;                    /* NULL: no database */
     bool        update;
-    char       *now; /* shared memory of PW_GOLDEN_NOW bytes: the case in hand */
+    bool        sandbox; /* apart: locked in as a worker is */
+    char       *now;     /* shared memory of PW_GOLDEN_NOW bytes: the case in hand */
 };
 #define PW_GOLDEN_NOW 256
 /* All cases of one file. What differs is appended to report. */
 int pw_golden_run(const struct pw_golden_job *job, struct pw_buf *report, struct pw_golden_counts *ret,
                   struct pw_err *err) PW_MUST_CHECK;
+
+/* golden_apart.c. The file, or the .yaml files of the folder by their names; they live in ar. */
+int pw_golden_files(struct pw_arena *ar, const char *path, const char *const **ret, size_t *ret_n,
+                    struct pw_err *err) PW_MUST_CHECK;
+/* As pw_golden_run, in a process of its own: it may crash, exit or hang there (ended after `seconds`), and the error says in which case. */
+int pw_golden_run_apart(struct pw_golden_job *job, unsigned seconds, struct pw_buf *report, struct pw_golden_counts *ret,
+                        struct pw_err *err) PW_MUST_CHECK;
+
+/* golden_probe.c. All cases of a file or a folder; path and now of the job are set here. -1: one failed, or could not be run; *why has the
+ * first lines of what differs. Each file may take so many seconds. */
+int pw_golden_probe(struct pw_arena *ar, const struct pw_golden_job *like, const char *path, unsigned seconds,
+                    struct pw_buf *why) PW_MUST_CHECK;
 
 #endif

@@ -1,105 +1,13 @@
 /* What is in a message and in an output: text, JSON, hexadecimal, or Protobuf in its text form, by way of protoc. */
 #include "cli/golden.h"
 
+#include "cli/golden_filter.h"
 #include "cli/golden_value.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define FILES_MAX 32u
-
-/* ---- a program as a filter ---- */
-
-_Noreturn static void become(char *const argv[], int in, int out, int diag)
-{
-    if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(diag, 2) < 0)
-        _exit(126);
-    execvp(argv[0], argv);
-    _exit(127);
-}
-
-/* Feeds it, and takes what it says on both channels, so that neither side waits for the other. */
-static void pump(int in, pawl_bytes b, struct pollfd *from, struct pw_buf *out, struct pw_buf *diag)
-{
-    const char *at = b.p;
-    size_t      n  = b.n;
-
-    while (from[0].fd >= 0 || from[1].fd >= 0) {
-        struct pollfd all[3] = { from[0], from[1], { .fd = n ? in : -1, .events = POLLOUT } };
-
-        if (!n && in >= 0) {
-            (void)close(in); /* the end of its input */
-            in = -1;
-        }
-        if (poll(all, 3, -1) < 0 && errno != EINTR)
-            break;
-        for (int i = 0; i < 2; i++) {
-            struct pw_buf *to = i ? diag : out;
-            ssize_t        got;
-
-            if (!all[i].revents)
-                continue;
-            got = read(from[i].fd, pw_buf_room(to, 4096), 4096);
-            if (got > 0)
-                to->n += (size_t)got;
-            else if (got == 0 || errno != EINTR)
-                from[i].fd = -1;
-        }
-        if (all[2].revents) {
-            ssize_t done = write(in, at, n);
-
-            if (done < 0 && errno != EINTR && errno != EAGAIN)
-                n = 0; /* it does not want more: its diagnosis says why */
-            at += done > 0 ? done : 0;
-            n -= done > 0 ? (size_t)done : 0;
-        }
-    }
-    if (in >= 0)
-        (void)close(in);
-}
-
-static int run_filter(char *const argv[], pawl_bytes input, struct pw_buf *out, struct pw_err *err)
-{
-    int           in[2], to[2], diag[2], status = 0, rc;
-    struct pw_buf said = { 0 };
-    pid_t         pid;
-
-    if (pipe2(in, O_CLOEXEC) < 0)
-        return pw_err_sys(err, PW_D_FATAL, "make a pipe");
-    if (pipe2(to, O_CLOEXEC) < 0 || pipe2(diag, O_CLOEXEC) < 0)
-        return pw_err_sys(err, PW_D_FATAL, "make a pipe");
-    (void)fcntl(in[1], F_SETFL, O_NONBLOCK);
-    pid = fork();
-    if (pid == 0)
-        become(argv, in[0], to[1], diag[1]);
-    (void)close(in[0]);
-    (void)close(to[1]);
-    (void)close(diag[1]);
-    if (pid > 0)
-        pump(in[1], input, (struct pollfd[]){ { .fd = to[0], .events = POLLIN }, { .fd = diag[0], .events = POLLIN } }, out,
-             &said);
-    (void)close(to[0]);
-    (void)close(diag[0]);
-    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    pw_buf_puts(&said, "");
-    if (pid < 0)
-        rc = pw_err_sys(err, PW_D_FATAL, "fork");
-    else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        rc = 0;
-    else if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        rc = pw_err_set(err, PW_D_FATAL, "%s is not installed; Debian's package is protobuf-compiler", argv[0]);
-    else
-        rc = pw_err_set(err, PW_D_FATAL, "%s: %.*s", argv[0], (int)strcspn(said.n ? said.p : "", "\n"),
-                        said.n ? said.p : "failed");
-    pw_buf_done(&said);
-    return rc;
-}
 
 /* ---- formats ---- */
 
@@ -145,7 +53,7 @@ static int protoc(const struct pw_golden_file *gf, const char *how, const char *
 
     for (const struct pw_golden_node *f = gf->proto_files->first; f && n < FILES_MAX + 3; f = f->next)
         argv[n++] = (char *)(uintptr_t)f->text;
-    return run_filter(argv, b, out, err);
+    return pw_golden_filter(argv, b, out, err);
 }
 
 static const char *protobuf_type(const struct pw_golden_node *format)

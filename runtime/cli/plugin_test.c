@@ -6,118 +6,45 @@
 #include "cli/plugin_schema.h"
 #include "cli/private_pg.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #define FILE_SECONDS 300 /* for all cases of one file */
 
 struct test {
     struct pw_arena        *ar;
-    const char            **paths;
-    size_t                  n, cap;
+    const char *const      *paths;
+    size_t                  n;
     struct pw_golden_job    job;
     struct pw_golden_counts sum;
     bool                    database;
     char                    dsn[512];
 };
 
-/* ---- which files ---- */
-
-static void add_path(struct test *te, const char *path)
-{
-    if (te->n == te->cap) {
-        size_t       cap   = te->cap ? te->cap * 2 : 16;
-        const char **paths = pw_arena_array(te->ar, cap, sizeof(*paths));
-
-        if (te->n)
-            memcpy(paths, te->paths, te->n * sizeof(*paths));
-        te->paths = paths;
-        te->cap   = cap;
-    }
-    te->paths[te->n++] = pw_arena_strdup(te->ar, path);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static int find_files(struct test *te, const char *arg)
-{
-    struct dirent *en;
-    struct stat    st;
-    DIR           *dir;
-
-    if (stat(arg, &st) < 0)
-        return pw_cli_fail(-1, "plugin test: %s: %s", arg, strerror(errno));
-    if (!S_ISDIR(st.st_mode)) {
-        add_path(te, arg);
-        return 0;
-    }
-    dir = opendir(arg);
-    if (!dir)
-        return pw_cli_fail(-1, "plugin test: %s: %s", arg, strerror(errno));
-    while ((en = readdir(dir))) {
-        const char *ext = strrchr(en->d_name, '.');
-
-        if (ext && ext != en->d_name && (strcmp(ext, ".yaml") == 0 || strcmp(ext, ".yml") == 0))
-            add_path(te, pw_arena_printf(te->ar, "%s/%s", arg, en->d_name));
-    }
-    (void)closedir(dir); /* only read from */
-    if (!te->n)
-        return pw_cli_fail(-1, "plugin test: there is no .yaml file in %s", arg);
-    qsort(te->paths, te->n, sizeof(*te->paths), by_name);
-    return 0;
-}
-
 /* ---- one file ---- */
-
-/* In the child: the counts, then the report. */
-static int run_file(void *arg, struct pw_buf *out, struct pw_err *err)
-{
-    const struct pw_golden_job *job    = arg;
-    struct pw_golden_counts     counts = { 0 };
-    struct pw_buf               report = { 0 };
-    int                         rc     = pw_golden_run(job, &report, &counts, err);
-
-    if (rc < 0 && report.n)
-        (void)fwrite(report.p, 1, report.n, stderr); /* the error below says what it is about */
-    pw_buf_add(out, &counts, sizeof(counts));
-    if (report.n)
-        pw_buf_add(out, report.p, report.n);
-    pw_buf_done(&report);
-    return rc;
-}
 
 static void test_file(struct test *te, const char *path)
 {
-    struct pw_golden_counts counts = { 0 };
-    struct pw_buf           out    = { 0 };
+    struct pw_golden_counts counts;
+    struct pw_buf           report = { 0 };
     struct pw_err           err;
 
     te->job.path   = path;
     te->job.now[0] = 0;
-    if (pw_plugin_apart(run_file, &te->job, FILE_SECONDS, &out, &err) < 0) {
+    if (pw_golden_run_apart(&te->job, FILE_SECONDS, &report, &counts, &err) < 0) {
         te->sum.failed++;
-        if (te->job.now[0] && strncmp(err.text, path, strlen(path)) != 0)
-            (void)pw_cli_fail(0, "%s: the plugin %s", te->job.now, err.text);
-        else
-            (void)pw_cli_fail(0, "%s%s%s", strstr(err.text, path) ? "" : path, strstr(err.text, path) ? "" : ": ", err.text);
-    } else if (out.n >= sizeof(counts)) {
-        memcpy(&counts, out.p, sizeof(counts));
-        (void)fwrite(out.p + sizeof(counts), 1, out.n - sizeof(counts), stdout); /* checked when all is printed */
+        (void)pw_cli_fail(0, "%s", err.text);
+    } else {
+        (void)fwrite(report.p, 1, report.n, stdout); /* checked when all is printed */
         (void)printf("%s: %u cases, %u failed%s\n", path, counts.cases, counts.failed, counts.updated ? ", updated" : "");
     }
     te->sum.cases += counts.cases;
     te->sum.failed += counts.failed;
     te->sum.updated += counts.updated;
     te->sum.in_database += counts.in_database;
-    pw_buf_done(&out);
+    pw_buf_done(&report);
 }
 
 /* ---- the database ---- */
@@ -175,16 +102,19 @@ static int run_all(struct test *te)
 
 int pw_cmd_plugin_test(const struct pw_cli_args *args)
 {
-    struct test te   = { .ar  = pw_arena_new(64 << 10),
-                         .job = { .plugin = pw_cli_opt(args, "--plugin"),
-                                  .config = pw_cli_opt(args, "--config"),
-                                  .update = pw_cli_opt(args, "--update") != NULL } };
-    int         code = PW_CLI_EXIT_FAILED;
+    struct test   te   = { .ar  = pw_arena_new(64 << 10),
+                           .job = { .plugin = pw_cli_opt(args, "--plugin"),
+                                    .config = pw_cli_opt(args, "--config"),
+                                    .update = pw_cli_opt(args, "--update") != NULL } };
+    int           code = PW_CLI_EXIT_FAILED;
+    struct pw_err err;
 
     te.database = pw_cli_opt(args, "--database") != NULL;
     te.job.now  = mmap(NULL, PW_GOLDEN_NOW, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     PW_ASSERT(te.job.now != MAP_FAILED);
-    if (find_files(&te, args->arg) == 0 && (!te.database || start_database(&te) == 0))
+    if (pw_golden_files(te.ar, args->arg, &te.paths, &te.n, &err) < 0)
+        (void)pw_cli_fail(0, "plugin test: %s", err.text);
+    else if (!te.database || start_database(&te) == 0)
         code = run_all(&te);
     if (te.database)
         pw_children_end();

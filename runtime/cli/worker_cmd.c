@@ -1,5 +1,6 @@
 /* pawl worker: what the supervisor starts. Takes over the descriptors it was given, then becomes one worker. */
 #include "cli/cli.h"
+#include "cli/golden.h"
 #include "observe/blackbox.h"
 #include "observe/log.h"
 #include "supervisor/supervisor.h"
@@ -117,6 +118,18 @@ static int config_error(struct pw_blackbox *bb, const char *text)
     return PW_EXIT_CONFIG;
 }
 
+/* What a new version must be able to do before anything is asked of the world outside. */
+static int probe_cases(struct pw_arena *ar, const struct pw_worker_args *w, struct pw_buf *why)
+{
+    const struct pw_pipeline  *pl  = w->pipeline;
+    const struct pw_golden_job job = { .plugin = w->plugin_path, .config = w->config_path, .sandbox = pl->sandbox };
+
+    if (w->role != PW_WORKER_PROBES || !pl->plugin_golden)
+        return 0;
+    pw_bb_text(w->bb, "running its golden cases");
+    return pw_golden_probe(ar, &job, pl->plugin_golden, 1 + pl->reload_timeout_ms / 2000, why);
+}
+
 int pw_cmd_worker(const struct pw_cli_args *args)
 {
     struct pw_worker_args w          = { .control_fd = descriptor(args, PW_WORKER_OPT_CONTROL_FD),
@@ -126,6 +139,7 @@ int pw_cmd_worker(const struct pw_cli_args *args)
     int              topology = descriptor(args, PW_WORKER_OPT_TOPOLOGY_FD), box = descriptor(args, PW_WORKER_OPT_BLACKBOX_FD);
     const char      *pipeline = pw_cli_opt(args, PW_WORKER_OPT_PIPELINE);
     struct pw_arena *ar;
+    struct pw_buf    why = { 0 };
     struct pw_err    err;
     int              code;
 
@@ -145,7 +159,10 @@ int pw_cmd_worker(const struct pw_cli_args *args)
         code = pw_cli_fail(PW_EXIT_FAILED, "%s", err.text);
     else if (load(ar, args, topology, &w, &err) < 0)
         code = config_error(w.bb, err.text);
+    else if (probe_cases(ar, &w, &why) < 0)
+        code = config_error(w.bb, why.p);
     else
         code = pw_worker_run(&w);
+    pw_buf_done(&why);
     return code; /* the arena goes with the process: a plugin's threads may still read what was lent to them */
 }

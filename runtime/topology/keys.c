@@ -82,6 +82,12 @@ static const struct pw_key table[] = {
       .dflt_text = "none",
       .doc       = "The plugin's own configuration (libconfig); a relative path counts from the folder of this file." },
 
+    { "pipelines.*.plugin.golden", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(plugin_golden),
+      .dflt_text = "none",
+      .doc =
+          "Golden cases, a file or a folder, that a new version must pass before a reload takes it; a relative path counts from "
+          "the folder of this file." },
+
     { "pipelines.*.outputs", PW_KEY_OUTPUTS, .max = PW_KEYS_MAX_OUTPUTS,
       .doc = "Topic of each output that the plugin declares; none may be a topic of the same pipeline's source." },
 

@@ -255,6 +255,53 @@ Test(reload, a_version_that_rejects_too_much_is_taken_back_before_that_is_commit
     cluster_down(k);
 }
 
+/* ---- its own cases ---- */
+
+static void edit(const struct worker *a, const char *from, const char *to);
+
+/* What bad versions of the ledger do otherwise. */
+static const char golden[] =
+    "cases:\n"
+    "- name: the nineteenth is applied\n"
+    "  message: { topic: t, key: K, value: 19 ok }\n"
+    "  rows: { find_state: [[18, 18]] }\n"
+    "  expect:\n"
+    "    verdict: ok\n"
+    "    writes:\n"
+    "    - save_state: { key: K, seq: 19, count: 19 }\n"
+    "    - append: { topic: t, partition: 0, source_offset: 0, key: K, seq: 19, count: 19, body: 19 ok }\n";
+
+Test(reload, a_version_that_fails_its_golden_cases_is_refused_with_what_differs)
+{
+    struct cluster *k = cluster_up(.partitions = 2, .deployed = true, .reload = "timeout: 4s, probation_messages: 0");
+    struct worker  *a = worker_start(k, "a");
+    char            path[300];
+    pid_t           pid;
+
+    events_send(k, 20);
+    wait_until(oracle_all_accounted(k));
+    (void)snprintf(path, sizeof(path), "%s/ledger.yaml", k->dir);
+    kit_write_file(path, golden);
+    edit(a, "plugin: { ", "plugin: { golden: ledger.yaml, ");
+    pid = worker_pid(a, 0);
+    plugin_deploy(k, "ledger_rejects");
+    expect_reload(a, 1, "main: refused: 1 of 1 golden cases failed: ");
+    expect_reload(a, 1, ": the nineteenth is applied: not as expected (-: expected, +: what came out)\n    - verdict: ok\n");
+    plugin_deploy(k, "ledger_crashes");
+    expect_reload(a, 1, "ledger.yaml:2: the nineteenth is applied: the plugin crashed: SIGSEGV");
+    plugin_deploy(k, "ledger_hangs");
+    expect_reload(a, 1, "ledger.yaml:2: the nineteenth is applied: the plugin ");
+    cr_assert_eq(worker_pid(a, 0), pid, "the worker is the same");
+    plugin_deploy(k, "ledger_next");
+    expect_reload(a, 0, "main: reloaded: org.pawl.test.ledger 1.0.0 -> 2.0.0");
+    edit(a, "golden: ledger.yaml", "golden: nowhere");
+    expect_reload(a, 1, "nowhere: No such file or directory");
+    events_send(k, 20);
+    wait_until(oracle_all_accounted(k));
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
 /* ---- caches ---- */
 
 static void take(const struct cluster *k, const struct worker *a, const char *plugin, const char *says)

@@ -15,6 +15,7 @@ pawl_test(test_plugin_apart SOURCES test_plugin_apart.c ${CMAKE_SOURCE_DIR}/runt
 pawl_test(test_golden SOURCES test_golden.c LINK pw_base)
 target_compile_definitions(test_golden PRIVATE TEST_PAWL="${CMAKE_BINARY_DIR}/bin/pawl")
 add_dependencies(test_golden pawl)
+pawl_test(test_golden_filter SOURCES test_golden_filter.c LINK pw_cli_golden)
 pawl_test(test_replay SOURCES test_replay.c LINK pw_cli_golden)
 target_compile_definitions(test_replay PRIVATE TEST_PAWL="${CMAKE_BINARY_DIR}/bin/pawl" TEST_LEDGER="$<TARGET_FILE:ledger>"
     TEST_LEDGER_REJECTS="$<TARGET_FILE:ledger_rejects>" TEST_LEDGER_CRASHES="$<TARGET_FILE:ledger_crashes>")
