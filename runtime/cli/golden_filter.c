@@ -184,7 +184,7 @@ static bool answer(int fd, char *const argv[], uint64_t n, pawl_bytes input)
 static bool serve(int fd)
 {
     char    *argv[ARGS_MAX + 1] = { NULL }, *input = NULL;
-    uint64_t n, bytes = 0;
+    uint64_t n, bytes                              = 0;
     bool     ok = take(fd, &n, sizeof(n)) && n <= ARGS_MAX;
 
     for (uint64_t i = 0; ok && i < n; i++)

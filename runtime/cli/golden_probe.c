@@ -20,15 +20,16 @@ static int differs(const struct pw_buf *report, const char *path, unsigned faile
     while (why->p[why->n - 1] == '\n')
         why->p[--why->n] = 0;
     if (n < report->n)
-        pw_buf_printf(why, "\n    ...; `pawl plugin test` with %.40s shows all", strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
+        pw_buf_printf(why, "\n    ...; `pawl plugin test` with %.40s shows all",
+                      strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
     return -1;
 }
 
 int pw_golden_probe(struct pw_arena *ar, const struct pw_golden_job *like, const char *path, unsigned seconds,
                     struct pw_buf *why)
 {
-    struct pw_golden_job    job = *like;
-    struct pw_golden_counts sum = { 0 }, one;
+    struct pw_golden_job    job    = *like;
+    struct pw_golden_counts sum    = { 0 }, one;
     struct pw_buf           report = { 0 };
     const char *const      *files;
     size_t                  n = 0;

@@ -85,6 +85,8 @@ static void save(void)
     pw_bb_mark_set(bb, PW_BB_SAVE, 0, -1, -1, 0);
     if (is_called("save-hangs"))
         hang();
+    if (is_called("cache-slow"))
+        (void)poll(NULL, 0, 1500);
     pw_bb_mark_clear(bb);
     if (is_called("save-refuses")) {
         pw_bb_text(bb, "save() answered 3");

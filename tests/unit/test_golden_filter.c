@@ -40,8 +40,8 @@ TestSuite(golden_filter, .init = set_up, .fini = tear_down, .timeout = 30);
 static int filter(const char *program, const char *how, const char *more, const char *input, size_t n)
 {
     char  proto[96];
-    char *argv[] = { (char *)(uintptr_t)program, (char *)(uintptr_t)how, proto, (char *)(uintptr_t)"m.proto",
-                     (char *)(uintptr_t)more,    NULL };
+    char *argv[] = { (char *)(uintptr_t)program,    (char *)(uintptr_t)how,  proto,
+                     (char *)(uintptr_t) "m.proto", (char *)(uintptr_t)more, NULL };
 
     (void)snprintf(proto, sizeof(proto), "--proto_path=%s", dir);
     return pw_golden_filter(argv, (pawl_bytes){ input, n }, &out, &err);

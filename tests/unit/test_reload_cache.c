@@ -9,14 +9,19 @@ TestSuite(reload_cache, .init = setup, .fini = teardown, .timeout = 60);
 static struct pipeline which[2];
 
 /* Runs, and is reloaded; the answer. */
-static const char *reload(const char *name, const char *more)
+static const char *reload_with(const char *name, int workers, const char *more)
 {
-    which[0] = (struct pipeline){ name, 2, more };
+    which[0] = (struct pipeline){ name, workers, more };
     start_with(which, "10s");
     wait_for(status_has("\"ready\":true"));
     plugin_file = "newer_zero_tail.so";
     write_topology(which, "10s");
     return ask("reload\n");
+}
+
+static const char *reload(const char *name, const char *more)
+{
+    return reload_with(name, 2, more);
 }
 
 static int spawned(void)
@@ -51,6 +56,16 @@ Test(reload_cache, the_successor_has_it_before_the_worker_lets_go)
     expect(reload("cache-good", QUICK), "ms, with the caches of the version before\n");
     expect_metric("loaded", 2);
     expect_metric("cold", 0);
+    cr_assert_eq(stop(), 0);
+}
+
+Test(reload_cache, a_save_that_takes_its_time_is_not_in_the_pause)
+{
+    const char *answer = reload_with("cache-slow", 1, "    reload: { probation_messages: 0 }\n"),
+               *pause  = strstr(answer, "pause ");
+
+    expect(answer, "with the caches of the version before");
+    cr_assert(pause && strtod(pause + 6, NULL) < 1500, "%s", answer);
     cr_assert_eq(stop(), 0);
 }
 
