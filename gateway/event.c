@@ -1,9 +1,9 @@
 #include "event.h"
 
 #include "auto/events/v1/events.pb-c.h"
+#include "base/pb.h"
 #include "cloud.h"
 #include "date.h"
-#include "pb.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -202,11 +202,11 @@ bool gw_event_source_ok(const char *p, size_t n)
 size_t gw_event_read(const uint8_t *p, size_t n, struct gw_event *ret, struct gw_violation vi[GW_VIOLATIONS_MAX])
 {
     struct checker     ch = { .vi = vi };
-    struct gw_pb       pb = gw_pb_of(p, n);
-    struct gw_pb_field f;
+    struct pw_pb       pb = pw_pb_of(p, n);
+    struct pw_pb_field f;
 
     memset(ret, 0, sizeof(*ret));
-    while (gw_pb_next(&pb, &f)) {
+    while (pw_pb_next(&pb, &f)) {
         if (f.number == 1 && f.wire == 2) {
             if (ret->value) /* Protobuf would merge them */
                 violate(&ch, "must be there once", "event");

@@ -1,7 +1,7 @@
 #include "grpc.h"
 
 #include "base/err.h"
-#include "pb.h"
+#include "base/pb.h"
 
 #include <string.h>
 #include <zlib.h>
@@ -231,19 +231,19 @@ void gw_status_details(struct pw_buf *out, enum gw_status st, const char *messag
 {
     struct pw_buf bad = { 0 }, any = { 0 }, one = { 0 };
 
-    gw_pb_put_uint(out, 1, (uint64_t)st);
-    gw_pb_put_str(out, 2, message);
+    pw_pb_put_uint(out, 1, (uint64_t)st);
+    pw_pb_put_str(out, 2, message);
     if (vi_n == 0)
         return;
     for (size_t i = 0; i < vi_n; i++) {
         pw_buf_reset(&one);
-        gw_pb_put_str(&one, 1, vi[i].field);
-        gw_pb_put_str(&one, 2, vi[i].text);
-        gw_pb_put_bytes(&bad, 1, one.p, one.n);
+        pw_pb_put_str(&one, 1, vi[i].field);
+        pw_pb_put_str(&one, 2, vi[i].text);
+        pw_pb_put_bytes(&bad, 1, one.p, one.n);
     }
-    gw_pb_put_str(&any, 1, "type.googleapis.com/google.rpc.BadRequest");
-    gw_pb_put_bytes(&any, 2, bad.p, bad.n);
-    gw_pb_put_bytes(out, 3, any.p, any.n);
+    pw_pb_put_str(&any, 1, "type.googleapis.com/google.rpc.BadRequest");
+    pw_pb_put_bytes(&any, 2, bad.p, bad.n);
+    pw_pb_put_bytes(out, 3, any.p, any.n);
     pw_buf_done(&one);
     pw_buf_done(&any);
     pw_buf_done(&bad);

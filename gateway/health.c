@@ -1,6 +1,6 @@
 #include "health.h"
 
-#include "pb.h"
+#include "base/pb.h"
 #include "server.h"
 
 #include <stdlib.h>
@@ -25,12 +25,12 @@ static struct gw_health *health_of(const struct gw_call *ca)
 /* Returns false if the request cannot be read: the call is ended. */
 static bool read_request(struct gw_call *ca, const uint8_t *p, size_t n, bool *ret_known)
 {
-    struct gw_pb       pb     = gw_pb_of(p, n);
+    struct pw_pb       pb     = pw_pb_of(p, n);
     const uint8_t     *name   = (const uint8_t *)"";
     size_t             name_n = 0;
-    struct gw_pb_field f;
+    struct pw_pb_field f;
 
-    while (gw_pb_next(&pb, &f))
+    while (pw_pb_next(&pb, &f))
         if (f.number == 1 && f.wire == 2) {
             name   = f.p;
             name_n = f.n;
@@ -47,7 +47,7 @@ static void send_status(struct gw_call *ca, uint64_t status)
 {
     struct pw_buf out = { 0 };
 
-    gw_pb_put_uint(&out, 1, status);
+    pw_pb_put_uint(&out, 1, status);
     gw_call_send(ca, out.p, out.n);
     pw_buf_done(&out);
 }

@@ -1,6 +1,6 @@
 #include "publish.h"
 
-#include "pb.h"
+#include "base/pb.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -134,9 +134,9 @@ static void answer_unary(struct gw_publish_stream *st)
                                                              -1);
         return;
     }
-    gw_pb_put_str(&out, 1, en->event_id);
-    gw_pb_put_uint(&out, 2, (uint64_t)en->partition);
-    gw_pb_put_uint(&out, 3, (uint64_t)en->offset);
+    pw_pb_put_str(&out, 1, en->event_id);
+    pw_pb_put_uint(&out, 2, (uint64_t)en->partition);
+    pw_pb_put_uint(&out, 3, (uint64_t)en->offset);
     gw_call_send(ca, out.p, out.n);
     gw_call_finish(ca, GW_OK, NULL);
     pw_buf_done(&out);
@@ -167,7 +167,7 @@ static void answer_all(struct gw_publish_stream *st)
         return;
     let_go(st);
     if (st->published)
-        gw_pb_put_uint(&out, 1, st->published);
+        pw_pb_put_uint(&out, 1, st->published);
     gw_call_send(ca, out.p, out.n);
     gw_call_finish(ca, GW_OK, NULL);
     pw_buf_done(&out);
@@ -177,22 +177,22 @@ static void put_outcome(struct pw_buf *out, const struct entry *en)
 {
     struct pw_buf one = { 0 }, vi = { 0 };
 
-    gw_pb_put_uint(out, 1, en->sequence);
-    gw_pb_put_str(out, 2, en->event_id);
+    pw_pb_put_uint(out, 1, en->sequence);
+    pw_pb_put_str(out, 2, en->event_id);
     if (en->status == GW_OK) {
-        gw_pb_put_uint(&one, 1, (uint64_t)en->partition);
-        gw_pb_put_uint(&one, 2, (uint64_t)en->offset);
+        pw_pb_put_uint(&one, 1, (uint64_t)en->partition);
+        pw_pb_put_uint(&one, 2, (uint64_t)en->offset);
     } else {
-        gw_pb_put_uint(&one, 1, (uint64_t)en->status);
-        gw_pb_put_str(&one, 2, en->why);
+        pw_pb_put_uint(&one, 1, (uint64_t)en->status);
+        pw_pb_put_str(&one, 2, en->why);
         for (size_t i = 0; i < en->violations_n; i++) {
             pw_buf_reset(&vi);
-            gw_pb_put_str(&vi, 1, en->violations[i].field);
-            gw_pb_put_str(&vi, 2, en->violations[i].text);
-            gw_pb_put_bytes(&one, 3, vi.p, vi.n);
+            pw_pb_put_str(&vi, 1, en->violations[i].field);
+            pw_pb_put_str(&vi, 2, en->violations[i].text);
+            pw_pb_put_bytes(&one, 3, vi.p, vi.n);
         }
     }
-    gw_pb_put_bytes(out, en->status == GW_OK ? 3 : 4, one.p, one.n);
+    pw_pb_put_bytes(out, en->status == GW_OK ? 3 : 4, one.p, one.n);
     pw_buf_done(&vi);
     pw_buf_done(&one);
 }

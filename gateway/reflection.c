@@ -1,7 +1,7 @@
 #include "reflection.h"
 
+#include "base/pb.h"
 #include "descriptors.h"
-#include "pb.h"
 
 #include <string.h>
 
@@ -19,11 +19,11 @@ enum { ANY_NAME = 1, MESSAGE_NESTED = 3, MESSAGE_ENUM = 4, SERVICE_METHOD = 2 };
 
 static size_t files(struct file ret[FILES_MAX])
 {
-    struct gw_pb       pb = gw_pb_of(gw_descriptors, gw_descriptors_n);
-    struct gw_pb_field f;
+    struct pw_pb       pb = pw_pb_of(gw_descriptors, gw_descriptors_n);
+    struct pw_pb_field f;
     size_t             n = 0;
 
-    while (gw_pb_next(&pb, &f))
+    while (pw_pb_next(&pb, &f))
         if (f.number == SET_FILE) {
             PW_ASSERT(n < FILES_MAX);
             ret[n++] = (struct file){ f.p, f.n };
@@ -40,10 +40,10 @@ struct text {
 
 static struct text text_of(const uint8_t *p, size_t n, uint32_t number)
 {
-    struct gw_pb       pb = gw_pb_of(p, n);
-    struct gw_pb_field f;
+    struct pw_pb       pb = pw_pb_of(p, n);
+    struct pw_pb_field f;
 
-    while (gw_pb_next(&pb, &f))
+    while (pw_pb_next(&pb, &f))
         if (f.number == number && f.wire == 2)
             return (struct text){ f.p, f.n };
     return (struct text){ (const uint8_t *)"", 0 };
@@ -71,10 +71,10 @@ static bool take_name(struct text *sym, struct text name, bool *ret_whole)
 
 static bool any_named(const uint8_t *p, size_t n, uint32_t number, struct text sym)
 {
-    struct gw_pb       pb = gw_pb_of(p, n);
-    struct gw_pb_field f;
+    struct pw_pb       pb = pw_pb_of(p, n);
+    struct pw_pb_field f;
 
-    while (gw_pb_next(&pb, &f))
+    while (pw_pb_next(&pb, &f))
         if (f.number == number && same(text_of(f.p, f.n, ANY_NAME), sym))
             return true;
     return false;
@@ -84,14 +84,14 @@ static bool any_named(const uint8_t *p, size_t n, uint32_t number, struct text s
 static bool in_message(const uint8_t *p, size_t n, struct text sym)
 {
     bool               whole = false;
-    struct gw_pb       pb    = gw_pb_of(p, n);
-    struct gw_pb_field f;
+    struct pw_pb       pb    = pw_pb_of(p, n);
+    struct pw_pb_field f;
 
     if (!take_name(&sym, text_of(p, n, ANY_NAME), &whole))
         return false;
     if (whole || any_named(p, n, MESSAGE_ENUM, sym))
         return true;
-    while (gw_pb_next(&pb, &f))
+    while (pw_pb_next(&pb, &f))
         if (f.number == MESSAGE_NESTED && in_message(f.p, f.n, sym)) /* as deep as our own files nest */
             return true;
     return false;
@@ -107,14 +107,14 @@ static bool in_service(const uint8_t *p, size_t n, struct text sym)
 static bool defines(const struct file *fi, struct text sym)
 {
     bool               whole = false;
-    struct gw_pb       pb    = gw_pb_of(fi->p, fi->n);
-    struct gw_pb_field f;
+    struct pw_pb       pb    = pw_pb_of(fi->p, fi->n);
+    struct pw_pb_field f;
 
     if (!take_name(&sym, text_of(fi->p, fi->n, FILE_PACKAGE), &whole) || whole)
         return false;
     if (any_named(fi->p, fi->n, FILE_ENUM, sym))
         return true;
-    while (gw_pb_next(&pb, &f))
+    while (pw_pb_next(&pb, &f))
         if ((f.number == FILE_MESSAGE && in_message(f.p, f.n, sym)) || (f.number == FILE_SERVICE && in_service(f.p, f.n, sym)))
             return true;
     return false;
@@ -124,14 +124,14 @@ static bool defines(const struct file *fi, struct text sym)
 
 static void put_file(struct pw_buf *out, const struct file all[], size_t n, size_t i, bool seen[FILES_MAX])
 {
-    struct gw_pb       pb = gw_pb_of(all[i].p, all[i].n);
-    struct gw_pb_field f;
+    struct pw_pb       pb = pw_pb_of(all[i].p, all[i].n);
+    struct pw_pb_field f;
 
     if (seen[i])
         return;
     seen[i] = true;
-    gw_pb_put_bytes(out, 1, all[i].p, all[i].n);
-    while (gw_pb_next(&pb, &f))
+    pw_pb_put_bytes(out, 1, all[i].p, all[i].n);
+    while (pw_pb_next(&pb, &f))
         for (size_t k = 0; f.number == FILE_DEPENDENCY && k < n; k++)
             if (same(text_of(all[k].p, all[k].n, FILE_NAME), (struct text){ f.p, f.n }))
                 put_file(out, all, n, k, seen);
@@ -141,9 +141,9 @@ static void put_error(struct pw_buf *out, enum gw_status st, const char *text)
 {
     struct pw_buf one = { 0 };
 
-    gw_pb_put_uint(&one, 1, (uint64_t)st);
-    gw_pb_put_str(&one, 2, text);
-    gw_pb_put_bytes(out, 7, one.p, one.n);
+    pw_pb_put_uint(&one, 1, (uint64_t)st);
+    pw_pb_put_str(&one, 2, text);
+    pw_pb_put_bytes(out, 7, one.p, one.n);
     pw_buf_done(&one);
 }
 
@@ -158,7 +158,7 @@ static void put_files(struct pw_buf *out, struct text what, bool by_name)
         if (by_name ? same(text_of(all[i].p, all[i].n, FILE_NAME), what) : defines(&all[i], what))
             put_file(&one, all, n, i, seen);
     if (one.n)
-        gw_pb_put_bytes(out, 4, one.p, one.n);
+        pw_pb_put_bytes(out, 4, one.p, one.n);
     else
         put_error(out, GW_NOT_FOUND, by_name ? "there is no such file" : "there is no such symbol");
     pw_buf_done(&one);
@@ -172,10 +172,10 @@ static void put_services(struct pw_buf *out)
 
     for (size_t i = 0; i < n; i++) {
         struct text        package = text_of(all[i].p, all[i].n, FILE_PACKAGE);
-        struct gw_pb       pb      = gw_pb_of(all[i].p, all[i].n);
-        struct gw_pb_field f;
+        struct pw_pb       pb      = pw_pb_of(all[i].p, all[i].n);
+        struct pw_pb_field f;
 
-        while (gw_pb_next(&pb, &f)) {
+        while (pw_pb_next(&pb, &f)) {
             struct text service;
 
             if (f.number != FILE_SERVICE)
@@ -184,11 +184,11 @@ static void put_services(struct pw_buf *out)
             pw_buf_reset(&name);
             pw_buf_reset(&one);
             pw_buf_printf(&name, "%.*s.%.*s", (int)package.n, (const char *)package.p, (int)service.n, (const char *)service.p);
-            gw_pb_put_bytes(&one, 1, name.p, name.n);
-            gw_pb_put_bytes(&list, 1, one.p, one.n);
+            pw_pb_put_bytes(&one, 1, name.p, name.n);
+            pw_pb_put_bytes(&list, 1, one.p, one.n);
         }
     }
-    gw_pb_put_bytes(out, 6, list.p, list.n);
+    pw_pb_put_bytes(out, 6, list.p, list.n);
     pw_buf_done(&name);
     pw_buf_done(&one);
     pw_buf_done(&list);
@@ -196,15 +196,15 @@ static void put_services(struct pw_buf *out)
 
 bool gw_reflection_answer(const uint8_t *p, size_t n, struct pw_buf *out)
 {
-    struct gw_pb       pb = gw_pb_of(p, n);
-    struct gw_pb_field f, what = { 0 };
+    struct pw_pb       pb = pw_pb_of(p, n);
+    struct pw_pb_field f, what = { 0 };
 
-    while (gw_pb_next(&pb, &f))
+    while (pw_pb_next(&pb, &f))
         if (f.wire == 2 && f.number >= 3 && f.number <= 7)
             what = f; /* of a oneof the last one counts */
     if (pb.bad)
         return false;
-    gw_pb_put_bytes(out, 2, p, n);
+    pw_pb_put_bytes(out, 2, p, n);
     switch (what.number) {
     case 3: put_files(out, (struct text){ what.p, what.n }, true); break;
     case 4: put_files(out, (struct text){ what.p, what.n }, false); break;

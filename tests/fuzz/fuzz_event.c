@@ -2,8 +2,8 @@
  * named; and the answer that says so is Protobuf. The corpus is in corpus/event. */
 #include "auto/events/v1/events.pb-c.h"
 #include "base/err.h"
+#include "base/pb.h"
 #include "event.h"
-#include "pb.h"
 
 #include <string.h>
 
@@ -32,8 +32,8 @@ static void check_good(const struct gw_event *ev, const uint8_t *data, size_t n)
 static void check_bad(const struct gw_violation *vi, size_t bad)
 {
     struct pw_buf      out = { 0 };
-    struct gw_pb_field f;
-    struct gw_pb       pb;
+    struct pw_pb_field f;
+    struct pw_pb       pb;
 
     if (bad > GW_VIOLATIONS_MAX)
         bad = GW_VIOLATIONS_MAX;
@@ -43,8 +43,8 @@ static void check_bad(const struct gw_violation *vi, size_t bad)
         PW_ASSERT(strlen(vi[i].field) < sizeof(vi[i].field) - 1); /* not cut */
     }
     gw_status_details(&out, GW_INVALID_ARGUMENT, "no", vi, bad);
-    pb = gw_pb_of(out.p, out.n);
-    while (gw_pb_next(&pb, &f))
+    pb = pw_pb_of(out.p, out.n);
+    while (pw_pb_next(&pb, &f))
         PW_ASSERT(f.number >= 1 && f.number <= 3);
     PW_ASSERT(!pb.bad);
     pw_buf_done(&out);

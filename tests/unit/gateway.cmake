@@ -1,4 +1,3 @@
-pawl_test(test_gw_pb SOURCES test_gw_pb.c LINK gw_core)
 pawl_test(test_gw_grpc SOURCES test_gw_grpc.c LINK gw_core)
 pawl_test(test_gw_event SOURCES test_gw_event.c LINK gw_core)
 pawl_test(test_gw_config SOURCES test_gw_config.c LINK gw_core)

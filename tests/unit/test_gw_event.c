@@ -1,7 +1,7 @@
 #include "event.h"
 
 #include "auto/events/v1/events.pb-c.h"
-#include "pb.h"
+#include "base/pb.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -60,9 +60,9 @@ static size_t check(void)
     size_t        bad;
 
     cr_assert_leq(n, sizeof(bytes));
-    gw_pb_put_bytes(&req, 1, bytes, n);
+    pw_pb_put_bytes(&req, 1, bytes, n);
     if (source)
-        gw_pb_put_str(&req, 2, source);
+        pw_pb_put_str(&req, 2, source);
     bad = gw_event_read((const uint8_t *)req.p, req.n, &got, vi);
     if (bad == 0)
         cr_assert(got.value_n == n && memcmp(got.value, bytes, n) == 0, "the event travels as it came");

@@ -1,6 +1,6 @@
 #include "grpc.h"
 
-#include "pb.h"
+#include "base/pb.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -276,24 +276,24 @@ Test(gw_grpc, details_name_each_field_as_google_rpc_does)
 {
     const struct gw_violation vi[2] = { { "event.event_id", "is required" }, { "source", "is too long" } };
     struct pw_buf             b     = { 0 };
-    struct gw_pb              pb, any, bad, one;
-    struct gw_pb_field        f;
+    struct pw_pb              pb, any, bad, one;
+    struct pw_pb_field        f;
 
     gw_status_details(&b, GW_INVALID_ARGUMENT, "no", vi, 2);
-    pb = gw_pb_of(b.p, b.n);
-    cr_assert(gw_pb_next(&pb, &f) && f.number == 1 && f.v == 3);
-    cr_assert(gw_pb_next(&pb, &f) && f.number == 2 && f.n == 2 && memcmp(f.p, "no", 2) == 0);
-    cr_assert(gw_pb_next(&pb, &f) && f.number == 3);
-    any = gw_pb_of(f.p, f.n);
-    cr_assert(gw_pb_next(&any, &f) && f.number == 1 && f.n == strlen("type.googleapis.com/google.rpc.BadRequest"));
-    cr_assert(gw_pb_next(&any, &f) && f.number == 2);
-    bad = gw_pb_of(f.p, f.n);
+    pb = pw_pb_of(b.p, b.n);
+    cr_assert(pw_pb_next(&pb, &f) && f.number == 1 && f.v == 3);
+    cr_assert(pw_pb_next(&pb, &f) && f.number == 2 && f.n == 2 && memcmp(f.p, "no", 2) == 0);
+    cr_assert(pw_pb_next(&pb, &f) && f.number == 3);
+    any = pw_pb_of(f.p, f.n);
+    cr_assert(pw_pb_next(&any, &f) && f.number == 1 && f.n == strlen("type.googleapis.com/google.rpc.BadRequest"));
+    cr_assert(pw_pb_next(&any, &f) && f.number == 2);
+    bad = pw_pb_of(f.p, f.n);
     for (size_t i = 0; i < 2; i++) {
-        cr_assert(gw_pb_next(&bad, &f) && f.number == 1);
-        one = gw_pb_of(f.p, f.n);
-        cr_assert(gw_pb_next(&one, &f) && f.number == 1 && f.n == strlen(vi[i].field) && memcmp(f.p, vi[i].field, f.n) == 0);
-        cr_assert(gw_pb_next(&one, &f) && f.number == 2 && f.n == strlen(vi[i].text) && memcmp(f.p, vi[i].text, f.n) == 0);
+        cr_assert(pw_pb_next(&bad, &f) && f.number == 1);
+        one = pw_pb_of(f.p, f.n);
+        cr_assert(pw_pb_next(&one, &f) && f.number == 1 && f.n == strlen(vi[i].field) && memcmp(f.p, vi[i].field, f.n) == 0);
+        cr_assert(pw_pb_next(&one, &f) && f.number == 2 && f.n == strlen(vi[i].text) && memcmp(f.p, vi[i].text, f.n) == 0);
     }
-    cr_assert_not(gw_pb_next(&bad, &f));
+    cr_assert_not(pw_pb_next(&bad, &f));
     pw_buf_done(&b);
 }

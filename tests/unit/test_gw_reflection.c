@@ -1,6 +1,6 @@
 #include "reflection.h"
 
-#include "pb.h"
+#include "base/pb.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -8,35 +8,35 @@
 static struct pw_buf out;
 
 /* Asks with one text field; returns the field of the answer that is its oneof. */
-static struct gw_pb_field ask(uint32_t number, const char *what)
+static struct pw_pb_field ask(uint32_t number, const char *what)
 {
     struct pw_buf      req = { 0 };
-    struct gw_pb       pb;
-    struct gw_pb_field f, answer = { 0 };
+    struct pw_pb       pb;
+    struct pw_pb_field f, answer = { 0 };
 
-    gw_pb_put_str(&req, number, what);
+    pw_pb_put_str(&req, number, what);
     pw_buf_reset(&out);
     cr_assert(gw_reflection_answer((const uint8_t *)req.p, req.n, &out));
-    pb = gw_pb_of(out.p, out.n);
-    cr_assert(gw_pb_next(&pb, &f) && f.number == 2 && f.n == req.n && memcmp(f.p, req.p, req.n) == 0, "the request comes back");
-    cr_assert(gw_pb_next(&pb, &answer));
-    cr_assert_not(gw_pb_next(&pb, &f));
+    pb = pw_pb_of(out.p, out.n);
+    cr_assert(pw_pb_next(&pb, &f) && f.number == 2 && f.n == req.n && memcmp(f.p, req.p, req.n) == 0, "the request comes back");
+    cr_assert(pw_pb_next(&pb, &answer));
+    cr_assert_not(pw_pb_next(&pb, &f));
     pw_buf_done(&req);
     return answer;
 }
 
 /* Names of the files in a FileDescriptorResponse, as "a b ". */
-static const char *files_of(struct gw_pb_field answer)
+static const char *files_of(struct pw_pb_field answer)
 {
     static char        names[1024];
-    struct gw_pb       pb = gw_pb_of(answer.p, answer.n), file;
-    struct gw_pb_field f, name;
+    struct pw_pb       pb = pw_pb_of(answer.p, answer.n), file;
+    struct pw_pb_field f, name;
 
     names[0] = 0;
     cr_assert_eq(answer.number, 4);
-    while (gw_pb_next(&pb, &f)) {
-        file = gw_pb_of(f.p, f.n);
-        while (gw_pb_next(&file, &name))
+    while (pw_pb_next(&pb, &f)) {
+        file = pw_pb_of(f.p, f.n);
+        while (pw_pb_next(&file, &name))
             if (name.number == 1) {
                 strncat(names, (const char *)name.p, name.n);
                 strcat(names, " ");
@@ -48,14 +48,14 @@ static const char *files_of(struct gw_pb_field answer)
 
 Test(gw_reflection, services_are_listed_by_their_full_names)
 {
-    struct gw_pb_field answer      = ask(7, ""), f, name;
-    struct gw_pb       pb          = gw_pb_of(answer.p, answer.n), one;
+    struct pw_pb_field answer      = ask(7, ""), f, name;
+    struct pw_pb       pb          = pw_pb_of(answer.p, answer.n), one;
     char               names[1024] = "";
 
     cr_assert_eq(answer.number, 6);
-    while (gw_pb_next(&pb, &f)) {
-        one = gw_pb_of(f.p, f.n);
-        cr_assert(gw_pb_next(&one, &name));
+    while (pw_pb_next(&pb, &f)) {
+        one = pw_pb_of(f.p, f.n);
+        cr_assert(pw_pb_next(&one, &name));
         strncat(names, (const char *)name.p, name.n);
         strcat(names, " ");
     }
@@ -92,11 +92,11 @@ Test(gw_reflection, what_is_not_there_is_not_found)
                                            "Driver" };
 
     for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
-        struct gw_pb_field answer = ask(4, symbols[i]), f;
-        struct gw_pb       pb     = gw_pb_of(answer.p, answer.n);
+        struct pw_pb_field answer = ask(4, symbols[i]), f;
+        struct pw_pb       pb     = pw_pb_of(answer.p, answer.n);
 
         cr_assert_eq(answer.number, 7, "'%s'", symbols[i]);
-        cr_assert(gw_pb_next(&pb, &f) && f.number == 1 && f.v == GW_NOT_FOUND);
+        cr_assert(pw_pb_next(&pb, &f) && f.number == 1 && f.v == GW_NOT_FOUND);
     }
     cr_assert_eq(ask(3, "events.proto").number, 7);
     cr_assert_eq(ask(6, "auto.events.v1.Driver").number, 7, "there are no extensions");

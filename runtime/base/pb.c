@@ -1,4 +1,4 @@
-#include "pb.h"
+#include "base/pb.h"
 
 #include <string.h>
 
@@ -14,30 +14,50 @@ static void put_varint(struct pw_buf *b, uint64_t v)
     pw_buf_add(b, bytes, n);
 }
 
-void gw_pb_put_uint(struct pw_buf *b, uint32_t field, uint64_t v)
+void pw_pb_put_uint(struct pw_buf *b, uint32_t field, uint64_t v)
 {
     put_varint(b, (uint64_t)field << 3);
     put_varint(b, v);
 }
 
-void gw_pb_put_bytes(struct pw_buf *b, uint32_t field, const void *p, size_t n)
+static void put_fixed(struct pw_buf *b, uint32_t tag, uint64_t v, size_t n)
+{
+    uint8_t bytes[8];
+
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (uint8_t)(v >> (8 * i));
+    put_varint(b, tag);
+    pw_buf_add(b, bytes, n);
+}
+
+void pw_pb_put_fixed64(struct pw_buf *b, uint32_t field, uint64_t v)
+{
+    put_fixed(b, field << 3 | 1, v, 8);
+}
+
+void pw_pb_put_fixed32(struct pw_buf *b, uint32_t field, uint32_t v)
+{
+    put_fixed(b, field << 3 | 5, v, 4);
+}
+
+void pw_pb_put_bytes(struct pw_buf *b, uint32_t field, const void *p, size_t n)
 {
     put_varint(b, (uint64_t)field << 3 | 2);
     put_varint(b, n);
     pw_buf_add(b, p, n);
 }
 
-void gw_pb_put_str(struct pw_buf *b, uint32_t field, const char *s)
+void pw_pb_put_str(struct pw_buf *b, uint32_t field, const char *s)
 {
-    gw_pb_put_bytes(b, field, s, strlen(s));
+    pw_pb_put_bytes(b, field, s, strlen(s));
 }
 
-struct gw_pb gw_pb_of(const void *p, size_t n)
+struct pw_pb pw_pb_of(const void *p, size_t n)
 {
-    return (struct gw_pb){ .p = p, .end = p ? (const uint8_t *)p + n : NULL };
+    return (struct pw_pb){ .p = p, .end = p ? (const uint8_t *)p + n : NULL };
 }
 
-static bool get_varint(struct gw_pb *pb, uint64_t *ret)
+static bool get_varint(struct pw_pb *pb, uint64_t *ret)
 {
     uint64_t v = 0;
 
@@ -55,7 +75,7 @@ static bool get_varint(struct gw_pb *pb, uint64_t *ret)
     return false;
 }
 
-static bool get_fixed(struct gw_pb *pb, size_t n, uint64_t *ret)
+static bool get_fixed(struct pw_pb *pb, size_t n, uint64_t *ret)
 {
     if ((size_t)(pb->end - pb->p) < n)
         return false;
@@ -66,7 +86,7 @@ static bool get_fixed(struct gw_pb *pb, size_t n, uint64_t *ret)
     return true;
 }
 
-static bool get_value(struct gw_pb *pb, struct gw_pb_field *f)
+static bool get_value(struct pw_pb *pb, struct pw_pb_field *f)
 {
     switch (f->wire) {
     case 0: return get_varint(pb, &f->v);
@@ -83,11 +103,11 @@ static bool get_value(struct gw_pb *pb, struct gw_pb_field *f)
     }
 }
 
-bool gw_pb_next(struct gw_pb *pb, struct gw_pb_field *f)
+bool pw_pb_next(struct pw_pb *pb, struct pw_pb_field *f)
 {
     uint64_t tag;
 
-    *f = (struct gw_pb_field){ 0 };
+    *f = (struct pw_pb_field){ 0 };
     if (pb->bad || pb->p == pb->end)
         return false;
     pb->bad = !get_varint(pb, &tag) || tag >> 3 == 0 || tag >> 3 > 0x1fffffff;
