@@ -2,6 +2,7 @@
 
 #include "tls.h"
 #include "topology/binder.h"
+#include "topology/trace.h"
 
 #include <string.h>
 
@@ -24,6 +25,8 @@ static const struct pw_key table[] = {
     { "http", PW_KEY_MAP, .doc = "Metrics and health; without it nothing listens there." },
     { "http.listen", PW_KEY_LISTEN, .required = true, .min = 1, .max = 260, IN(http_listen),
       .doc = "Address and port, such as 127.0.0.1:9465; port 0 takes a free one." },
+
+    PW_KEYS_TRACE(IN),
 
     { "tls", PW_KEY_MAP, .doc = "Without it clients speak plain HTTP/2. The files are read again at SIGHUP." },
     { "tls.certificate", PW_KEY_BESIDE, .required = true, .min = 1, .max = PW_KEYS_MAX_TEXT, IN(certificate),
@@ -128,6 +131,7 @@ static void check(struct pw_report *rp, const struct pw_node *root, const struct
     const struct pw_item *source = pw_yaml_get(root, "source");
     const struct pw_item *ids    = tls && tls->value->kind == PW_NODE_MAP ? pw_yaml_get(tls->value, "identities") : NULL;
 
+    pw_trace_check(rp, root, &cf->trace);
     if (source && cf->source && !gw_event_source_ok(cf->source, strlen(cf->source)))
         pw_report_add(rp, source->at, "'source' must be a URI reference, without spaces and quotes");
     if (ids && !cf->client_ca)

@@ -21,6 +21,8 @@ struct gw_config {
     uint32_t streams, connections, in_flight, resets;
     uint32_t delivery_timeout_ms, handshake_ms, keepalive_ms, keepalive_timeout_ms, ping_least_ms, age_ms, grace_ms;
     uint32_t drain_delay_ms, drain_timeout_ms;
+
+    struct pw_trace_keys trace;
 };
 
 /* Reads and checks, also the certificates that it names; all errors of the file are appended to *report, as pw_topology_load does

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/pb.h"
+#include "trace/context.h"
 
 #include <string.h>
 #include <zlib.h>
@@ -194,22 +195,11 @@ void gw_base64(struct pw_buf *out, const void *bytes, size_t n)
     }
 }
 
-static bool hex_not_zero(const char *s, size_t n, bool may_be_zero)
-{
-    bool zero = true;
-
-    for (size_t i = 0; i < n; i++) {
-        if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f'))) /* capitals are not allowed */
-            return false;
-        zero = zero && s[i] == '0';
-    }
-    return may_be_zero || !zero;
-}
-
 bool gw_traceparent_ok(const char *s, size_t n)
 {
-    return n == 55 && memcmp(s, "00-", 3) == 0 && s[35] == '-' && s[52] == '-' && hex_not_zero(s + 3, 32, false) &&
-           hex_not_zero(s + 36, 16, false) && hex_not_zero(s + 53, 2, true);
+    struct pw_trace_context cx;
+
+    return n == PW_TRACEPARENT_N && memcmp(s, "00-", 3) == 0 && pw_trace_context_read(s, n, &cx);
 }
 
 bool gw_content_type_ok(const char *s, size_t n)

@@ -60,6 +60,13 @@ void gw_metrics_render(struct pw_buf *out, const struct gw_counters *co, const s
     number(out, "events_denied_total", "counter", "Events that were refused since their client may not use that source.",
            sv->publish.denied);
     number(out, "events_in_flight", "gauge", "Events that wait for the brokers.", gw_sink_waiting(sv->publish.sink));
+    if (sv->trace.tracer) {
+        number(out, "spans_sent_total", "counter", "Spans that the receiver of traces has taken.",
+               pw_tracer_sent(sv->trace.tracer));
+        number(out, "spans_dropped_total", "counter",
+               "Spans that were dropped: the queue was full, or the receiver did not take them in time or at all.",
+               pw_tracer_dropped(sv->trace.tracer));
+    }
     number(out, "serving", "gauge", "1 while new calls are welcome.", sv->health.serving);
     latency(out, si);
 }

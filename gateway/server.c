@@ -19,12 +19,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TOPIC_WAIT_US INT64_C(60000000) /* for brokers and topic, at the start */
-#define ACCEPT_PAUSE  INT64_C(100000)   /* when there are no descriptors left */
-#define EXIT_KAFKA    75
-#define EXIT_FAILED   70
-#define EXIT_CONFIG   78
-#define END_US        INT64_C(5000000) /* our own end, behind the drain */
+#define TOPIC_WAIT_US     INT64_C(60000000) /* for brokers and topic, at the start */
+#define ACCEPT_PAUSE      INT64_C(100000)   /* when there are no descriptors left */
+#define EXIT_KAFKA        75
+#define EXIT_FAILED       70
+#define EXIT_CONFIG       78
+#define TRACES_TIMEOUT_MS 1000             /* for spans that wait at the end */
+#define END_US            INT64_C(5000000) /* our own end, behind the drain */
 
 enum phase { SERVING = 0, LEAVING, CLOSING, OVER };
 
@@ -275,6 +276,35 @@ static int open_tls(struct server *sv, struct pw_err *err)
     return pw_err_wrap(err, "tls.%s", key);
 }
 
+static int open_trace(struct server *sv, struct pw_err *err)
+{
+    const struct pw_trace_keys     *keys     = &sv->cf->trace;
+    char                            host[65] = "";
+    const struct pw_tracer_settings se       = { .endpoint   = keys->endpoint,
+                                                 .header     = keys->header,
+                                                 .ca         = keys->ca,
+                                                 .timeout_ms = keys->timeout_ms,
+                                                 .queue      = keys->queue,
+                                                 .service    = "pawl-gateway",
+                                                 .instance   = host,
+                                                 .version    = GW_VERSION };
+
+    if (!keys->endpoint)
+        return 0;
+    (void)gethostname(host, sizeof(host) - 1); /* without one it has no name */
+    sv->services.trace = (struct gw_trace){ .share = keys->sample, .topic = sv->cf->topic };
+    return pw_tracer_open(&se, &sv->services.trace.tracer, err);
+}
+
+/* Nothing makes spans any more. */
+static void close_trace(struct server *sv)
+{
+    if (!sv->services.trace.tracer)
+        return;
+    pw_tracer_stop(sv->services.trace.tracer, TRACES_TIMEOUT_MS);
+    sv->services.trace.tracer = pw_tracer_free(sv->services.trace.tracer);
+}
+
 static int open_sink(struct server *sv, struct pw_err *err)
 {
     const struct gw_sink_settings se  = { .topic               = sv->cf->topic,
@@ -282,7 +312,8 @@ static int open_sink(struct server *sv, struct pw_err *err)
                                           .kafka               = sv->cf->kafka,
                                           .kafka_n             = sv->cf->kafka_n,
                                           .in_flight           = sv->cf->in_flight,
-                                          .delivery_timeout_ms = sv->cf->delivery_timeout_ms };
+                                          .delivery_timeout_ms = sv->cf->delivery_timeout_ms,
+                                          .trace               = &sv->services.trace };
     int64_t                       end = pw_clock_us() + TOPIC_WAIT_US;
 
     if (gw_sink_open(&sv->services.publish.sink, sv->loop, &se, err) < 0)
@@ -350,7 +381,8 @@ static int start(struct server *sv, struct pw_err *err)
     gw_config_limits(sv->cf, &sv->h2.li);
     gather_methods(sv);
     open_notify(sv);
-    if (open_tls(sv, err) < 0 || open_signals(sv, err) < 0 || open_http(sv, err) < 0 || open_sink(sv, err) < 0)
+    if (open_tls(sv, err) < 0 || open_signals(sv, err) < 0 || open_http(sv, err) < 0 || open_trace(sv, err) < 0 ||
+        open_sink(sv, err) < 0)
         return -1;
     return sv->phase == SERVING ? open_listener(sv, err) : 0;
 }
@@ -386,6 +418,7 @@ int gw_server_run(const struct gw_config *cf, struct pw_err *err)
         stop_listening(&sv);
         gw_h2_close(&sv.h2);
         gw_sink_close(sv.services.publish.sink);
+        close_trace(&sv);
         gw_timer_drop(sv.loop, &sv.phase_ends);
         gw_timer_drop(sv.loop, &sv.beat);
         pw_notify_close(&sv.notify);

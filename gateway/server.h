@@ -10,6 +10,7 @@
 struct gw_services {
     struct gw_publish publish;
     struct gw_health  health;
+    struct gw_trace   trace;
 };
 
 /* Serves until SIGTERM or SIGINT. Returns the exit code: 0 after a clean drain, 75 if Kafka's producer is beyond help or the

@@ -15,9 +15,10 @@
 const double gw_sink_limits_s[11] = { 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5 };
 
 struct flight {
-    gw_sink_done *done;
-    void         *arg;
-    int64_t       began_us;
+    gw_sink_done         *done;
+    void                 *arg;
+    int64_t               began_us;
+    struct gw_trace_span *span;
 };
 
 struct gw_sink {
@@ -67,6 +68,7 @@ static void delivered(struct gw_sink *si, const rd_kafka_message_t *m)
     enum gw_status st = status_of(m->err, rd_kafka_message_status(m));
 
     si->waiting--;
+    gw_trace_end(si->se.trace, fl->span, st == GW_OK ? NULL : rd_kafka_err2name(m->err), m->partition, m->offset);
     if (st == GW_OK) {
         si->co.published++;
         observe(si, pw_clock_us() - fl->began_us);
@@ -238,6 +240,7 @@ enum gw_status gw_sink_publish(struct gw_sink *si, const struct gw_event *ev, co
     struct flight      *fl;
     rd_kafka_headers_t *he;
     rd_kafka_resp_err_t rc;
+    char                own[PW_TRACEPARENT_N + 1];
 
     if (si->fatal[0]) {
         *ret_why = si->fatal;
@@ -249,13 +252,16 @@ enum gw_status gw_sink_publish(struct gw_sink *si, const struct gw_event *ev, co
     }
     fl = malloc(sizeof(*fl));
     PW_ASSERT(fl != NULL);
-    *fl = (struct flight){ done, arg, pw_clock_us() };
-    he  = headers_of(si, ev, traceparent, tracestate);
-    rc  = rd_kafka_producev(si->rk, RD_KAFKA_V_TOPIC(si->se.topic), RD_KAFKA_V_KEY(ev->policy_id, strlen(ev->policy_id)),
-                            RD_KAFKA_V_VALUE((void *)(uintptr_t)ev->value, ev->value_n), RD_KAFKA_V_HEADERS(he),
-                            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(fl), RD_KAFKA_V_END);
+    *fl         = (struct flight){ done, arg, pw_clock_us(), NULL };
+    tracestate  = traceparent ? tracestate : NULL;
+    traceparent = gw_trace_begin(si->se.trace, traceparent, tracestate, ev->value_n, own, &fl->span);
+    he          = headers_of(si, ev, traceparent, tracestate);
+    rc = rd_kafka_producev(si->rk, RD_KAFKA_V_TOPIC(si->se.topic), RD_KAFKA_V_KEY(ev->policy_id, strlen(ev->policy_id)),
+                           RD_KAFKA_V_VALUE((void *)(uintptr_t)ev->value, ev->value_n), RD_KAFKA_V_HEADERS(he),
+                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(fl), RD_KAFKA_V_END);
     if (rc) {
         rd_kafka_headers_destroy(he); /* only an accepted record takes them over */
+        gw_trace_drop(fl->span);
         free(fl);
         *ret_why = rd_kafka_err2str(rc);
         return status_of(rc, RD_KAFKA_MSG_STATUS_NOT_PERSISTED);

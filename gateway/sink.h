@@ -5,6 +5,7 @@
 #include "event.h"
 #include "loop.h"
 #include "topology/topology.h"
+#include "trace.h"
 
 #include <librdkafka/rdkafka.h>
 
@@ -19,6 +20,7 @@ struct gw_sink_settings {
     size_t                    kafka_n;
     uint32_t                  in_flight; /* events that wait for the brokers */
     uint32_t                  delivery_timeout_ms;
+    struct gw_trace          *trace;
 };
 
 int  gw_sink_open(struct gw_sink **ret, struct gw_loop *loop, const struct gw_sink_settings *se,

@@ -169,6 +169,8 @@ struct pw_blackbox {
     pw_bb_u64              log_suppressed;
     pw_bb_u32              log_level;     /* the supervisor writes it: what is wanted, plus one; 0: nothing */
     pw_bb_u32              state_version; /* of the plugin that runs: it can save() and load(); 0: it cannot */
+
+    pw_bb_u64 spans_sent, spans_dropped;
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */

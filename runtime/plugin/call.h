@@ -76,6 +76,7 @@ struct pw_emit {
 struct pw_item {
     pawl_msg         msg;
     void            *owner;    /* the driver's */
+    void            *context;  /* the driver's: its place in a trace; NULL: nobody traces */
     void            *event_id; /* the driver's: what tells a copy of this event; NULL: nothing, or nobody asked */
     uint64_t         key_hash; /* 0: no key */
     struct pw_read  *reads;

@@ -1,6 +1,7 @@
 #include "base/listen.h"
 #include "kafka/props.h"
 #include "topology/bind.h"
+#include "topology/trace.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -153,6 +154,7 @@ void pw_check_topology(struct pw_report *rp, const struct pw_node *root, const s
     if (kafka)
         check_kafka(rp, kafka->value, tp);
     check_admin(rp, pw_yaml_get(root, "admin"), tp);
+    pw_trace_check(rp, root, &tp->trace);
     if (!pipelines || tp->pipelines_n == 0)
         return;
     check_groups(rp, pipelines->value->items, tp);

@@ -1,6 +1,7 @@
 #include "topology/keys.h"
 
 #include "topology/topology.h"
+#include "topology/trace.h"
 #include "topology/value.h"
 
 #include <inttypes.h>
@@ -61,6 +62,8 @@ static const struct pw_key table[] = {
           "Host name by which browsers reach it, if it is not the one in listen. Requests that name another host are refused; addresses and localhost are not." },
     { "admin.plain", PW_KEY_BOOL, .dflt_text = "false", IN_TOPOLOGY(admin_plain), .restart = true,
       .doc = "Listen beyond loopback without TLS: whoever can read the network can read the token." },
+
+    PW_KEYS_TRACE(IN_TOPOLOGY),
 
     { "pipelines", PW_KEY_PIPELINES, .required = true, .min = 1, .max = PW_KEYS_MAX_PIPELINES,
       .doc = "Each has a plugin and the topics that feed it." },

@@ -66,6 +66,13 @@ struct pw_pipeline {
     int                  line;                                /* of its key, for later errors */
 };
 
+/* See trace.h; endpoint NULL: no spans. */
+struct pw_trace_keys {
+    const char *endpoint, *header, *ca;
+    uint32_t    sample; /* thousandths of a percent */
+    uint32_t    queue, timeout_ms;
+};
+
 struct pw_topology {
     const char         *file; /* as the user named it */
     struct pw_property *kafka;
@@ -83,6 +90,8 @@ struct pw_topology {
     uint32_t            drain_timeout_ms;
     struct pw_pipeline *pipelines;
     size_t              pipelines_n;
+
+    struct pw_trace_keys trace;
 };
 
 /* Loads text (n bytes, as read from `file`; relative paths count from dirname of `file`). All errors of the file are appended to *report,

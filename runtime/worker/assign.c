@@ -78,6 +78,7 @@ int pw_worker_open_publisher(struct pw_worker *w, struct pw_err *err)
                                   .transactional_id = pw_arena_printf(w->life, "pawl-%s-%s-%s-%u", w->pipe->group, tp->instance,
                                                                       w->pipe->name, w->args->slot),
                                   .log              = log_from_kafka },
+            .tracer           = w->tracing.tracer,
             .bb               = w->bb,
     };
 

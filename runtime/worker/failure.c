@@ -44,6 +44,7 @@ static void wait_and_remember(struct pw_worker *w, struct pw_batch *ba, struct p
     (void)snprintf(pt->reason, sizeof(pt->reason), "retry %d of %u: %s: %.80s", it->msg.attempt, w->pipe->retry_attempts,
                    it->code ? it->code : "retry", it->detail ? it->detail : "");
     pw_log(PW_LOG_WARN, "event.retry", &at, "%s", it->code ? it->code : "retry");
+    pw_tracing_retried(w->tx.tracing, it);
     PW_FAULT(attempt_before);
     if (pw_tx_remember(&w->tx, pt, it, &err) == 0) {
         pt->remembered = true;

@@ -8,6 +8,7 @@
 #include "worker/breaker.h"
 #include "worker/publisher.h"
 #include "worker/strikes.h"
+#include "worker/tracing.h"
 #include "worker/tx.h"
 #include "worker/worker.h"
 
@@ -100,8 +101,10 @@ struct pw_worker {
 
     struct pw_probation probation;
 
+    struct pw_tracing tracing; /* tracer NULL: off */
+
     struct {
-        uint64_t log_dropped, log_suppressed, rebalances, kafka_errors, kafka_connects;
+        uint64_t log_dropped, log_suppressed, rebalances, kafka_errors, kafka_connects, spans_sent, spans_dropped;
     } shown;        /* in the page */
     bool connected; /* to PostgreSQL, as last seen */
 };

@@ -3,6 +3,7 @@
 #include "postgres/array.h"
 #include "postgres/sqlstate.h"
 #include "worker/redrive.h"
+#include "worker/tracing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,7 +250,7 @@ bool pw_outbox_next_header(const void *headers, size_t n, size_t *at, struct pw_
     return true;
 }
 
-static bool is_named(const struct pw_outbox_header *h, const char *name)
+bool pw_outbox_header_is(const struct pw_outbox_header *h, const char *name)
 {
     return h->name_n == strlen(name) && memcmp(h->name, name, h->name_n) == 0;
 }
@@ -263,7 +264,7 @@ int64_t pw_outbox_redriven(const void *headers, size_t n)
     while (pw_outbox_next_header(headers, n, &at, &h)) {
         char text[12];
 
-        if (!is_named(&h, PW_REDRIVEN) || !h.value || h.value_n >= sizeof(text))
+        if (!pw_outbox_header_is(&h, PW_REDRIVEN) || !h.value || h.value_n >= sizeof(text))
             continue;
         memcpy(text, h.value, h.value_n);
         text[h.value_n] = 0;
@@ -276,9 +277,9 @@ int64_t pw_outbox_redriven(const void *headers, size_t n)
 static bool is_outdated(const struct pw_outbox_header *h, int kind)
 {
     if (kind == PW_OUTBOX_OUTPUT)
-        return is_named(h, PW_OUTBOX_SOURCE);
-    return kind == PW_OUTBOX_REDRIVEN &&
-           (is_named(h, PW_REDRIVEN) || is_named(h, PW_REDRIVEN_FOR) || is_named(h, PW_REDRIVEN_FROM));
+        return pw_outbox_header_is(h, PW_OUTBOX_SOURCE);
+    return kind == PW_OUTBOX_REDRIVEN && (pw_outbox_header_is(h, PW_REDRIVEN) || pw_outbox_header_is(h, PW_REDRIVEN_FOR) ||
+                                          pw_outbox_header_is(h, PW_REDRIVEN_FROM));
 }
 
 static void add_stored(rd_kafka_headers_t *hdrs, const struct pw_outbox_row *row, bool all)
@@ -287,7 +288,7 @@ static void add_stored(rd_kafka_headers_t *hdrs, const struct pw_outbox_row *row
     size_t                  at = 0;
 
     while (pw_outbox_next_header(row->headers, row->headers_n, &at, &h))
-        if (all || !is_outdated(&h, row->kind))
+        if (!pw_outbox_header_is(&h, PW_TRACING_PARENT) && (all || !is_outdated(&h, row->kind)))
             (void)rd_kafka_header_add(hdrs, h.name, (ssize_t)h.name_n, h.value, (ssize_t)h.value_n);
 }
 

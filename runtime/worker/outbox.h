@@ -76,6 +76,7 @@ struct pw_outbox_header {
     size_t               name_n, value_n;
 };
 bool pw_outbox_next_header(const void *headers, size_t n, size_t *at, struct pw_outbox_header *ret);
+bool pw_outbox_header_is(const struct pw_outbox_header *h, const char *name);
 /* How often the record was sent again already. */
 int64_t pw_outbox_redriven(const void *headers, size_t n);
 

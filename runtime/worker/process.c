@@ -207,6 +207,7 @@ void pw_worker_advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_u
     pw_bb_observe(&w->bb->batch_size, pw_bb_limits_n, ba->n);
     pw_bb_observe(&w->bb->commit_us, pw_bb_limits_us, (uint64_t)(pw_clock_us() - began_us));
     count_verdicts(w, ba);
+    pw_tracing_committed(w->tx.tracing, ba);
     pw_probation_count(w, ba);
     pw_worker_park_committed(w, ba);
     pw_strikes_forget(&w->strikes, ba);
@@ -284,6 +285,7 @@ static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct pw_stop *s
     }
     if (!pw_worker_park_changes(ba))
         return 0;
+    pw_tracing_begin(w->tx.tracing, ba);
     pw_calls_next_trip(&ba->calls);
     for (size_t r = 0; r < ba->ranges_n; r++)
         ba->ranges[r].swept_to = sweep_to(w, ba->ranges[r].pt);

@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "observe/log.h"
 #include "worker/publisher_parts.h"
+#include "worker/tracing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,8 @@ int pw_pub_publish(struct pw_publisher *pub, struct pw_pub_view *vi, struct pw_e
         if (refused(pub, by_reference, err) < 0)
             break;
     }
+    if (rc == 0)
+        pw_tracing_published(pub->se.tracer, &pub->outbox, by_reference, began_us);
     free(by_reference);
     if (rc < 0)
         return -1;

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct pw_publisher;
+struct pw_tracer;
 
 struct pw_publisher_settings {
     rd_kafka_t *consumer; /* its group and live membership */
@@ -28,6 +29,7 @@ struct pw_publisher_settings {
     const char *dlq_topic;   /* where an output that can never be sent is reported; NULL: it blocks its partition */
     bool        has_outputs; /* make the producer ready at once, since its first transaction is slow */
     struct pw_producer_settings producer;
+    struct pw_tracer           *tracer; /* gets spans of outputs; NULL: none */
     struct pw_blackbox         *bb;
 };
 

@@ -21,6 +21,7 @@ struct pw_tx {
     const char        *dlq_topic;
     const char *const *output_topics; /* by output of the plugin */
     struct pw_dedupe  *dedupe;        /* NULL: off */
+    struct pw_tracing *tracing;       /* NULL: off */
     struct pw_array  **cols;          /* by statement: one array per column */
     bool               receipts;      /* are kept */
     struct pw_array    fence[8], outbox[15], grown[3], swept[4], claim[3], receipt[21];

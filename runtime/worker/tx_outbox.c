@@ -1,5 +1,6 @@
 /* Outputs and dead letters of a batch as rows of the outbox, and the deletion of those that are published. */
 #include "worker/outbox.h"
+#include "worker/tracing.h"
 #include "worker/tx_parts.h"
 
 #include <string.h>
@@ -80,11 +81,14 @@ static int put_item(struct pw_tx *tx, struct pw_arena *ar, struct pw_range *ra, 
         return put_outbox(tx, ra, it, &row, err);
     }
     for (const struct pw_emit *e = it->emits; e; e = e->next) {
+        size_t             n;
+        const pawl_header *headers = pw_tracing_headers(tx->tracing, ar, it, &e->out, &n);
+
         row = (struct outbox_row){ PW_OUTBOX_OUTPUT,
                                    tx->output_topics[e->out.output],
                                    e->out.key,
                                    e->out.value,
-                                   pw_tx_encode_headers(ar, e->out.headers, e->out.n_headers),
+                                   pw_tx_encode_headers(ar, headers, n),
                                    NULL,
                                    NULL };
         if (put_outbox(tx, ra, it, &row, err) < 0)

@@ -25,6 +25,7 @@
 #define OUTBOX_PAUSE_US      50000
 #define CLOSE_TIMEOUT_MS     3000
 #define LEAVE_TIMEOUT_MS     3000
+#define TRACES_TIMEOUT_MS    1000 /* for spans that wait when the worker ends */
 
 /* ---- the turn ---- */
 
@@ -66,6 +67,14 @@ static void show(pw_bb_u64 *total, uint64_t counted, uint64_t *shown)
     *shown = counted;
 }
 
+static void show_spans(struct pw_worker *w)
+{
+    if (!w->tx.tracing)
+        return;
+    show(&w->bb->spans_sent, pw_tracer_sent(w->tracing.tracer), &w->shown.spans_sent);
+    show(&w->bb->spans_dropped, pw_tracer_dropped(w->tracing.tracer), &w->shown.spans_dropped);
+}
+
 static void heartbeat(struct pw_worker *w)
 {
     atomic_store_explicit(&w->bb->alive_ns, pw_clock_coarse_ns(), memory_order_relaxed);
@@ -77,6 +86,7 @@ static void heartbeat(struct pw_worker *w)
     show(&w->bb->rebalances, w->consumer.rebalances, &w->shown.rebalances);
     show(&w->bb->kafka_errors, w->consumer.errors, &w->shown.kafka_errors);
     show(&w->bb->kafka_connects, w->consumer.connects, &w->shown.kafka_connects);
+    show_spans(w);
 }
 
 int pw_worker_turn(struct pw_worker *w, int fd, short events, int64_t until_us)
@@ -239,6 +249,28 @@ static int bind_outputs(struct pw_worker *w, struct pw_err *err)
     return 0;
 }
 
+static int open_tracing(struct pw_worker *w, struct pw_err *err)
+{
+    const struct pw_trace_keys     *keys = &w->args->topology->trace;
+    const struct pw_tracer_settings se   = { .endpoint   = keys->endpoint,
+                                             .header     = keys->header,
+                                             .ca         = keys->ca,
+                                             .timeout_ms = keys->timeout_ms,
+                                             .queue      = keys->queue,
+                                             .service    = w->pipe->name,
+                                             .instance   = w->tx.owner,
+                                             .version    = w->plugin->meta.version };
+
+    if (!keys->endpoint)
+        return 0;
+    if (pw_tracer_open(&se, &w->tracing.tracer, err) < 0)
+        return -1;
+    w->tracing.share = keys->sample;
+    w->tracing.group = w->pipe->group;
+    w->tx.tracing    = &w->tracing;
+    return 0;
+}
+
 static bool taken_away(void *arg)
 {
     const struct pw_worker *w = arg;
@@ -296,6 +328,8 @@ static int start(struct pw_worker *w, struct pw_err *err)
     };
     pw_conn_init(&w->conn, wait_for_postgres, w);
     pw_worker_introduce(w);
+    if (open_tracing(w, err) < 0)
+        return -1;
     w->standby      = w->args->role != PW_WORKER_RUNS;
     w->probation.on = w->args->probation;
     if (pw_worker_open_consumer(w, err) < 0)
@@ -460,6 +494,16 @@ static void finish(struct pw_worker *w)
     w->publisher = NULL;
 }
 
+static void close_tracing(struct pw_worker *w)
+{
+    if (!w->tx.tracing)
+        return;
+    pw_tracer_stop(w->tracing.tracer, w->orphaned ? 0 : TRACES_TIMEOUT_MS);
+    show_spans(w);
+    if (!w->publisher) /* else its thread may still make spans; the process ends */
+        w->tracing.tracer = pw_tracer_free(w->tracing.tracer);
+}
+
 /* The loop has ended, and not with a failure. */
 static void leave(struct pw_worker *w)
 {
@@ -506,5 +550,6 @@ int pw_worker_run(const struct pw_worker_args *args)
     if (joined && !w.consumer.fatal && !w.handing) /* a successor takes the place at once: closing would only take time */
         pw_consumer_close(&w.consumer, CLOSE_TIMEOUT_MS);
     pw_inst_destroy(w.inst);
+    close_tracing(&w);
     return w.exit_code;
 }

@@ -221,15 +221,20 @@ class Keys(Certificates):
         return f"tls: {{ certificate: {self.folder}/server.pem, key: {self.folder}/server.key{more} }}\n"
 
 
-def main(brokers=1):
+def main(brokers=1, beside=None):
+    """beside: what else is started before the tests, and stopped after them."""
     for number in (signal.SIGINT, signal.SIGTERM):  # also where nobody sits before it: what runs is stopped
         signal.signal(number, signal.default_int_handler)
     try:
         Cluster.start(brokers)
+        if beside:
+            beside.start()
         result = unittest.main(exit=False, verbosity=2).result
     finally:
         for gateway in Gateway.running.copy():
             gateway.close()
+        if beside:
+            beside.stop()
         Cluster.stop()
     sys.exit(not result.wasSuccessful())
 

@@ -70,6 +70,7 @@ Test(gw_config, what_is_set_is_taken)
                             "    spiffe://acme/portal: [/portal, /portal/test]\n"
                             "    agents.example.org: [/agents]\n"
                             "limits: { message: 1KiB, in_flight: 1 }\n"
+                            "trace: { endpoint: \"https://h/v1/traces\", sample: 12.5%, header: \"api-key: x\", ca: ca.pem }\n"
                             "timeouts: { connection_age: 0s }\n"),
                  0, "%s", report.p);
     cr_assert_str_eq(cf->certificate, "dir/server.pem");
@@ -78,6 +79,10 @@ Test(gw_config, what_is_set_is_taken)
     cr_assert_str_eq(cf->identities[0].name, "spiffe://acme/portal");
     cr_assert_eq(cf->identities[0].sources_n, 2);
     cr_assert_str_eq(cf->identities[0].sources[1], "/portal/test");
+    cr_assert_str_eq(cf->trace.endpoint, "https://h/v1/traces");
+    cr_assert_str_eq(cf->trace.header, "api-key: x");
+    cr_assert_str_eq(cf->trace.ca, "dir/ca.pem");
+    cr_assert(cf->trace.sample == 12500 && cf->trace.queue == 2048 && cf->trace.timeout_ms == 10000);
     cr_assert(cf->message_bytes == 1024 && cf->in_flight == 1 && cf->age_ms == 0);
 }
 
@@ -90,6 +95,8 @@ Test(gw_config, mistakes_are_named_with_their_place)
     refused(GOOD "limits: { in_flight: 0 }\n", "'limits.in_flight' must be a whole number from 1 to 1000000");
     refused(GOOD "tls: { certificate: a.pem }\n", "required key 'key' is missing in 'tls'");
     refused(GOOD "source: \"a b\"\n", "dir/gateway.yaml:5:9: 'source' must be a URI reference");
+    refused(GOOD "trace: { endpoint: \"http://u:p@h/\" }\n", "'trace.endpoint' must hold no user and password");
+    refused(GOOD "trace: { endpoint: \"http://h/\", header: \"no colon\" }\n", "'trace.header' must be a header of HTTP");
     refused("[]\n", "the file must be a mapping");
 }
 

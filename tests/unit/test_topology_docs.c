@@ -119,7 +119,9 @@ Test(topology_docs, defaults_are_values_that_the_loader_takes)
 
         if (!keys[i].dflt || strstr(keys[i].path, ".source."))
             continue;
-        if (!in)
+        if (strncmp(keys[i].path, "trace.", 6) == 0)
+            (void)snprintf(line, sizeof(line), "trace: { endpoint: 'http://h', %s: %s }", last + 1, keys[i].dflt);
+        else if (!in)
             (void)snprintf(line, sizeof(line), "%s: %s", keys[i].path, keys[i].dflt);
         else if (strchr(in, '.'))
             (void)snprintf(line, sizeof(line), "    %.*s: { %s: %s }", (int)strcspn(in, "."), in, last + 1, keys[i].dflt);

@@ -106,6 +106,26 @@ static const struct {
       "t.yaml:8:5: required key 'topic' is missing in 'dlq' of pipeline 'uw'\n"
       "    8 |     dlq: {}\n"
       "      |     ^~~\n" },
+    { 8, "trace: { sample: 5% }",
+      "t.yaml:8:1: required key 'endpoint' is missing in 'trace'\n"
+      "    8 | trace: { sample: 5% }\n"
+      "      | ^~~~~\n" },
+    { 8, "trace: { endpoint: localhost:4318 }",
+      "t.yaml:8:20: 'trace.endpoint' must be a URL that begins with http:// or https://, such as http://127.0.0.1:4318/v1/traces\n"
+      "    8 | trace: { endpoint: localhost:4318 }\n"
+      "      |                    ^~~~~~~~~~~~~~\n" },
+    { 8, "trace: { endpoint: 'http://h', sample: 101% }",
+      "t.yaml:8:40: 'trace.sample' must be a percentage from 0% to 100%, not '101%'\n"
+      "    8 | trace: { endpoint: 'http://h', sample: 101% }\n"
+      "      |                                        ^~~~\n" },
+    { 8, "trace: { endpoint: 'http://h', queue: 63 }",
+      "t.yaml:8:39: 'trace.queue' must be a whole number from 64 to 100000, not '63'\n"
+      "    8 | trace: { endpoint: 'http://h', queue: 63 }\n"
+      "      |                                       ^~\n" },
+    { 8, "trace: { endpoint: 'http://h', ca: ca.pem }",
+      "t.yaml:8:32: 'trace.ca' needs an endpoint that begins with https://\n"
+      "    8 | trace: { endpoint: 'http://h', ca: ca.pem }\n"
+      "      |                                ^~\n" },
     { 8, "http: {}",
       "t.yaml:8:1: required key 'listen' is missing in 'http'\n"
       "    8 | http: {}\n"

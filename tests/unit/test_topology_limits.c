@@ -26,7 +26,9 @@ static struct parsed parse_key(const struct pw_key *k, const char *text)
     const char *last = strrchr(k->path, '.') + 1, *in = k->path + strlen("pipelines.*.");
     char        line[256];
 
-    if (strncmp(k->path, "pipelines.", 10) != 0)
+    if (strncmp(k->path, "trace.", 6) == 0)
+        (void)snprintf(line, sizeof(line), "trace: { endpoint: 'http://h', %s: %s }", last, text);
+    else if (strncmp(k->path, "pipelines.", 10) != 0)
         (void)snprintf(line, sizeof(line), "%s: %s", k->path, text);
     else if (!strchr(in, '.'))
         (void)snprintf(line, sizeof(line), "    %s: %s", in, text);

@@ -1,0 +1,5 @@
+add_library(otlp_kit STATIC otlp_kit.c)
+target_link_libraries(otlp_kit PUBLIC pw_base pawl::criterion)
+pawl_test(test_trace SOURCES test_trace.c LINK pw_trace)
+pawl_test(test_tracer SOURCES test_tracer.c LINK pw_trace otlp_kit)
+pawl_test(test_tracing SOURCES test_tracing.c small_plugin.c LINK pw_worker otlp_kit)
