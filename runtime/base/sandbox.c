@@ -5,10 +5,12 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,6 +30,32 @@
 #define SANITIZED 1
 #endif
 #endif
+
+#define DESCRIPTORS 8192 /* clusters of a thousand brokers fit; what a leak may cost the machine is bounded */
+
+/* The other limits: of processes, they count those of the user and would stop our threads for a neighbour's sake (the filter lets none be
+ * made); of memory, they count what is mapped, not what is used (a control group does it); of file sizes, our log may be a file. */
+static int limit(struct pw_err *err)
+{
+    struct rlimit files, none = { 0, 0 };
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return pw_err_sys(err, PW_D_FATAL, "sandbox: ask for limits");
+    files.rlim_max = files.rlim_max < DESCRIPTORS ? files.rlim_max : DESCRIPTORS;
+    files.rlim_cur = files.rlim_max;
+    /* a core holds payloads and passwords */
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_MSGQUEUE, &none) < 0)
+        return pw_err_sys(err, PW_D_FATAL, "sandbox: set limits");
+    return 0;
+}
+
+static int hold(const struct pw_confine *cf, int *ret_landlock, struct pw_err *err)
+{
+    *ret_landlock = 0;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return pw_err_sys(err, PW_D_FATAL, "sandbox: give up new privileges");
+    return limit(err) < 0 || pw_landlock_enter(cf, ret_landlock, err) < 0 ? -1 : 0;
+}
 
 #ifdef ARCH
 
@@ -73,7 +101,7 @@ static void refuse(struct program *p, uint32_t call, uint32_t verdict)
     end(p, verdict);
 }
 
-/* The call is allowed only with one of these as that argument. */
+/* The call is refused but with one of these as that argument; then what comes next decides. */
 static void only(struct program *p, uint32_t call, size_t arg, const uint32_t *allowed, uint8_t n)
 {
     put(p, BPF_JMP | BPF_JEQ | BPF_K, call, 0, (uint8_t)(n + 3));
@@ -81,7 +109,7 @@ static void only(struct program *p, uint32_t call, size_t arg, const uint32_t *a
     for (uint8_t i = 0; i < n; i++)
         put(p, BPF_JMP | BPF_JEQ | BPF_K, allowed[i], (uint8_t)(n - i), 0);
     end(p, REFUSE);
-    end(p, SECCOMP_RET_ALLOW);
+    load(p, offsetof(struct seccomp_data, nr));
 }
 
 /* Threads, and no processes. */
@@ -144,10 +172,11 @@ static void build(struct program *p)
         SYS_reboot,
         SYS_open_by_handle_at,
     };
-    const uint32_t families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
-    const uint32_t own        = (uint32_t)getpid();
-    const uint32_t limits[]   = { 0, own };
-    const uint32_t to_us[]    = { SYS_kill, SYS_tgkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo };
+    const uint32_t families[]  = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK };
+    const uint32_t protocols[] = { 0, IPPROTO_TCP, IPPROTO_UDP }; /* Landlock knows no other way to connect than TCP's */
+    const uint32_t own         = (uint32_t)getpid();
+    const uint32_t limits[]    = { 0, own };
+    const uint32_t to_us[]     = { SYS_kill, SYS_tgkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo };
 
     load(p, offsetof(struct seccomp_data, arch));
     put(p, BPF_JMP | BPF_JEQ | BPF_K, ARCH, 1, 0);
@@ -161,21 +190,22 @@ static void build(struct program *p)
         refuse(p, never[i], REFUSE);
     only_threads(p);
     only(p, SYS_socket, 0, families, sizeof(families) / sizeof(families[0]));
+    only(p, SYS_socket, 2, protocols, sizeof(protocols) / sizeof(protocols[0]));
     only(p, SYS_prlimit64, 0, limits, sizeof(limits) / sizeof(limits[0]));
     for (size_t i = 0; i < sizeof(to_us) / sizeof(to_us[0]); i++)
         only(p, to_us[i], 0, &own, 1);
     end(p, SECCOMP_RET_ALLOW);
 }
 
-int pw_sandbox_enter(struct pw_err *err)
+int pw_sandbox_enter(const struct pw_confine *cf, int *ret_landlock, struct pw_err *err)
 {
     struct program    p    = { .n = 0 };
     struct sock_fprog prog = { .filter = p.code };
 
     build(&p);
     prog.len = p.n;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return pw_err_sys(err, PW_D_FATAL, "sandbox: give up new privileges");
+    if (hold(cf, ret_landlock, err) < 0)
+        return -1;
     /* TSYNC: threads that are there already are under it, too. SPEC_ALLOW: kernels before 5.16 would else slow the process down against
      * attacks through the processor's speculation; all in it trust each other that far. */
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_SPEC_ALLOW, &prog) != 0)
@@ -186,9 +216,9 @@ int pw_sandbox_enter(struct pw_err *err)
 
 #else /* of an architecture whose numbers nobody has checked */
 
-int pw_sandbox_enter(struct pw_err *err)
+int pw_sandbox_enter(const struct pw_confine *cf, int *ret_landlock, struct pw_err *err)
 {
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? pw_err_sys(err, PW_D_FATAL, "sandbox: give up new privileges") : 0;
+    return hold(cf, ret_landlock, err);
 }
 
 #endif

@@ -88,6 +88,7 @@ struct pw_golden_counts {
 };
 struct pw_golden_job {
     const char *path, *plugin, *config; /* plugin, config NULL: what the file says */
+    const char *files;                  /* that the plugin may read when it is locked in; NULL: none */
     const char *dsn;                    /* NULL: no database */
     bool        update;
     bool        sandbox; /* apart: locked in as a worker is */

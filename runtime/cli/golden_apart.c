@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,25 @@ int pw_golden_files(struct pw_arena *ar, const char *path, const char *const **r
 
 /* ---- one file ---- */
 
+/* The cases with the payloads beside them, and what a worker would read. */
+static int lock_in(const struct pw_golden_job *job, struct pw_err *err)
+{
+    const char       *slash = strrchr(job->path, '/'), *files[4];
+    char              folder[PATH_MAX];
+    struct pw_confine cf = { .files = files };
+    int               landlock;
+
+    (void)snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - job->path + 1) : 1, slash ? job->path : ".");
+    files[cf.files_n++] = folder;
+    if (job->plugin)
+        files[cf.files_n++] = job->plugin;
+    if (job->config)
+        files[cf.files_n++] = job->config;
+    if (job->files)
+        files[cf.files_n++] = job->files;
+    return pw_sandbox_enter(&cf, &landlock, err);
+}
+
 /* In the child: the counts, then the report. */
 static int run_file(void *arg, struct pw_buf *out, struct pw_err *err)
 {
@@ -80,7 +100,7 @@ static int run_file(void *arg, struct pw_buf *out, struct pw_err *err)
     int                         rc;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* else its alarm ends it */
-    if (job->sandbox && pw_sandbox_enter(err) < 0)
+    if (job->sandbox && lock_in(job, err) < 0)
         return -1;
     rc = pw_golden_run(job, &report, &counts, err);
     if (rc < 0 && report.n)

@@ -20,8 +20,12 @@ static int describe(void *arg, struct pw_buf *out, struct pw_err *err)
 {
     struct pw_arena  *ar = pw_arena_new(64 << 10);
     struct pw_plugin *pl;
+    const char       *slash = strrchr(arg, '/'); /* its libraries may lie beside it */
+    const char *files = slash && slash != arg ? pw_arena_printf(ar, "%.*s", (int)(slash - (char *)arg), (char *)arg) : arg;
+    int         landlock;
 
-    if (pw_sandbox_enter(err) < 0) /* a kernel without seccomp: a process of its own is what there is */
+    /* a kernel without seccomp: a process of its own is what there is */
+    if (pw_sandbox_enter(&(struct pw_confine){ .files = &files, .files_n = 1 }, &landlock, err) < 0)
         pw_err_clear(err);
     if (pw_plugin_load(ar, arg, &pl, err) < 0)
         return -1;

@@ -2,6 +2,7 @@
 #include "base/sandbox.h"
 #include "cli/cli.h"
 #include "plugin/plugin.h"
+#include "worker/confine.h"
 #include "worker/ports.h"
 
 #include <errno.h>
@@ -16,6 +17,18 @@
 
 #define LOAD_SECONDS 30
 
+static int lock_in(struct pw_arena *ar, const struct pw_topology *tp, const struct pw_pipeline *pl, const char *path,
+                   struct pw_err *err)
+{
+    const struct pw_worker_args args = {
+        .topology = tp, .pipeline = pl, .plugin_path = path, .config_path = pl->plugin_config
+    };
+    struct pw_confine cf;
+    int               landlock;
+
+    return pw_worker_confine(ar, &args, &cf, err) < 0 ? -1 : pw_sandbox_enter(&cf, &landlock, err);
+}
+
 /* In the child. Runs the plugin's constructors; nothing it does reaches the parent but the bytes of the pipe. */
 static int check(const struct pw_topology *tp, const struct pw_pipeline *pl)
 {
@@ -29,7 +42,7 @@ static int check(const struct pw_topology *tp, const struct pw_pipeline *pl)
     int                rc   = pw_stage_check_pin(path, pl->plugin_sha256, &err);
 
     if (rc == 0 && pl->sandbox) /* as its worker has it */
-        rc = pw_sandbox_enter(&err);
+        rc = lock_in(ar, tp, pl, path, &err);
     if (rc == 0)
         rc = pw_plugin_load(ar, path, &plugin, &err);
     if (rc == 0)

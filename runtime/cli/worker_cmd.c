@@ -122,7 +122,9 @@ static int config_error(struct pw_blackbox *bb, const char *text)
 static int probe_cases(struct pw_arena *ar, const struct pw_worker_args *w, struct pw_buf *why)
 {
     const struct pw_pipeline  *pl  = w->pipeline;
-    const struct pw_golden_job job = { .plugin = w->plugin_path, .config = w->config_path, .sandbox = pl->sandbox };
+    const struct pw_golden_job job = {
+        .plugin = w->plugin_path, .config = w->config_path, .files = pl->plugin_files, .sandbox = pl->sandbox
+    };
 
     if (w->role != PW_WORKER_PROBES || !pl->plugin_golden)
         return 0;

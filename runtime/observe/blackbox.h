@@ -171,6 +171,7 @@ struct pw_blackbox {
     pw_bb_u32              state_version; /* of the plugin that runs: it can save() and load(); 0: it cannot */
 
     pw_bb_u64 spans_sent, spans_dropped;
+    pw_bb_u32 sandboxed, landlock; /* 1: it is; version of Landlock in force, 0: none */
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */

@@ -343,6 +343,10 @@ static void text_worker(const struct pw_slot *sl, struct pw_buf *out)
         clean_line(out, text);
         pw_buf_puts(out, "\n");
     }
+    if (sl->proc.pid > 0 && sl->rel->conf->sandbox && atomic_load(&sl->bb->sandboxed) && !atomic_load(&sl->bb->landlock))
+        pw_buf_puts(out, "          sandbox: the kernel has no Landlock; files and connections are not held\n");
+    if (sl->proc.pid > 0 && !sl->rel->conf->sandbox)
+        pw_buf_puts(out, "          sandbox: switched off\n");
     if (sl->proc.pid == 0 && sl->start_at_us > pw_clock_us())
         pw_buf_printf(out, "          starts again in %.1f s\n", (double)(sl->start_at_us - pw_clock_us()) / 1e6);
 }

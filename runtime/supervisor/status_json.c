@@ -120,6 +120,9 @@ static void json_worker(const struct pw_slot *sl, struct pw_buf *out)
     json_time(out, "started", sl->proc.pid > 0 ? sl->started_wall_us : 0);
     json_known(out, "starts_in_ms", sl->proc.pid > 0 ? -1 : sl->start_at_us > now ? (sl->start_at_us - now) / 1000 : 0);
     json_known(out, "memory_bytes", pw_status_rss_bytes(sl->proc.pid));
+    json_key(out, "sandbox");
+    pw_buf_puts(out, atomic_load(&sl->bb->sandboxed) ? "true" : "false");
+    json_int(out, "landlock", atomic_load(&sl->bb->landlock));
     pw_bb_text_read(sl->bb, text);
     json_str(out, "text", text[0] ? text : NULL);
     json_int(out, "restarts", (int64_t)pw_status_restarts(sl));

@@ -139,6 +139,7 @@ static const char *check_text(const struct pw_key *k, const char *text)
     case PW_KEY_GROUP: return pw_name_check_group(text);
     case PW_KEY_SHA256: return pw_name_check_sha256(text);
     case PW_KEY_LISTEN: return pw_name_check_listen(text);
+    case PW_KEY_PORTS: return pw_name_check_ports(text);
     case PW_KEY_TOPICS:
     case PW_KEY_OUTPUTS:
     case PW_KEY_NAMED:
@@ -379,6 +380,7 @@ static void bind_key(struct pw_binder *bd, const struct pw_key *k, const struct 
     case PW_KEY_TOPIC:
     case PW_KEY_GROUP:
     case PW_KEY_SHA256:
+    case PW_KEY_PORTS:
     case PW_KEY_LISTEN:
     case PW_KEY_FOLDER:
     case PW_KEY_BESIDE: bind_string(bd, k, item); return;

@@ -141,7 +141,8 @@ static bool same_topics(const struct pw_pipeline *a, const struct pw_pipeline *b
 static bool is_text(enum pw_key_type type)
 {
     return type == PW_KEY_TEXT || type == PW_KEY_NAME || type == PW_KEY_TOPIC || type == PW_KEY_GROUP ||
-           type == PW_KEY_SHA256 || type == PW_KEY_LISTEN || type == PW_KEY_FOLDER || type == PW_KEY_BESIDE;
+           type == PW_KEY_SHA256 || type == PW_KEY_LISTEN || type == PW_KEY_PORTS || type == PW_KEY_FOLDER ||
+           type == PW_KEY_BESIDE;
 }
 
 static bool same_field(const struct pw_key *k, const void *a, const void *b)

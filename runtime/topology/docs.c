@@ -269,6 +269,7 @@ static void key_schema(struct json *js, const struct pw_key *k)
     case PW_KEY_GROUP: pattern(js, PW_KEYS_TOPIC_PATTERN); return;
     case PW_KEY_SHA256: pattern(js, "[0-9a-f]{64}"); return;
     case PW_KEY_LISTEN: pattern(js, ".+:[0-9]{1,5}"); return;
+    case PW_KEY_PORTS: pattern(js, "[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?(,[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?)*"); return;
     case PW_KEY_FOLDER: pattern(js, "/.*"); return;
     case PW_KEY_TEXT:
     case PW_KEY_BESIDE:

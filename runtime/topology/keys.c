@@ -84,6 +84,10 @@ static const struct pw_key table[] = {
     { "pipelines.*.plugin.config", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(plugin_config),
       .dflt_text = "none",
       .doc       = "The plugin's own configuration (libconfig); a relative path counts from the folder of this file." },
+    { "pipelines.*.plugin.files", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(plugin_files),
+      .dflt_text = "none",
+      .doc =
+          "A file or folder that the plugin itself may read, such as libraries it brings; a relative path counts from the folder of this file." },
 
     { "pipelines.*.plugin.golden", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(plugin_golden),
       .dflt_text = "none",
@@ -151,7 +155,10 @@ static const struct pw_key table[] = {
 
     { "pipelines.*.sandbox", PW_KEY_BOOL, .dflt = "true", IN_PIPELINE(sandbox),
       .doc =
-          "Workers can run no program, make no process, reach no other process and listen on no socket; see SECURITY.md. false: they can." },
+          "Workers can run no program, make no process, reach no other process, listen on no socket, write no file, and read and connect to what they need only; see SECURITY.md. false: they can." },
+    { "pipelines.*.connect", PW_KEY_PORTS, .min = 1, .max = 400, IN_PIPELINE(connect), .dflt_text = "none",
+      .doc =
+          "TCP ports that workers may connect to beside those in bootstrap.servers and postgres.dsn, such as other ports that brokers tell their clients." },
 
     { "pipelines.*.crash_storm", PW_KEY_MAP,
       .doc = "When different messages crash again and again, the plugin is to blame and not they." },
@@ -310,6 +317,7 @@ const char *pw_key_expect(const struct pw_key *k, char *buf, size_t cap)
     case PW_KEY_GROUP: return "the name of a consumer group";
     case PW_KEY_SHA256: return "a SHA-256 in 64 hexadecimal digits";
     case PW_KEY_LISTEN: return "address:port";
+    case PW_KEY_PORTS: return "ports, such as 443,30000-30100";
     }
     return "";
 }

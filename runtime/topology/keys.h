@@ -29,6 +29,7 @@ enum pw_key_type {
     PW_KEY_GROUP,
     PW_KEY_SHA256, /* 64 hexadecimal digits, small letters */
     PW_KEY_LISTEN, /* host:port */
+    PW_KEY_PORTS,  /* 443,30000-30100 */
     PW_KEY_FOLDER, /* an absolute path of at most max bytes */
     PW_KEY_BESIDE, /* a path; a relative one counts from the topology's folder */
 };

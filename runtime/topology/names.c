@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LOWER  "abcdefghijklmnopqrstuvwxyz"
@@ -76,4 +77,45 @@ const char *pw_name_check_listen(const char *address)
     for (size_t i = 1; i <= digits; i++)
         port = port * 10 + (unsigned)(colon[i] - '0');
     return port <= 65535 ? NULL : "must have a port from 0 to 65535";
+}
+
+static const char *read_port(const char *text, uint16_t *ret)
+{
+    unsigned long port;
+    char         *end;
+
+    *ret = 0;
+    if (*text < '1' || *text > '9')
+        return NULL;
+    port = strtoul(text, &end, 10);
+    *ret = (uint16_t)port;
+    return port <= UINT16_MAX ? end : NULL;
+}
+
+size_t pw_name_ports(const char *text, struct pw_port_range ret[PW_NAME_PORTS])
+{
+    size_t n = 0;
+
+    while (text && n < PW_NAME_PORTS) {
+        struct pw_port_range *pr = &ret[n++];
+
+        text   = read_port(text, &pr->from);
+        pr->to = pr->from;
+        if (text && *text == '-')
+            text = read_port(text + 1, &pr->to);
+        if (!text || pr->to < pr->from)
+            return 0;
+        if (!*text)
+            return n;
+        text = *text == ',' ? text + 1 : NULL;
+    }
+    return 0;
+}
+
+const char *pw_name_check_ports(const char *ports)
+{
+    struct pw_port_range ranges[PW_NAME_PORTS];
+
+    return pw_name_ports(ports, ranges) ? NULL :
+                                          "must be ports from 1 to 65535, such as 443 or 443,30000-30100; at most 32 of them";
 }

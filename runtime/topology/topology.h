@@ -30,6 +30,8 @@ struct pw_pipeline {
     enum pw_start        start;         /* where a partition begins that has no stored offset */
     const char          *plugin_path;   /* absolute, or relative to pw_topology.plugin_dir */
     const char          *plugin_sha256; /* of its file, 64 hexadecimal digits; NULL: any */
+    const char          *plugin_files;  /* that it may read, resolved alike; NULL: none */
+    const char          *connect;       /* further TCP ports; NULL: none */
     const char          *plugin_config; /* resolved against the topology's folder; NULL: none */
     const char          *plugin_golden; /* file or folder of cases that a new version must pass; NULL: none */
     struct pw_property  *outputs;       /* port name -> topic */

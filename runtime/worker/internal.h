@@ -71,6 +71,8 @@ struct pw_worker {
     bool            save_asked, load_asked;
     unsigned char   nonce[PW_CONTROL_NONCE];
     bool            has_nonce;
+    bool            sandboxed;
+    int             landlock;  /* in force; 0: none */
     int             exit_code; /* -1: go on */
     char            cluster_id[128];
 

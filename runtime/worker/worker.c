@@ -7,6 +7,7 @@
 #include "observe/log.h"
 #include "postgres/sqlstate.h"
 #include "supervisor/supervisor.h"
+#include "worker/confine.h"
 #include "worker/crash.h"
 
 #include <errno.h>
@@ -282,6 +283,8 @@ void pw_worker_introduce(struct pw_worker *w)
 {
     atomic_store(&w->bb->pid, (int32_t)getpid());
     atomic_store(&w->bb->started_us, pw_clock_wall_us());
+    atomic_store(&w->bb->sandboxed, w->sandboxed);
+    atomic_store(&w->bb->landlock, (uint32_t)w->landlock);
     if (w->plugin) {
         (void)snprintf(w->bb->plugin, sizeof(w->bb->plugin), "%s", w->plugin->name);
         atomic_store(&w->bb->state_version, w->plugin->desc->state_version);
@@ -291,13 +294,27 @@ void pw_worker_introduce(struct pw_worker *w)
     atomic_store(&w->bb->topics_n, (uint32_t)(w->pipe->topics_n < PW_BB_TOPICS ? w->pipe->topics_n : PW_BB_TOPICS));
 }
 
+static int enter_sandbox(struct pw_worker *w, struct pw_err *err)
+{
+    struct pw_confine cf;
+
+    if (pw_worker_confine(w->life, w->args, &cf, err) < 0 || pw_sandbox_enter(&cf, &w->landlock, err) < 0)
+        return -1;
+    w->sandboxed = true;
+    pw_worker_introduce(w);
+    if (!w->landlock)
+        pw_log(PW_LOG_WARN, "worker.sandbox", PW_LOG_AT_NONE,
+               "this kernel has no Landlock: the plugin can open files and connect like any process of this user");
+    return 0;
+}
+
 static int start(struct pw_worker *w, struct pw_err *err)
 {
     w->life    = pw_arena_new(1 << 16);
     w->scratch = pw_arena_new(1 << 14);
     w->batch   = (struct pw_batch){ .ar = pw_arena_new(1 << 20) };
     pw_strikes_init(&w->strikes, w->bb, w->args->plugin_path);
-    if (w->pipe->sandbox && pw_sandbox_enter(err) < 0) /* before the first line of the plugin, and any thread */
+    if (w->pipe->sandbox && enter_sandbox(w, err) < 0) /* before the first line of the plugin, and any thread */
         return -1;
     if (pw_crash_install(w->bb, err) < 0 || load_plugin(w, err) < 0 || bind_outputs(w, err) < 0)
         return -1;

@@ -2,6 +2,8 @@
 #include "ledger.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -158,6 +160,35 @@ static void scribble(void)
     (void)fault(NULL);
 }
 
+static int connect_out(void)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), rc = connect(fd, (struct sockaddr *)&at, sizeof(at));
+
+    (void)close(fd);
+    return rc;
+}
+
+/* What Landlock keeps from it: everything in its reach is tried before it is made. */
+static bool break_out_of_files(const struct order *o, bool *ret_held)
+{
+    int rc;
+
+    errno = 0;
+    if (is(o, "read_secret"))
+        rc = open("/etc/shadow", O_RDONLY | O_CLOEXEC);
+    else if (is(o, "read_neighbour"))
+        rc = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    else if (is(o, "write_file"))
+        rc = open("/tmp/pawl-hostile", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    else if (is(o, "connect"))
+        rc = connect_out();
+    else
+        return false;
+    *ret_held = rc == -1 && errno == EACCES;
+    return true;
+}
+
 /* What the sandbox keeps from it. *ret_held: it did. */
 static bool break_out(const struct order *o, bool *ret_held)
 {
@@ -174,7 +205,7 @@ static bool break_out(const struct order *o, bool *ret_held)
     else if (is(o, "listen"))
         rc = listen(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), 1);
     else
-        return false;
+        return break_out_of_files(o, ret_held);
     if (rc == 0 && is(o, "fork"))
         _exit(0);
     *ret_held = rc == -1 && errno == EPERM;

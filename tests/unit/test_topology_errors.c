@@ -363,6 +363,14 @@ static const struct {
       "t.yaml:2:10: 'run_dir' must be an absolute path of at most 80 bytes, not 'run/pawl'\n"
       "    2 | run_dir: run/pawl\n"
       "      |          ^~~~~~~~\n" },
+    { 7, "    connect: 443,0\n    plugin: { path: p.so }",
+      "t.yaml:7:14: 'connect' must be ports from 1 to 65535, such as 443 or 443,30000-30100; at most 32 of them, not '443,0'\n"
+      "    7 |     connect: 443,0\n"
+      "      |              ^~~~~\n" },
+    { 7, "    connect: 20-10\n    plugin: { path: p.so }",
+      "t.yaml:7:14: 'connect' must be ports from 1 to 65535, such as 443 or 443,30000-30100; at most 32 of them, not '20-10'\n"
+      "    7 |     connect: 20-10\n"
+      "      |              ^~~~~\n" },
     { 7, "    plugin: { path: p.so, sha256: 7692C3 }",
       "t.yaml:7:35: 'plugin.sha256' must be 64 of 0-9 and a-f, as sha256sum prints them, not '7692C3'\n"
       "    7 |     plugin: { path: p.so, sha256: 7692C3 }\n"
