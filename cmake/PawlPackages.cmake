@@ -14,6 +14,8 @@ install(FILES conf/underwriting.cfg conf/billing.cfg conf/auto.yaml DESTINATION 
 install(FILES conf/gateway.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/pawl-gateway/examples COMPONENT pawl-gateway)
 install(FILES conf/auto.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/pawl/examples COMPONENT pawl)
 install(DIRECTORY deploy/postgres DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/pawl/examples COMPONENT pawl)
+install(FILES deploy/prometheus/pawl.rules.yml DESTINATION ${CMAKE_INSTALL_DATADIR}/pawl/prometheus COMPONENT pawl)
+install(DIRECTORY deploy/grafana DESTINATION ${CMAKE_INSTALL_DATADIR}/pawl COMPONENT pawl)
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME pawl)
 set(CPACK_PACKAGE_VENDOR "the pawl authors")
