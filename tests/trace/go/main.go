@@ -1,5 +1,5 @@
 // collector: the OTLP receiver of the OpenTelemetry collector. Each request that it takes becomes a line of JSON on stdout.
-// Usage: collector HOST:PORT; it ends with its standard input.
+// Usage: collector HOST:PORT [CERTIFICATE KEY], the latter for TLS; it ends with its standard input.
 package main
 
 import (
@@ -25,10 +25,14 @@ func take(_ context.Context, traces ptrace.Traces) error {
 	return err
 }
 
-func run(endpoint string) error {
+func run(endpoint string, files []string) error {
 	factory := otlpreceiver.NewFactory()
 	config := factory.CreateDefaultConfig()
-	wanted := confmap.NewFromStringMap(map[string]any{"protocols": map[string]any{"http": map[string]any{"endpoint": endpoint}}})
+	http := map[string]any{"endpoint": endpoint}
+	if len(files) == 2 {
+		http["tls"] = map[string]any{"cert_file": files[0], "key_file": files[1]}
+	}
+	wanted := confmap.NewFromStringMap(map[string]any{"protocols": map[string]any{"http": http}})
 	if err := wanted.Unmarshal(config); err != nil {
 		return err
 	}
@@ -53,7 +57,7 @@ func run(endpoint string) error {
 }
 
 func main() {
-	if err := run(os.Args[1]); err != nil {
+	if err := run(os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "collector:", err)
 		os.Exit(1)
 	}
