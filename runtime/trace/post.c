@@ -111,8 +111,10 @@ static CURLcode transfer(struct pw_post *po)
     while (curl_multi_perform(po->multi, &running) == CURLM_OK && running) {
         int64_t left_us = atomic_load(&po->until_us) - pw_clock_us();
 
-        if (left_us <= 0)
+        if (left_us <= 0) {
+            (void)snprintf(po->why, sizeof(po->why), "given up, since the process ends");
             break;
+        }
         if (curl_multi_poll(po->multi, NULL, 0, left_us / 1000 < TURN_MAX_MS ? (int)(left_us / 1000) + 1 : TURN_MAX_MS, NULL) !=
             CURLM_OK)
             break;
