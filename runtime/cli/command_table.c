@@ -179,6 +179,7 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--state", "STATE", "open, redriven, dropped or all. Default: open." },
             { "--limit", "N", "Show so many letters; 0: only the counts. Default: 50." },
             { "--newest", NULL, "The letters that were set aside last come first." },
+            { "--bare", NULL, "Leave out keys, reasons and notes, which may quote a message." },
             { "--json", NULL, "Print JSON." },
         },
     },

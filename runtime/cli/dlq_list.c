@@ -15,7 +15,7 @@
 
 struct how {
     const char *limit;
-    bool        newest, json;
+    bool        newest, bare, json;
 };
 
 enum {
@@ -39,12 +39,16 @@ enum {
     L_NOTE
 };
 
-#define LIST_SQL(order)                                                                                                                   \
-    "SELECT b.topic, b.\"partition\", b.source_offset, b.seq, " PW_DLQ_TIME(                                                              \
-        "b.created_at") ", coalesce(b.resolution, 'open'), b.code, b.reason, b.plugin, b.attempt, octet_length(b.value), b.key,"          \
-                        " b.headers, b.target, " PW_DLQ_TIME(                                                                             \
-                            "b.resolved_at") ", b.resolved_by, b.resolved_seq, b.resolved_note FROM pawl.outbox AS b WHERE " PW_DLQ_PLACE \
-                                             " AND " PW_DLQ_HIT " ORDER BY " order " LIMIT $11::bigint"
+/* $12: not NULL leaves out what may quote a message. */
+#define TEXT(column) "CASE WHEN $12::text IS NULL THEN " column " END"
+#define LIST_SQL(order)                                                                                                                        \
+    "SELECT b.topic, b.\"partition\", b.source_offset, b.seq, " PW_DLQ_TIME("b.created_at") ", coalesce(b.resolution, 'open'), b.code, " TEXT( \
+        "b.reason") ", b.plugin, b.attempt,"                                                                                                   \
+                    " octet_length(b.value), " TEXT("b.key") ", b.headers, b.target, " PW_DLQ_TIME(                                            \
+                        "b.resolved_at") ","                                                                                                   \
+                                         " b.resolved_by, b.resolved_seq, " TEXT(                                                              \
+                                             "b.resolved_note") " FROM pawl.outbox AS b WHERE " PW_DLQ_PLACE                                   \
+                                                                " AND " PW_DLQ_HIT " ORDER BY " order " LIMIT $11::bigint"
 #define BY_PLACE "b.topic, b.\"partition\", b.source_offset, b.seq"
 
 static const char *text(const PGresult *res, int r, int col)
@@ -128,14 +132,15 @@ static void json_letter(struct pw_dlq *dl, const PGresult *res, int r, struct pw
 
 static int letters(struct pw_dlq *dl, const struct how *how, struct pw_buf *out)
 {
-    const char *values[PW_DLQ_PARAMS + 1];
+    const char *values[PW_DLQ_PARAMS + 2];
     int         code = 0;
     PGresult   *res;
 
     memcpy(values, dl->values, sizeof(dl->values));
-    values[PW_DLQ_PARAMS] = how->limit;
+    values[PW_DLQ_PARAMS]     = how->limit;
+    values[PW_DLQ_PARAMS + 1] = how->bare ? "bare" : NULL;
     res = pw_ops_exec(&dl->op, &code, how->newest ? LIST_SQL("b.created_at DESC, " BY_PLACE) : LIST_SQL(BY_PLACE),
-                      PW_DLQ_PARAMS + 1, values);
+                      PW_DLQ_PARAMS + 2, values);
     if (!res)
         return code;
     if (!how->json && PQntuples(res))
@@ -232,7 +237,8 @@ int pw_cmd_dlq_list(const struct pw_cli_args *args)
     (void)snprintf(text_limit, sizeof(text_limit), "%" PRId64, n);
     code = pw_dlq_open(&dl, args);
     if (!code)
-        code = list(&dl, &(struct how){ text_limit, pw_cli_opt(args, "--newest") != NULL, pw_cli_opt(args, "--json") != NULL });
+        code = list(&dl, &(struct how){ text_limit, pw_cli_opt(args, "--newest") != NULL, pw_cli_opt(args, "--bare") != NULL,
+                                        pw_cli_opt(args, "--json") != NULL });
     pw_dlq_close(&dl);
     return code;
 }

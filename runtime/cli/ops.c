@@ -49,7 +49,7 @@ static int connect_database(struct pw_ops *op)
     const char *keys[]   = { "connect_timeout", "fallback_application_name", "dbname", "client_encoding", "options", NULL };
     const char *values[] = { "10",
                              "pawl operator",
-                             op->tp->postgres_dsn,
+                             op->tp->admin_dsn ? op->tp->admin_dsn : op->tp->postgres_dsn,
                              "UTF8",
                              "-c search_path=pg_catalog -c lock_timeout=10000 -c statement_timeout=60000 -c DateStyle=ISO "
                              "-c TimeZone=UTC -c default_transaction_isolation=read\\ committed",

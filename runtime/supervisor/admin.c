@@ -6,6 +6,7 @@
 #include "supervisor/admin_call.h"
 #include "supervisor/door.h"
 #include "supervisor/history.h"
+#include "supervisor/page.h"
 #include "topology/value.h"
 
 #include <stdio.h>
@@ -84,7 +85,7 @@ static bool answer_api(struct pw_admin *ad, const char *path, struct pw_web_requ
     if (answer_at_once(ad, path, granted, rq))
         return true;
     if (!call)
-        pw_admin_error(rq, 404, "there are status, history, access, dlq, redrive, reload, pause, resume and drain");
+        pw_admin_error(rq, 404, "there are status, history, access, dlq, redrive, reload, pause, resume, drain and log-level");
     else if (pw_admin_call_reads(call) ? !is_get(rq) : strcmp(rq->method, "POST") != 0)
         not_allowed(rq, pw_admin_call_reads(call));
     else if (!granted && !(pw_admin_call_reads(call) && ad->open))
@@ -92,8 +93,22 @@ static bool answer_api(struct pw_admin *ad, const char *path, struct pw_web_requ
     else if (rq->wrong)
         pw_admin_error(rq, 400, "%s", rq->wrong);
     else
-        return pw_admin_call_start(call, ad->sup, ad->errands, rq);
+        return pw_admin_call_start(call, ad->sup, ad->errands, granted, rq);
     return true;
+}
+
+static void answer_file(struct pw_web_request *rq)
+{
+    const struct pw_page_file *file = pw_page_find(rq->path);
+
+    if (!file) {
+        pw_admin_error(rq, 404, "there are the page at / and " PW_ADMIN_API "status");
+    } else if (!is_get(rq)) {
+        not_allowed(rq, true);
+    } else {
+        rq->type = file->type;
+        pw_buf_add(&rq->body, file->bytes, *file->n);
+    }
 }
 
 static bool answer(void *arg, struct pw_web_request *rq)
@@ -107,7 +122,7 @@ static bool answer(void *arg, struct pw_web_request *rq)
         return refuse(ad, rq, PW_REFUSED_HOST, 403, "a page of another origin asks");
     if (strncmp(rq->path, PW_ADMIN_API, sizeof(PW_ADMIN_API) - 1) == 0)
         return answer_api(ad, rq->path + sizeof(PW_ADMIN_API) - 1, rq);
-    pw_admin_error(rq, 404, "there is " PW_ADMIN_API "status");
+    answer_file(rq);
     return true;
 }
 

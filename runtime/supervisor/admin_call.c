@@ -16,24 +16,30 @@
 
 struct pw_admin_call {
     const char *path;
-    bool        reads, needs_pipeline, has_reason;
+    bool        reads, has_reason;
+    const char *second; /* the argument that stands behind the topology; NULL: none does */
+    bool        needs_second;
     uint32_t    limit_ms;
     const char *words[5];   /* of the command, before the topology */
     const char *more[3];    /* options that are always given */
     const char *values[14]; /* arguments that are options with a value, by the same name */
     const char *flags[3];   /* arguments that are options without one: give 1 */
+    const char *bare;       /* an option that is given where the token was not shown */
 };
 
+#define OF_PIPELINE .second = PIPELINE, .needs_second = true, .has_reason = true, .limit_ms = DO_MS
+
 static const struct pw_admin_call calls[] = {
-    { "dlq", .reads = true, .limit_ms = LOOK_MS, .words = { "dlq", "list" }, .more = { "--json" },
-      .values = { FILTERS, "state", "limit" }, .flags = { "newest" } },
-    { "redrive", .needs_pipeline = true, .has_reason = true, .limit_ms = DO_MS, .words = { "dlq", "redrive" },
-      .values = { FILTERS, "limit", "rate" }, .flags = { "dry-run", "out-of-order" } },
+    { "dlq", .reads = true, .second = PIPELINE, .limit_ms = LOOK_MS, .words = { "dlq", "list" }, .more = { "--json" },
+      .values = { FILTERS, "state", "limit" }, .flags = { "newest" }, .bare = "--bare" },
+    { "redrive", OF_PIPELINE, .words = { "dlq", "redrive" }, .values = { FILTERS, "limit", "rate" },
+      .flags = { "dry-run", "out-of-order" } },
     { "reload", .limit_ms = LONG_MS, .words = { "reload" }, .values = { "plugin" } },
-    { "pause", .needs_pipeline = true, .has_reason = true, .limit_ms = DO_MS, .words = { "pause" } },
-    { "resume", .needs_pipeline = true, .has_reason = true, .limit_ms = DO_MS, .words = { "resume" } },
-    { "drain", .needs_pipeline = true, .has_reason = true, .limit_ms = DO_MS, .words = { "drain" },
-      .more = { "--wait=" DRAIN_S } },
+    { "pause", OF_PIPELINE, .words = { "pause" } },
+    { "resume", OF_PIPELINE, .words = { "resume" } },
+    { "drain", OF_PIPELINE, .words = { "drain" }, .more = { "--wait=" DRAIN_S } },
+    { "log-level", .second = "level", .needs_second = true, .limit_ms = DO_MS, .words = { "log-level" },
+      .values = { PIPELINE, "for" } },
 };
 
 const struct pw_admin_call *pw_admin_call_find(const char *path)
@@ -106,33 +112,44 @@ static bool is_one_of(const char *name, const char *const *list, size_t n)
 #define IS_ONE_OF(name, list) is_one_of(name, list, sizeof(list) / sizeof((list)[0]))
 
 /* A name that is not known must not be passed over: without its filter a command would be about everything. */
-static bool check(const struct pw_admin_call *call, const struct pw_supervisor *sup, struct pw_web_request *rq)
+static bool check_names(const struct pw_admin_call *call, struct pw_web_request *rq)
 {
-    const char *pipeline = pw_web_arg(rq, PIPELINE);
-    size_t      known    = 0;
-    bool        filters  = call->reads || call->needs_pipeline;
-
     for (size_t i = 0; i < rq->args_n; i++) {
         const char *name = rq->args[i].name;
+        bool        flag = IS_ONE_OF(name, call->flags);
 
-        if (!IS_ONE_OF(name, call->values) && !IS_ONE_OF(name, call->flags) && !(filters && strcmp(name, PIPELINE) == 0) &&
+        if (!flag && !IS_ONE_OF(name, call->values) && !(call->second && strcmp(name, call->second) == 0) &&
             !(call->has_reason && strcmp(name, "reason") == 0)) {
             pw_admin_error(rq, 400, "unknown argument '%.64s'", name);
             return false;
         }
-        if (IS_ONE_OF(name, call->flags) && strcmp(rq->args[i].value, "1") != 0) {
+        if (flag && strcmp(rq->args[i].value, "1") != 0) {
             pw_admin_error(rq, 400, "'%s' is given as 1, or not at all", name);
             return false;
         }
     }
+    return true;
+}
+
+/* What stands alone on the command line must not look like an option there. */
+static bool check(const struct pw_admin_call *call, const struct pw_supervisor *sup, struct pw_web_request *rq)
+{
+    const char *pipeline = pw_web_arg(rq, PIPELINE), *second = call->second ? pw_web_arg(rq, call->second) : NULL;
+    size_t      known = 0;
+
+    if (!check_names(call, rq))
+        return false;
     while (pipeline && known < sup->pipes_n && strcmp(sup->pipes[known].name, pipeline) != 0)
         known++;
-    if (pipeline ? known == sup->pipes_n : call->needs_pipeline) {
-        pw_admin_error(rq, 400, pipeline ? "no pipeline '%.64s' runs here" : "which pipeline? give 'pipeline'",
-                       pipeline ? pipeline : "");
-        return false;
-    }
-    return true;
+    if (pipeline && known == sup->pipes_n)
+        pw_admin_error(rq, 400, "no pipeline '%.64s' runs here", pipeline);
+    else if (call->needs_second && !second)
+        pw_admin_error(rq, 400, "'%s' is missing", call->second);
+    else if (second && (*second == '-' || !*second))
+        pw_admin_error(rq, 400, "'%s' cannot be '%.64s'", call->second, second);
+    else
+        return true;
+    return false;
 }
 
 struct command {
@@ -161,8 +178,8 @@ static void build(struct command *cmd, const struct pw_admin_call *call, const s
     add(cmd, sup->self);
     add_all(cmd, call->words, sizeof(call->words) / sizeof(call->words[0]));
     add(cmd, sup->file);
-    if (pw_web_arg(rq, PIPELINE))
-        add(cmd, pw_web_arg(rq, PIPELINE));
+    if (call->second && pw_web_arg(rq, call->second))
+        add(cmd, pw_web_arg(rq, call->second));
     add_all(cmd, call->more, sizeof(call->more) / sizeof(call->more[0]));
     for (size_t i = 0; i < rq->args_n; i++)
         if (IS_ONE_OF(rq->args[i].name, call->values))
@@ -174,7 +191,7 @@ static void build(struct command *cmd, const struct pw_admin_call *call, const s
                                  reason ? reason : ""));
 }
 
-bool pw_admin_call_start(const struct pw_admin_call *call, struct pw_supervisor *sup, struct pw_errands *es,
+bool pw_admin_call_start(const struct pw_admin_call *call, struct pw_supervisor *sup, struct pw_errands *es, bool granted,
                          struct pw_web_request *rq)
 {
     struct command cmd = { .n = 0 };
@@ -185,6 +202,8 @@ bool pw_admin_call_start(const struct pw_admin_call *call, struct pw_supervisor 
         return true;
     cmd.ar = pw_arena_new(0);
     build(&cmd, call, sup, rq);
+    if (!granted && call->bare)
+        add(&cmd, call->bare);
     rc = pw_errand_start(es, cmd.argv, call->reads, call->limit_ms, done, rq, &err);
     if (!call->reads)
         pw_log(PW_LOG_INFO, "admin.called", PW_LOG_AT_NONE, "%s: %s%s%s%s%s", rq->peer, call->path,

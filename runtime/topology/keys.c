@@ -45,13 +45,17 @@ static const struct pw_key table[] = {
     { "http.listen", PW_KEY_LISTEN, .required = true, .min = 1, .max = 260, IN_TOPOLOGY(http_listen), .restart = true,
       .doc = "Address and port, such as 127.0.0.1:9464 or [::1]:9464; port 0 takes a free one." },
 
-    { "admin", PW_KEY_MAP, .doc = "The API to see and to decide; without it nothing listens. See admin.md." },
+    { "admin", PW_KEY_MAP, .doc = "The web page and its API; without it nothing listens. See admin.md." },
     { "admin.listen", PW_KEY_LISTEN, .required = true, .min = 1, .max = 260, IN_TOPOLOGY(admin_listen), .restart = true,
       .doc =
           "Address and port, such as 127.0.0.1:9465. Any but 127.0.0.0/8, [::1] and localhost needs a token, and a certificate or plain." },
     { "admin.token", PW_KEY_TEXT, .secret = true, .min = 20, .max = 512, IN_TOPOLOGY(admin_token), .dflt_text = "none",
       .doc =
           "Who sends it may redrive, reload, pause, drain and resume; without it nobody may. Keep it in a file: ${file:/run/secrets/admin-token}." },
+    { "admin.dsn", PW_KEY_TEXT, .secret = true, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_TOPOLOGY(admin_dsn),
+      .dflt_text = "postgres.dsn",
+      .doc =
+          "Connection string, as postgres.dsn, for `pawl dlq`, `offsets`, `audit`, `explain`, `pause`, `drain` and `resume`, so also for what the admin port does: the role pawl_operator." },
     { "admin.certificate", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_TOPOLOGY(admin_certificate),
       .dflt_text = "none", .restart = true,
       .doc = "File with the certificate, and its chain, in PEM: TLS. It is read at the start." },

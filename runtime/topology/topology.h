@@ -82,6 +82,7 @@ struct pw_topology {
     const char         *postgres_dsn;
     const char         *http_listen;                   /* "127.0.0.1:9464"; NULL: no HTTP */
     const char         *admin_listen;                  /* NULL: no web page and no API */
+    const char         *admin_dsn;                     /* of operators' commands; NULL: postgres_dsn */
     const char         *admin_token;                   /* NULL: it is read-only */
     const char         *admin_certificate, *admin_key; /* files; NULL: without TLS */
     const char         *admin_name;                    /* of the host, beside that in admin_listen; NULL: none */

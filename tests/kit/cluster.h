@@ -55,6 +55,7 @@ struct cluster_opts {
     bool        deployed;    /* the plugin is a copy of the test's own, plugin_deploy() replaces it; `plugin` names the first */
     const char *reload;      /* what stands in reload: { } */
     bool        http;        /* http.listen on a free port of loopback; `pawl status --json` tells which */
+    const char *admin_token; /* admin.listen on a free port of loopback, with the token that is in this file */
     const char *more;        /* further lines of the pipeline, indented by four */
     const char *password;    /* in the DSN; PostgreSQL does not ask for it */
 };

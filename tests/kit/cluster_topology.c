@@ -31,7 +31,7 @@ static char *with_next(const struct cluster *k, char *text, int slots)
 char *cluster_topology(const struct cluster *k, const char *name, const char *instance, int slots)
 {
     char *text = NULL;
-    char  own[300], dsn[300], outputs[128] = "", dedupe[128] = "", reload[256] = "", dlq[128] = "";
+    char  own[300], dsn[300], outputs[128] = "", dedupe[128] = "", reload[256] = "", dlq[128] = "", admin[600] = "";
     int   n;
 
     if (k->o.dedupe)
@@ -47,6 +47,10 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
     else
         (void)snprintf(own, sizeof(own), "%s", kit_postgres_dsn(k->pg));
     role_dsn(own, dsn, sizeof(dsn));
+    if (k->o.admin_token)
+        (void)snprintf(admin, sizeof(admin),
+                       "admin: { listen: 127.0.0.1:0, token: \"${file:%s}\", dsn: \"%s options='-c role=pawl_operator'\" }\n",
+                       k->o.admin_token, own);
     if (k->o.password)
         (void)snprintf(dsn + strlen(dsn), sizeof(dsn) - strlen(dsn), " password=%s", k->o.password);
     n = asprintf(&text,
@@ -64,7 +68,7 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
                  "  topic.metadata.refresh.interval.ms: %d\n"
                  "postgres:\n"
                  "  dsn: \"%s\"\n"
-                 "%s"
+                 "%s%s"
                  "pipelines:\n"
                  "  main:\n"
                  "    source: { topics: [%s], group: %s, start: %s }\n"
@@ -78,7 +82,7 @@ char *cluster_topology(const struct cluster *k, const char *name, const char *in
                  "%s%s%s%s%s%s",
                  instance, k->dir, name, kit_plugins(), k->kafka ? kafka_proxy_bootstrap(k->kafka) : kafka_bootstrap(),
                  k->o.session_ms, CLUSTER_FETCH_WAIT_MS, k->o.metadata_ms, dsn,
-                 k->o.http ? "http: { listen: 127.0.0.1:0 }\n" : "", k->topic, k->group, k->o.start,
+                 k->o.http ? "http: { listen: 127.0.0.1:0 }\n" : "", admin, k->topic, k->group, k->o.start,
                  k->o.deployed ? plugin_path(k) : plugin_file(k->o.plugin), slots, k->o.batch, k->o.retry_attempts,
                  k->o.backoff_ms ? k->o.backoff_ms : 20, k->o.backoff_ms ? k->o.backoff_ms : 200, k->o.retry_mode,
                  k->o.park_max, k->o.handler_timeout_ms, k->o.crash_limit, k->o.storm,

@@ -8,10 +8,13 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.error
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KIT = os.path.join(HERE, "..", "..", "kit")
@@ -255,6 +258,36 @@ pipelines:
             shutil.copy(World.certs.path("client" + end), self.folder + "/own" + end)
         self.start()
         until("the events", lambda: self.applied() == COUNT)
+
+    def test_the_admin_port_over_tls(self):
+        """Nothing else has to work for it."""
+        for end in (".pem", ".key"):
+            shutil.copy(World.certs.path("broker" + end), self.folder + "/admin" + end)
+        os.chmod(self.folder + "/admin.key", 0o644)
+        self.secret("token", "a-token-for-the-admin-port")
+        path = self.topology()
+        with open(path, "a", encoding="utf-8") as out:
+            out.write(f"admin: {{ listen: \"0.0.0.0:0\", token: \"${{file:{self.folder}/token}}\", certificate: admin.pem, key: admin.key }}\n")
+        refused = run(PAWL, "run", path, check=False)
+        self.assertIn("admin.key is open to everybody", refused.stdout)
+        os.chmod(self.folder + "/admin.key", 0o600)
+        with open(self.folder + "/log", "ab") as log:
+            self.process = subprocess.Popen([PAWL, "run", path], stdout=log, stderr=subprocess.STDOUT)
+        self.await_log(r"https://0\.0\.0\.0:\d+/")
+        port = re.search(r"https://0\.0\.0\.0:(\d+)/", self.log()).group(1)
+
+        def get(**headers):
+            request = urllib.request.Request(f"https://127.0.0.1:{port}/api/v1/status", headers=headers)
+            trust = ssl.create_default_context(cafile=World.certs.path("ca.pem"))
+            return json.load(urllib.request.urlopen(request, timeout=WAIT, context=trust))
+
+        self.assertEqual(get(Authorization="Bearer a-token-for-the-admin-port")["instance"], self.name)
+        with self.assertRaises(urllib.error.HTTPError) as without:
+            get()
+        self.assertEqual(without.exception.code, 401)
+        with self.assertRaises(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=WAIT)
+        self.assertNotIn("a-token-for-the-admin-port", self.log())
 
     # ---- what is refused ----
 

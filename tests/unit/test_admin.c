@@ -115,9 +115,26 @@ Test(admin, what_can_be_seen_is_seen_without_a_token_on_loopback)
     cr_expect(json_is_line(body(call("/api/v1/history", "", NULL))));
     cr_expect(is(call("/api/v1/dlq?pipeline=steady&limit=7&newest=1", "", NULL), 200, "\r\n\r\n[\"dlq\",\"list\",\""));
     cr_expect(strstr(call("/api/v1/dlq?pipeline=steady&limit=7&newest=1", "", NULL),
-                     "\",\"steady\",\"--json\",\"--limit=7\",\"--newest\"]"));
+                     "\",\"steady\",\"--json\",\"--limit=7\",\"--newest\",\"--bare\"]"));
     cr_expect(is(call("/api/v1/nothing", "", NULL), 404, "error"));
     cr_expect(is(call("/api/v1/status", "", ""), 405, "Allow: GET, HEAD\r\n"));
+    cr_expect_eq(stop(), 0);
+}
+
+Test(admin, the_page_is_there_and_names_only_its_own_files)
+{
+    const char *s;
+
+    start_admin("");
+    s = call("/", "", NULL);
+    cr_expect(is(s, 200, "Content-Type: text/html; charset=utf-8\r\n") && strstr(s, "<script src=\"page.js\""));
+    cr_expect_null(strstr(s, "//"), "it names no other host: %s", strstr(s, "//"));
+    cr_expect(is(call("/page.js", "", NULL), 200, "Content-Type: text/javascript; charset=utf-8\r\n"));
+    cr_expect(is(call("/page.css", "", NULL), 200, "Content-Type: text/css; charset=utf-8\r\n"));
+    cr_expect(is(call("/icon.svg", "", NULL), 200, "Content-Type: image/svg+xml\r\n"));
+    cr_expect(is(call("/index.html", "", NULL), 404, "error"));
+    cr_expect(is(call("/../page.js", "", NULL), 404, "error"));
+    cr_expect(is(call("/", "", ""), 405, "Allow: GET, HEAD\r\n"));
     cr_expect_eq(stop(), 0);
 }
 
@@ -138,7 +155,7 @@ Test(admin, every_answer_tells_the_browser_to_be_careful)
 
 Test(admin, nothing_is_done_without_the_token)
 {
-    static const char *const doings[] = { "redrive", "reload", "pause", "resume", "drain" };
+    static const char *const doings[] = { "redrive", "reload", "pause", "resume", "drain", "log-level" };
 
     start_admin(WITH_TOKEN);
     for (size_t i = 0; i < sizeof(doings) / sizeof(doings[0]); i++) {
@@ -151,7 +168,7 @@ Test(admin, nothing_is_done_without_the_token)
         cr_expect(is(call(path, BEARER, NULL), 405, "Allow: POST\r\n"), "not by a link");
     }
     cr_expect(is(call("/api/v1/pause?token=" TOKEN, "Cookie: token=" TOKEN "\r\n", "pipeline=steady"), 401, "needed"));
-    cr_expect_eq(metric_of("pawl_admin_refused_total{reason=\"token\"}"), 5);
+    cr_expect_eq(metric_of("pawl_admin_refused_total{reason=\"token\"}"), 6);
     wait_for(logged("admin.refused"));
     cr_expect_not(logged("0123456789"), "no token is logged");
     cr_expect_not(logged("admin.called"));
@@ -179,6 +196,9 @@ Test(admin, with_the_token_the_command_is_run_and_its_words_are_the_answer)
                         "\\\"--reason=admin port, from 127.0.0.1: it is mended\\\"]"),
               "%s", s);
     cr_expect(is(call("/api/v1/drain", BEARER, "pipeline=steady"), 200, "\\\"drain\\\""));
+    cr_expect(is(call("/api/v1/log-level", BEARER, "level=debug&pipeline=steady&for=5m"), 200,
+                 "\\\"debug\\\",\\\"--pipeline=steady\\\",\\\"--for=5m\\\"]"));
+    cr_expect(is(call("/api/v1/log-level", BEARER, "level=--help"), 400, "cannot be"));
     cr_expect(is(call("/api/v1/reload", BEARER, "plugin=steady"), 200, "\\\"--plugin=steady\\\"]"));
     s = call("/api/v1/redrive", BEARER, "pipeline=steady&code=refuse");
     cr_expect(is(s, 503, "{\"exit\":75,\"error\":") && strstr(s, "pawl: no <b>such</b> thing\\n\"}"), "%s", s);
@@ -193,7 +213,7 @@ Test(admin, an_argument_that_is_not_known_is_no_filter_that_is_forgotten)
     cr_expect(is(call("/api/v1/redrive", BEARER, "pipeline=steady&code=x&code=y"), 400, "given twice"));
     cr_expect(is(call("/api/v1/redrive", BEARER, "pipeline=steady&code=x%00y"), 400, "NUL"));
     cr_expect(is(call("/api/v1/redrive", BEARER, "pipeline=steady&out-of-order=no"), 400, "given as 1"));
-    cr_expect(is(call("/api/v1/redrive", BEARER, "code=x"), 400, "which pipeline"));
+    cr_expect(is(call("/api/v1/redrive", BEARER, "code=x"), 400, "'pipeline' is missing"));
     cr_expect(is(call("/api/v1/redrive", BEARER, "pipeline=--help"), 400, "no pipeline"));
     cr_expect(is(call("/api/v1/reload", BEARER, "pipeline=steady"), 400, "unknown argument"));
     cr_expect(is(call("/api/v1/redrive", BEARER "Content-Type: application/json\r\n", "{}"), 400, "is application/x-www"));

@@ -72,7 +72,7 @@ static const char everything[] =
     "  fetch.min.bytes: 1\n"
     "postgres: { dsn: 'host=db user=x' }\n"
     "http: { listen: '[::1]:0' }\n"
-    "admin: { listen: '0.0.0.0:1', token: 0123456789abcdefghij, certificate: c.pem, key: /etc/k.pem, name: pawl.example.org }\n"
+    "admin: { listen: '0.0.0.0:1', token: 0123456789abcdefghij, certificate: c.pem, key: /etc/k.pem, name: pawl.example.org, dsn: user=op }\n"
     "pipelines:\n"
     "  one:\n"
     "    source: { topics: [b.in, a_in], group: G.1, start: latest }\n"
@@ -148,6 +148,7 @@ Test(topology, what_is_said_is_taken)
     cr_assert_str_eq(pd.tp->admin_key, "/etc/k.pem");
     cr_assert_str_eq(pd.tp->admin_name, "pawl.example.org");
     cr_assert_eq(pd.tp->admin_plain, 0);
+    cr_assert_str_eq(pd.tp->admin_dsn, "user=op");
     cr_assert_eq(pd.tp->pipelines_n, 2);
     assert_first(&pd.tp->pipelines[0]);
     cr_assert_eq(pd.tp->pipelines[1].sandbox, 1, "unless it is asked for");
