@@ -24,6 +24,9 @@ const char *pw_cli_plugin_path(struct pw_arena *ar, const struct pw_topology *tp
  * who is kept. Returns 0, or -1 with the reason printed. */
 int pw_cli_log(const char *who, const char *level, const char *format);
 
+/* The run directory, as --run-dir or the topology says. NULL: the reason is printed, and *ret_code is the exit code. */
+const char *pw_cli_run_dir(const struct pw_cli_args *args, struct pw_arena *ar, int *ret_code);
+
 /* Writes b to stdout; false if it cannot be written (the reason is printed). */
 bool pw_cli_print(const struct pw_buf *b);
 /* "key":"value", or null; and a comma. */

@@ -58,10 +58,24 @@ const struct pw_command pw_commands[PW_CMD_N] = {
     [PW_CMD_status] = {
         .name = "status", .arg = "TOPOLOGY",
         .summary = "Show what a running supervisor and its workers do.",
-        .text = "Asks over the control socket in the run directory, which a topology names.",
-        .exits = "0  answered\n1  nothing runs there, or it does not answer\n64  wrong usage",
+        .text = "What is wrong comes first. Asks over the control socket in the run directory, which a topology names.",
+        .exits = "0  ready: all workers have their partitions, and none is halted\n1  not ready, nothing runs there, or it does not answer\n64  wrong "
+                 "usage\n78  the topology is wrong",
         .opts = {
-            { "--json", NULL, "Print JSON." },
+            { "--json", NULL, "Print JSON; docs/status.md describes it." },
+            { "--run-dir", "DIR", "The run directory, instead of a topology." },
+        },
+    },
+    [PW_CMD_top] = {
+        .name = "top", .arg = "TOPOLOGY",
+        .summary = "Watch a running supervisor: throughput, lag, errors, workers.",
+        .text = "Pipelines, partitions or workers, anew each second, with rates since the look before. Keys: q ends, p holds the picture, tab or\n"
+                "left and right or 1, 2 and 3 choose the view, s sorts by the next column, r the other way round, up and down scroll. Without a\n"
+                "terminal it prints all three once. NO_COLOR is heeded.",
+        .exits = "0  ended\n1  nothing runs there, or it does not answer\n64  wrong usage\n78  the topology is wrong",
+        .opts = {
+            { "--interval", "SECONDS", "Time between two looks, from 0.1 on. Default: 1." },
+            { "--once", NULL, "Print all once, after one interval, and end." },
             { "--run-dir", "DIR", "The run directory, instead of a topology." },
         },
     },

@@ -23,6 +23,7 @@
     X(schema)             \
     X(migrate)            \
     X(status)             \
+    X(top)                \
     X(reload)             \
     X(leave)              \
     X(log_level)          \

@@ -4,18 +4,12 @@
 
 int pw_cmd_leave(const struct pw_cli_args *args)
 {
-    const char         *run_dir = pw_cli_opt(args, "--run-dir");
-    struct pw_arena    *ar;
-    struct pw_topology *tp;
-    int                 code;
+    struct pw_arena *ar = pw_arena_new(0);
+    int              code;
+    const char      *run_dir = pw_cli_run_dir(args, ar, &code);
 
-    if ((run_dir != NULL) == (args->arg != NULL))
-        return pw_cli_fail(PW_CLI_EXIT_USAGE, "leave: give either a topology or --run-dir DIR");
     if (run_dir)
-        return pw_control_leave(run_dir);
-    ar   = pw_arena_new(0);
-    tp   = pw_cli_topology(ar, args->arg);
-    code = tp ? pw_control_leave(tp->run_dir) : PW_EXIT_CONFIG;
+        code = pw_control_leave(run_dir);
     (void)pw_arena_free(ar);
     return code;
 }

@@ -314,6 +314,11 @@ int pw_control_resume(const char *run_dir, const char *pipeline, bool *ret_start
     return rc;
 }
 
+int pw_control_ask(const char *run_dir, const char *request, int wait_ms, struct pw_buf *ret, struct pw_err *err)
+{
+    return exchange(run_dir, request, wait_ms, ret, err);
+}
+
 static int print_answer(const char *run_dir, const char *request)
 {
     struct pw_buf reply = { 0 };
@@ -328,9 +333,30 @@ static int print_answer(const char *run_dir, const char *request)
     return rc < 0 ? 1 : 0;
 }
 
+/* As the JSON says it, or the first line of the text. */
+static bool says_ready(const struct pw_buf *reply, int json)
+{
+    size_t n = strcspn(reply->p, "\n");
+
+    if (json)
+        return strstr(reply->p, "\"ready\":true") != NULL; /* a quote within a text is escaped */
+    return memmem(reply->p, n, ", ready,", 8) || (n >= 7 && memcmp(reply->p + n - 7, ", ready", 7) == 0);
+}
+
 int pw_control_status(const char *run_dir, int json)
 {
-    return print_answer(run_dir, json ? "status json\n" : "status text\n");
+    struct pw_buf reply = { 0 };
+    struct pw_err err;
+    int           rc = exchange(run_dir, json ? "status json\n" : "status text\n", CLIENT_WAIT_MS, &reply, &err);
+    bool          ready;
+
+    if (rc == 0 && (fwrite(reply.p, 1, reply.n, stdout) != reply.n || fflush(stdout) != 0))
+        rc = pw_err_sys(&err, PW_D_FATAL, "write the status");
+    if (rc < 0)
+        (void)fprintf(stderr, "pawl: %s\n", err.text);
+    ready = rc == 0 && says_ready(&reply, json);
+    pw_buf_done(&reply);
+    return ready ? 0 : 1;
 }
 
 int pw_control_log_level(const char *run_dir, const char *pipeline, const char *level, int64_t ms)

@@ -96,25 +96,52 @@ uint64_t pw_status_dead_open_sum(const struct pw_pipe *pi)
     return sum;
 }
 
-int64_t pw_status_rss_bytes(pid_t pid)
+/* What the kernel says of a process in a file of one line; false: there is none. */
+static bool read_proc(pid_t pid, const char *name, char *text, size_t cap)
 {
-    char    path[40], text[128];
+    char    path[40];
     int     fd;
     ssize_t n;
-    long    pages = -1;
 
     if (pid <= 0)
-        return -1;
-    (void)snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+        return false;
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return -1;
-    n = read(fd, text, sizeof(text) - 1);
+        return false;
+    n = read(fd, text, cap - 1);
     (void)close(fd); /* read only */
     text[n > 0 ? n : 0] = 0;
-    if (sscanf(text, "%*s %ld", &pages) != 1)
+    return n > 0;
+}
+
+int64_t pw_status_rss_bytes(pid_t pid)
+{
+    char text[128];
+    long pages = -1;
+
+    if (!read_proc(pid, "statm", text, sizeof(text)) || sscanf(text, "%*s %ld", &pages) != 1)
         return -1;
     return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+int64_t pw_status_cpu_ms(pid_t pid)
+{
+    char          text[512];
+    const char   *behind; /* the name, which may hold blanks and brackets */
+    unsigned long user, system;
+
+    if (!read_proc(pid, "stat", text, sizeof(text)) || !(behind = strrchr(text, ')')) ||
+        sscanf(behind, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+        return -1;
+    return (int64_t)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+int64_t pw_status_oldest_ms(const struct pw_bb_partition_view *v)
+{
+    int64_t age = pw_clock_wall_us() / 1000 - v->oldest_ms;
+
+    return v->oldest_ms <= 0 ? -1 : age > 0 ? age : 0;
 }
 
 const char *pw_status_state(const struct pw_slot *sl)
@@ -361,7 +388,8 @@ static void text_number(struct pw_buf *out, int width, int64_t v)
 
 static void text_partition(const struct pw_partition_row *row, struct pw_buf *out)
 {
-    char name[PW_BB_NAME + 16];
+    int64_t oldest = pw_status_oldest_ms(&row->view);
+    char    name[PW_BB_NAME + 16], age[24];
 
     (void)snprintf(name, sizeof(name), "%s[%d]", row->view.topic, row->view.partition);
     pw_buf_printf(out, "  %-28s ", name);
@@ -372,17 +400,17 @@ static void text_partition(const struct pw_partition_row *row, struct pw_buf *ou
     text_number(out, 12, row->view.next_offset);
     text_number(out, 12, row->view.end_offset);
     text_number(out, 9, pw_partition_lag(&row->view));
-    pw_buf_printf(out, "  %s", pw_partition_state_name(row->view.state));
+    pw_buf_printf(out, " %7s  %s", oldest >= 0 ? ago(oldest * 1000, age, sizeof(age)) : "-",
+                  pw_partition_state_name(row->view.state));
     if (row->view.state >= PW_BB_P_RETRYING && row->view.reason[0]) {
         pw_buf_puts(out, ": ");
         clean_line(out, row->view.reason);
     }
-    if (row->view.parked > 0) {
-        char age[24];
-
+    if (row->view.parked > 0)
         pw_buf_printf(out, ", %" PRId64 " parked, the oldest for %s", row->view.parked,
                       ago(pw_clock_wall_us() - row->view.parked_since_us, age, sizeof(age)));
-    }
+    if (row->view.unpublished > 0)
+        pw_buf_printf(out, ", %" PRId64 " not published", row->view.unpublished);
     pw_buf_puts(out, "\n");
 }
 
@@ -429,11 +457,23 @@ static void text_pipeline(const struct pw_supervisor *sup, const struct pw_pipe 
         if (strcmp(rows[i].page->pipeline, pi->name) != 0)
             continue;
         if (!head)
-            pw_buf_printf(out, "  %-28s %-6s %12s %12s %9s  %s\n", "PARTITION", "WORKER", "NEXT", "END", "LAG", "STATE");
+            pw_buf_printf(out, "  %-28s %-6s %12s %12s %9s %7s  %s\n", "PARTITION", "WORKER", "NEXT", "END", "LAG", "OLDEST",
+                          "STATE");
         head = true;
         text_partition(&rows[i], out);
     }
     text_counters(pi, out);
+}
+
+/* First of all what somebody has to do something about. */
+static void text_reasons(const struct pw_buf *why, struct pw_buf *out)
+{
+    for (size_t i = 0; i < why->n;) {
+        size_t n = strcspn(why->p + i, "\n");
+
+        pw_buf_printf(out, "  ! %.*s\n", (int)n, why->p + i);
+        i += n + 1;
+    }
 }
 
 void pw_status_text(struct pw_supervisor *sup, struct pw_buf *out)
@@ -450,6 +490,7 @@ void pw_status_text(struct pw_supervisor *sup, struct pw_buf *out)
                   ready         ? "ready" :
                                   "not ready",
                   sup->http ? ", http://" : "", sup->http ? pw_http_address(sup->http) : "");
+    text_reasons(&why, out);
     text_level(sup, NULL, out);
     for (size_t i = 0; i < sup->pipes_n; i++)
         text_pipeline(sup, &sup->pipes[i], rows, n, out);

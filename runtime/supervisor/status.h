@@ -21,8 +21,11 @@ uint64_t pw_status_waiting(const struct pw_slot *sl);
 uint64_t pw_status_waiting_sum(const struct pw_pipe *pi);
 /* Dead letters that nobody has decided about, as last counted. */
 uint64_t pw_status_dead_open_sum(const struct pw_pipe *pi);
-/* Resident memory, -1 if it cannot be read. */
-int64_t     pw_status_rss_bytes(pid_t pid);
+/* Resident memory, and processor time so far; -1 if it cannot be read. */
+int64_t pw_status_rss_bytes(pid_t pid);
+int64_t pw_status_cpu_ms(pid_t pid);
+/* How long the first event that is not applied has waited, -1: none waits. */
+int64_t     pw_status_oldest_ms(const struct pw_bb_partition_view *v);
 const char *pw_status_state(const struct pw_slot *sl);
 uint64_t    pw_status_restarts(const struct pw_slot *sl);
 /* As pw_status_ready, for rows that are collected already. */

@@ -110,7 +110,7 @@ static void json_in_hand(const struct pw_slot *sl, struct pw_buf *out)
 static void json_worker(const struct pw_slot *sl, struct pw_buf *out)
 {
     int64_t now = pw_clock_us();
-    char    text[sizeof(sl->bb->text)];
+    char    text[sizeof(sl->bb->text)], plugin[sizeof(sl->bb->plugin)];
 
     pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
     json_int(out, "slot", sl->slot);
@@ -123,6 +123,9 @@ static void json_worker(const struct pw_slot *sl, struct pw_buf *out)
     json_key(out, "sandbox");
     pw_buf_puts(out, atomic_load(&sl->bb->sandboxed) ? "true" : "false");
     json_int(out, "landlock", atomic_load(&sl->bb->landlock));
+    json_known(out, "cpu_ms", pw_status_cpu_ms(sl->proc.pid));
+    pw_text_copy(plugin, sizeof(plugin), sl->bb->plugin, sizeof(sl->bb->plugin));
+    json_str(out, "plugin", sl->proc.pid > 0 && plugin[0] ? plugin : NULL);
     pw_bb_text_read(sl->bb, text);
     json_str(out, "text", text[0] ? text : NULL);
     json_int(out, "restarts", (int64_t)pw_status_restarts(sl));
@@ -155,6 +158,8 @@ static void json_partition(const struct pw_partition_row *row, struct pw_buf *ou
     json_known(out, "next_offset", v->next_offset);
     json_known(out, "end_offset", v->end_offset);
     json_known(out, "lag", pw_partition_lag(v));
+    json_known(out, "oldest_age_ms", pw_status_oldest_ms(v));
+    json_known(out, "unpublished", v->unpublished);
     json_str(out, "reason", v->reason[0] ? v->reason : NULL);
     json_known(out, "parked", v->parked);
     json_time(out, "oldest_parked", v->parked_since_us);
@@ -196,6 +201,24 @@ static void json_trip(const struct pw_pipe *pi, struct pw_buf *out)
     json_time(out, "at", pi->trip.at_us);
     json_str(out, "text", pi->trip.text);
     pw_buf_puts(out, "}");
+}
+
+/* How many events were applied within which time after their record's timestamp: of all workers, since the runtime's start. */
+static void json_latency(const struct pw_pipe *pi, struct pw_buf *out)
+{
+    json_key(out, "latency");
+    pw_buf_puts(out, "{\"limits_us\":[");
+    for (int b = 0; b < PW_BB_BUCKETS - 1; b++)
+        pw_buf_printf(out, "%s%" PRIu64, b ? "," : "", pw_bb_limits_us[b]);
+    pw_buf_puts(out, "],\"counts\":[");
+    for (int b = 0; b < PW_BB_BUCKETS; b++) {
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < pi->slots_n; i++)
+            sum += atomic_load_explicit(&pi->slots[i].bb->latency_us.bucket[b], memory_order_relaxed);
+        pw_buf_printf(out, "%s%" PRId64, b ? "," : "", json_count(sum));
+    }
+    pw_buf_puts(out, "]}");
 }
 
 /* pi NULL: of the supervisor itself. */
@@ -242,6 +265,7 @@ static void json_pipeline(const struct pw_supervisor *sup, const struct pw_pipe 
         if (strcmp(rows[i].page->pipeline, pi->name) == 0)
             json_partition(&rows[i], out);
     pw_buf_puts(out, "]");
+    json_latency(pi, out);
     json_key(out, "counters");
     pw_buf_puts(out, "{");
     for (size_t i = 0; i < PW_STATUS_COUNTERS; i++) {

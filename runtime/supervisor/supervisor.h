@@ -69,7 +69,10 @@ int pw_control_leave(const char *run_dir);
  * itself; level "default": as configured; ms 0: for good. Returns the exit code. */
 int pw_control_log_level(const char *run_dir, const char *pipeline, const char *level, int64_t ms);
 
-/* Asks the supervisor that listens in run_dir; prints to stdout. json: 0 or 1. Returns the exit code. */
+/* The answer of the supervisor that listens in run_dir to a request, which ends with a line break. */
+int pw_control_ask(const char *run_dir, const char *request, int wait_ms, struct pw_buf *ret, struct pw_err *err) PW_MUST_CHECK;
+
+/* Asks the supervisor that listens in run_dir; prints to stdout. json: 0 or 1. Returns the exit code: 0 if it is ready, else 1. */
 int pw_control_status(const char *run_dir, int json);
 
 #endif

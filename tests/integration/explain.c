@@ -104,6 +104,7 @@ Test(explain, one_event_of_every_fate)
     /* not yet, and never */
     expect(0, "main: paused", "pause", a->topology, "main", "--reason", "a look at it");
     wait_until(worker_says(a, "pipeline.paused"));
+    expect(1, "\n  ! worker main/0 is paused", "status", a->topology);
     id = sql_text(k, "SELECT next_offset FROM pawl.offsets");
     queue(k, 5, "ok", 0, "late");
     events_flush(k);
@@ -180,6 +181,9 @@ Test(explain, an_event_is_followed_into_the_next_pipeline)
     for (int i = 0; i < 3; i++)
         (void)event_send(k, 0, "chain", 0);
     wait_until(ledger_count(k) == 6 && at_the_end(group, between));
+    expect(0, ", ready\n", "status", a->topology);
+    expect(0, "\nmain       running", "top", "--once", "--interval", "0.1", a->topology);
+    expect(0, "\nnext/0   running", "top", "--once", "--interval", "0.1", "--run-dir", a->run_dir);
     out = explain(a, k->topic, "1", "--follow");
     assert_has(out, "published as %s[0]@", between);
     assert_has(out, "comes from %s %s[0]@1 2\n", k->group, k->topic);

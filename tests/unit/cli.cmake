@@ -15,3 +15,9 @@ target_compile_definitions(test_cli PRIVATE TEST_PAWL="${CMAKE_BINARY_DIR}/bin/p
 add_dependencies(test_cli pawl underwriting billing)
 
 pawl_test(test_explain SOURCES test_explain.c LINK pw_cli_explain)
+
+pawl_test(test_top SOURCES test_top.c LINK pw_cli_top)
+if(Python3_FOUND)
+    add_test(NAME top_on_a_terminal COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/top_test.py $<TARGET_FILE:pawl>)
+    set_tests_properties(top_on_a_terminal PROPERTIES LABELS unit TIMEOUT 120)
+endif()

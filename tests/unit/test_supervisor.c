@@ -372,6 +372,7 @@ Test(supervisor, status_shows_workers_partitions_and_counters_without_secrets)
               strstr(s, "\nprocess_resident_memory_bytes "));
     cr_redirect_stdout();
     cr_assert_eq(pw_control_status(run_dir, 1), 0);
+    cr_assert_eq(pw_control_status(run_dir, 0), 0);
     cr_assert_eq(stop(), 0);
     cr_assert_null(strstr(read_file(log_file), "sesame"));
 }
