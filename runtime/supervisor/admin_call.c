@@ -90,7 +90,7 @@ static void done(void *arg, const struct pw_errand_end *end)
         pw_buf_add(&rq->body, end->out.p, end->out.n);
     } else {
         pw_buf_add(&text, end->out.p, end->out.n);
-        pw_buf_add(&text, end->err.p ? end->err.p : "", end->err.n);
+        pw_buf_add(&text, end->err.p, end->err.n);
         pw_buf_printf(&rq->body, "{\"exit\":%d,\"%s\":", end->code, end->code ? "error" : "text");
         pw_buf_json(&rq->body, text.p, text.n);
         pw_buf_puts(&rq->body, "}\n");

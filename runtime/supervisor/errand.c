@@ -171,7 +171,8 @@ static void finish(struct errand *er, const siginfo_t *si)
         pw_buf_reset(&er->end.err);
         pw_buf_printf(&er->end.err, "the command was ended: %s", er->ended_for ? er->ended_for : how);
     }
-    pw_buf_add(&er->end.out, "", 0);
+    pw_buf_add(&er->end.out, "", 0); /* both are texts, also when they are empty */
+    pw_buf_add(&er->end.err, "", 0);
     er->done(er->arg, &er->end);
     forget(er);
 }

@@ -12,8 +12,8 @@
 struct pw_errands;
 
 struct pw_errand_end {
-    int           code; /* of its exit; -1: it was ended, and err says why */
-    struct pw_buf out, err;
+    int           code;     /* of its exit; -1: it was ended, and err says why */
+    struct pw_buf out, err; /* texts */
 };
 
 struct pw_errands *pw_errands_new(struct pw_supervisor *sup);

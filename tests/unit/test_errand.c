@@ -35,7 +35,7 @@ static void done(void *arg, const struct pw_errand_end *end)
     ended++;
     code = end->code;
     (void)snprintf(out, sizeof(out), "%s", end->out.p);
-    (void)snprintf(err_text, sizeof(err_text), "%s", end->err.p ? end->err.p : "");
+    (void)snprintf(err_text, sizeof(err_text), "%s", end->err.p);
 }
 
 static int begin(const char *script, bool reads, uint32_t limit_ms)
