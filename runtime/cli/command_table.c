@@ -387,6 +387,17 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--like", "FILE", "A file of cases: values are shown and recorded in its formats." },
         },
     },
+    [PW_CMD_plugin_shadow_report] = {
+        .name = "plugin shadow report", .arg = "TOPOLOGY", .arg2 = "PIPELINE", .flags = PW_CLI_REQUIRED,
+        .summary = "Show what a candidate beside the plugin comes to, and where it differs.",
+        .text = "Counts, the last crash, and the last messages with which the candidate came to something else, with their coordinates and what\n"
+                "differs (-: the plugin, +: the candidate). What is in messages is shown as it came. --record keeps them with the rows that the\n"
+                "plugin saw, for `pawl plugin replay`.",
+        .exits = "0  shown\n1  nothing runs there, or no candidate; or there is nothing to record\n64  wrong usage\n78  the topology is wrong",
+        .opts = {
+            { "--record", "FILE", "Write those messages to this new file, which only its owner can read." },
+        },
+    },
     [PW_CMD_generate_rules] = {
         .name = "generate rules", .arg = "TOPOLOGY", .flags = PW_CLI_REQUIRED,
         .summary = "Print rules for Prometheus that watch what the topology promises.",
@@ -436,7 +447,23 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--role", "ROLE", "standby or probe." },
             { "--slot-fd", "FD", "With standby: the slot's shared page." },
             { "--state-fd", "FD", "Where it hands its plugin's cache over." },
+            { "--shadow-fd", "FD", "Samples for a candidate." },
             { "--probation", "N:N", "Rejections that are allowed, and a share of the messages, in millionths." },
+        },
+    },
+    [PW_CMD_shadow] = {
+        .name = "shadow", .flags = PW_CLI_HIDDEN,
+        .summary = "One candidate; the supervisor starts it.",
+        .text = "Not for people: the descriptors it is given come from the supervisor.",
+        .exits = "78  configuration",
+        .opts = {
+            { "--pipeline", "NAME", "Pipeline of the topology." },
+            { "--generation", "N", "Configuration it belongs to." },
+            { "--blackbox-fd", "FD", "Its page." },
+            { "--samples-fd", "FD", "Where samples come from." },
+            { "--plugin", "FILE", "Staged candidate." },
+            { "--config", "FILE", "Its staged configuration." },
+            { "--sandbox", NULL, "As the pipeline's workers." },
         },
     },
 #ifdef PW_FAULTS

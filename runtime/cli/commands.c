@@ -24,20 +24,27 @@ const struct pw_command *pw_command_find(const char *name)
     return NULL;
 }
 
+/* How many of the words of argv the name is; 0: it is another one. */
+static int words_of(const char *name, int argc, char **argv)
+{
+    for (int n = 0; n < argc; n++) {
+        size_t len = strlen(argv[n]);
+
+        if (!len || strncmp(name, argv[n], len) != 0 || (name[len] && name[len] != ' '))
+            return 0;
+        if (!name[len])
+            return n + 1;
+        name += len + 1;
+    }
+    return 0;
+}
+
 const struct pw_command *pw_command_find_words(int argc, char **argv, int *ret_words)
 {
-    size_t n = strlen(argv[0]);
-
-    for (size_t i = 0; argc > 1 && i < PW_CMD_N; i++) {
-        const char *name = pw_commands[i].name;
-
-        if (strncmp(name, argv[0], n) == 0 && name[n] == ' ' && strcmp(name + n + 1, argv[1]) == 0) {
-            *ret_words = 2;
+    for (size_t i = 0; i < PW_CMD_N; i++)
+        if (!strchr(argv[0], ' ') && (*ret_words = words_of(pw_commands[i].name, argc, argv)))
             return &pw_commands[i];
-        }
-    }
-    *ret_words = 1;
-    return strchr(argv[0], ' ') ? NULL : pw_command_find(argv[0]);
+    return NULL;
 }
 
 bool pw_cli_half_command(const char *first, const char *second, struct pw_buf *message)

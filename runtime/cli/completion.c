@@ -39,14 +39,17 @@ static void second_words(struct pw_buf *out)
         pw_buf_printf(out, "        %.*s) words=\"", (int)n, pw_commands[i].name);
         for (size_t k = i; k < PW_CMD_N; k++)
             if (is_shown(&pw_commands[k]) && strncmp(pw_commands[k].name, pw_commands[i].name, n + 1) == 0)
-                pw_buf_printf(out, "%s%s", k > i ? " " : "", pw_commands[k].name + n + 1);
+                pw_buf_printf(out, "%s%.*s", k > i ? " " : "", (int)strcspn(pw_commands[k].name + n + 1, " "),
+                              pw_commands[k].name + n + 1);
         pw_buf_puts(out, "\" ;;\n");
     }
 }
 
 static void options(const struct pw_command *cmd, struct pw_buf *out)
 {
-    pw_buf_printf(out, "    \"%s\") words=\"", cmd->name);
+    size_t one = strcspn(cmd->name, " "), two = cmd->name[one] ? one + 1 + strcspn(cmd->name + one + 1, " ") : one;
+
+    pw_buf_printf(out, "    \"%.*s\") words=\"", (int)two, cmd->name);
     for (const struct pw_cli_opt *o = cmd->opts; o->name; o++)
         pw_buf_printf(out, "%s ", o->name);
     pw_buf_puts(out, "--help\" ;;\n");

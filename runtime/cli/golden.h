@@ -75,9 +75,9 @@ void pw_golden_db_close(struct pw_golden_db *db);
 /* The message with the rows that are there now, as dk->item says then: in a transaction that only reads. */
 int pw_golden_db_look(struct pw_golden_db *db, const pawl_msg *msg, int64_t now_us, struct pw_err *err) PW_MUST_CHECK;
 
-/* golden_record.c. The message in hand as a recorded case; NULL: err. */
+/* golden_record.c. The message in hand as a recorded case; NULL: err. expect NULL: what came of it. */
 struct pw_golden_node *pw_golden_record(struct pw_golden_file *gf, const struct pw_desk *dk, int64_t now_us, const char *name,
-                                        struct pw_err *err);
+                                        struct pw_golden_node *expect, struct pw_err *err);
 /* A new file, which only its owner can read, with what `gf` says (plugin, config, formats, protobuf) and these cases. */
 int pw_golden_save(const struct pw_golden_file *gf, const char *path, struct pw_golden_node *cases,
                    struct pw_err *err) PW_MUST_CHECK;

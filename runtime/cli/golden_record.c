@@ -133,12 +133,14 @@ static void rows(struct pw_arena *ar, const struct pw_desk *dk, struct pw_golden
 /* ---- the case ---- */
 
 struct pw_golden_node *pw_golden_record(struct pw_golden_file *gf, const struct pw_desk *dk, int64_t now_us, const char *name,
-                                        struct pw_err *err)
+                                        struct pw_golden_node *expect, struct pw_err *err)
 {
     struct pw_arena       *ar = gf->ar;
     struct pw_golden_node *ca = pw_golden_map(ar), *all = pw_golden_map(ar), *hashes = pw_golden_map(ar);
-    struct pw_golden_node *expect = pw_golden_effects(gf, dk, err), *msg = message(gf, &dk->item.msg, err);
+    struct pw_golden_node *msg = message(gf, &dk->item.msg, err);
 
+    if (!expect)
+        expect = pw_golden_effects(gf, dk, err);
     if (!expect || !msg)
         return NULL;
     rows(ar, dk, all, hashes);

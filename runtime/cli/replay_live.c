@@ -58,7 +58,7 @@ static int one(struct live *li, const struct pw_replay_message *rm)
     if (pw_golden_db_look(li->db, &rm->msg, rm->now_us, &err) < 0)
         return pw_cli_fail(err.disp == PW_D_RETRY ? PW_CLI_EXIT_RETRY : PW_CLI_EXIT_FAILED, "plugin replay: %s: %s", name,
                            err.text);
-    ca = pw_golden_record(&li->gf, li->dk, rm->now_us, name, &err);
+    ca = pw_golden_record(&li->gf, li->dk, rm->now_us, name, NULL, &err);
     if (!ca)
         return pw_cli_fail(PW_CLI_EXIT_FAILED, "plugin replay: %s: %s", name, err.text);
     pw_golden_add(li->cases, NULL, ca);

@@ -89,7 +89,10 @@ static bool read_role(const struct pw_cli_args *args, struct pw_worker_args *ret
 {
     const char *role = pw_cli_opt(args, PW_WORKER_OPT_ROLE), *probation = pw_cli_opt(args, PW_WORKER_OPT_PROBATION);
 
-    ret->slot_fd = -1;
+    ret->slot_fd   = -1;
+    ret->shadow_fd = -1;
+    if (pw_cli_opt(args, PW_WORKER_OPT_SHADOW_FD) && (ret->shadow_fd = descriptor(args, PW_WORKER_OPT_SHADOW_FD)) < 0)
+        return false;
     if (role && strcmp(role, PW_WORKER_ROLE_PROBE) == 0)
         ret->role = PW_WORKER_PROBES;
     else if (role && strcmp(role, PW_WORKER_ROLE_STANDBY) == 0)

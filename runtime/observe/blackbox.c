@@ -433,3 +433,66 @@ void pw_bb_last_read(const struct pw_blackbox *bb, int signal, char ret[PW_BB_TR
         return;
     copy_lines(ret, PW_BB_TRACE, bb->last.trace, sizeof(bb->last.trace));
 }
+
+/* ---- differences of a candidate ---- */
+
+void pw_bb_difference_put(struct pw_blackbox *bb, const struct pw_bb_difference *df)
+{
+    struct pw_bb_difference *to   = &bb->differences[0];
+    uint32_t                 most = 0, odd;
+
+    for (size_t i = 0; i < PW_BB_DIFFERENCES; i++) {
+        uint32_t writings = GET(bb->differences[i].writings);
+
+        most = writings > most ? writings : most;
+        if (writings < GET(to->writings))
+            to = &bb->differences[i];
+    }
+    odd = write_begin(&to->seq);
+    PUT(to->writings, most + 1);
+    PUT(to->partition, GET(df->partition));
+    PUT(to->offset, GET(df->offset));
+    PUT(to->at_us, GET(df->at_us));
+    memcpy(to->topic, df->topic, sizeof(to->topic));
+    memcpy(to->text, df->text, sizeof(to->text));
+    memcpy(to->recording, df->recording, sizeof(to->recording));
+    write_end(&to->seq, odd);
+}
+
+/* How many entries are newer. */
+static size_t newer(const struct pw_blackbox *bb, size_t i)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k < PW_BB_DIFFERENCES; k++)
+        n += GET(bb->differences[k].writings) > GET(bb->differences[i].writings);
+    return n;
+}
+
+bool pw_bb_difference_read(const struct pw_blackbox *bb, size_t nth, struct pw_bb_difference *ret)
+{
+    for (size_t i = 0; i < PW_BB_DIFFERENCES; i++) {
+        const struct pw_bb_difference *df = &bb->differences[i];
+        uint32_t                       began;
+
+        if (!GET(df->writings) || newer(bb, i) != nth)
+            continue;
+        began = read_begin(&df->seq);
+        PUT(ret->partition, GET(df->partition));
+        PUT(ret->offset, GET(df->offset));
+        PUT(ret->at_us, GET(df->at_us));
+        pw_text_copy(ret->topic, sizeof(ret->topic), df->topic, sizeof(df->topic));
+        pw_text_copy(ret->text, sizeof(ret->text), df->text, sizeof(df->text));
+        pw_text_copy(ret->recording, sizeof(ret->recording), df->recording, sizeof(df->recording));
+        return read_ok(&df->seq, began); /* else it is being written, or its writer died of it */
+    }
+    return false;
+}
+
+void pw_bb_shadow_clear(struct pw_blackbox *bb)
+{
+    PUT(bb->shadow_same, 0);
+    PUT(bb->shadow_differs, 0);
+    PUT(bb->shadow_unknown, 0);
+    memset(bb->differences, 0, sizeof(bb->differences));
+}

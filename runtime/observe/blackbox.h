@@ -107,6 +107,20 @@ struct pw_bb_last {
     char      trace[PW_BB_TRACE];
 };
 
+/* A message with which a candidate came to something else than the plugin. */
+#define PW_BB_DIFFERENCES     8
+#define PW_BB_DIFFERENCE_TEXT 2048
+#define PW_BB_RECORDING       16384
+struct pw_bb_difference {
+    pw_bb_u32 seq;      /* odd while being written */
+    pw_bb_u32 writings; /* 0: empty; counts on over all entries, so it tells the order */
+    char      topic[PW_BB_NAME];
+    pw_bb_i32 partition;
+    pw_bb_i64 offset, at_us;               /* wall */
+    char      text[PW_BB_DIFFERENCE_TEXT]; /* lines, cut if need be */
+    char      recording[PW_BB_RECORDING];  /* a case of a file; "": it has no room */
+};
+
 /* bucket i counts the values above limit[i - 1] and up to limit[i]; the last bucket is +Inf. Readers add them up. */
 struct pw_bb_histogram {
     pw_bb_u64 bucket[PW_BB_BUCKETS];
@@ -172,6 +186,11 @@ struct pw_blackbox {
 
     pw_bb_u64 spans_sent, spans_dropped;
     pw_bb_u32 sandboxed, landlock; /* 1: it is; version of Landlock in force, 0: none */
+    /* a worker: samples of messages for a candidate, and those of them that there was no room for */
+    pw_bb_u64 shadow_samples, shadow_dropped;
+    /* the process of a candidate: what it has compared */
+    pw_bb_u64               shadow_same, shadow_differs, shadow_unknown;
+    struct pw_bb_difference differences[PW_BB_DIFFERENCES];
 };
 
 static inline void pw_bb_add(pw_bb_u64 *c, uint64_t n) /* single writer: no locked instruction */
@@ -226,9 +245,16 @@ bool pw_bb_strikes_any(const struct pw_blackbox *bb);
 /* Worker: the nth entry. false: it is empty. topic: PW_BB_NAME bytes. */
 bool pw_bb_strike_at(const struct pw_blackbox *bb, size_t nth, char *topic, int32_t *ret_partition, int64_t *ret_offset);
 
+/* The process of a candidate: replaces the oldest. */
+void pw_bb_difference_put(struct pw_blackbox *bb, const struct pw_bb_difference *df);
+
 /* ---- supervisor only ---- */
 
 void pw_bb_log_want(struct pw_blackbox *bb, enum pw_log_level level);
+/* The nth, the newest first; texts end with a NUL. false: there are not so many. */
+bool pw_bb_difference_read(const struct pw_blackbox *bb, size_t nth, struct pw_bb_difference *ret);
+/* For another candidate: nothing was compared yet. */
+void pw_bb_shadow_clear(struct pw_blackbox *bb);
 
 /* That many strikes for that message. Replaces the oldest entry when full. The supervisor keeps its own table, which no plugin can
  * scribble over, and copies from there. */

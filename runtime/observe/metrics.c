@@ -279,13 +279,17 @@ static void by_outcome(struct pw_buf *out, const struct pw_metric *m, const stru
     }
 }
 
+const char *const pw_metrics_shadows[PW_METRICS_SHADOWS] = { "same", "differs", "not_comparable", "crashed", "dropped" };
+
 static void of_pipeline(struct pw_buf *out, const struct pw_metric *m, const struct pw_metrics_pipeline *pl)
 {
     if (m->source == PW_MX_RELOADS)
         by_outcome(out, m, pl, PW_METRICS_RELOADS, pw_metrics_reloads, pl->reloads);
     if (m->source == PW_MX_RELOAD_CACHES)
         by_outcome(out, m, pl, PW_METRICS_CACHES, pw_metrics_caches, pl->caches);
-    if (m->source == PW_MX_RELOADS || m->source == PW_MX_RELOAD_CACHES ||
+    if (m->source == PW_MX_SHADOWS && pl->shadowed)
+        by_outcome(out, m, pl, PW_METRICS_SHADOWS, pw_metrics_shadows, pl->shadows);
+    if (m->source == PW_MX_RELOADS || m->source == PW_MX_RELOAD_CACHES || m->source == PW_MX_SHADOWS ||
         (m->source == PW_MX_RELOAD_PAUSE && pl->reload_pause_us < 0))
         return;
     open_sample(out, m->name, "");

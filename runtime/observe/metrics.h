@@ -35,6 +35,9 @@ extern const char *const pw_metrics_caches[PW_METRICS_CACHES];
 
 /* Why the admin port refused a request, in the order of their names. */
 enum pw_metrics_refusal { PW_REFUSED_TOKEN = 0, PW_REFUSED_LOCKED, PW_REFUSED_HOST, PW_METRICS_REFUSALS };
+/* What became of the samples that a candidate was to be given. */
+#define PW_METRICS_SHADOWS 5
+extern const char *const pw_metrics_shadows[PW_METRICS_SHADOWS];
 
 struct pw_metrics_pipeline {
     const char *name, *plugin_id, *plugin_version;
@@ -45,6 +48,8 @@ struct pw_metrics_pipeline {
     int64_t     reload_pause_us;             /* of the last one that took effect, -1: none */
     bool        reloading;
     uint64_t    caches[PW_METRICS_CACHES]; /* by what became of them */
+    bool        shadowed;
+    uint64_t    shadows[PW_METRICS_SHADOWS];
 };
 
 struct pw_metrics {

@@ -48,6 +48,11 @@ static const struct pw_metric table[] = {
       PW_MX_RELOAD_CACHES, 0, NULL, PW_METRICS_CACHES },
     { "pawl_reloading", "gauge", "", "pipeline", "1 while a reload is under way, its probation included.", PW_MX_RELOADING, 0,
       NULL, 0 },
+    { "pawl_shadow_messages_total", "counter", "events", "pipeline, outcome",
+      "Messages that were sampled for a candidate: same, differs, not_comparable (it looks for rows that the plugin did not), crashed (it died of it, or "
+      "took longer than handler_timeout), dropped (it was not fast enough, or the sample is too large). Counted anew with another candidate, dropped ones "
+      "are not. Absent without one.",
+      PW_MX_SHADOWS, 0, NULL, PW_METRICS_SHADOWS },
     { "pawl_parked_messages", "gauge", "events", P,
       "Messages that are set aside with their key and tried again (retry.mode: park). Not part of the lag.", PW_MX_PARKED, 0,
       NULL, 0 },

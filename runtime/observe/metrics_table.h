@@ -19,6 +19,7 @@ enum pw_metric_source {
     PW_MX_RELOAD_CACHES,
     PW_MX_RELOAD_PAUSE,
     PW_MX_RELOADING,
+    PW_MX_SHADOWS,
     PW_MX_HALTS,
     PW_MX_COUNTER, /* a worker: a counter in its page, at .offset */
     PW_MX_VERDICTS,

@@ -84,7 +84,12 @@ static void expect(struct pw_slot *sl)
 
 static void start(struct pw_supervisor *sup, struct pw_slot *sl)
 {
-    struct pw_spawn sp = { .rel = sl->rel, .slot = sl->slot, .bb_fd = sl->bb_fd, .slot_fd = -1, .state_fd = sl->state_fd };
+    struct pw_spawn sp = { .rel       = sl->rel,
+                           .slot      = sl->slot,
+                           .bb_fd     = sl->bb_fd,
+                           .slot_fd   = -1,
+                           .state_fd  = sl->state_fd,
+                           .shadow_fd = pw_shadow_samples_fd(sl->pipe, sl->rel) };
     struct pw_proc  pc;
     struct pw_err   err;
 

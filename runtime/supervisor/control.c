@@ -319,6 +319,14 @@ int pw_control_ask(const char *run_dir, const char *request, int wait_ms, struct
     return exchange(run_dir, request, wait_ms, ret, err);
 }
 
+int pw_control_shadow(const char *run_dir, const char *pipeline, bool cases, struct pw_buf *ret, struct pw_err *err)
+{
+    char request[PW_CONTROL_LINE];
+
+    (void)snprintf(request, sizeof(request), "shadow %s %s\n", cases ? "cases" : "text", pipeline);
+    return exchange(run_dir, request, CLIENT_WAIT_MS, ret, err);
+}
+
 static int print_answer(const char *run_dir, const char *request)
 {
     struct pw_buf reply = { 0 };

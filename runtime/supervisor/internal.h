@@ -37,7 +37,10 @@ struct pw_release {
     struct pw_plugin_meta     meta;
     char                      plugin_file[PATH_MAX], config_file[PATH_MAX]; /* "": none */
     uint32_t                  generation;
-    struct pw_blackbox       *ledger; /* strikes where no worker can reach them; its other fields are unused */
+    /* the candidate that is run beside it, staged; "": none, or it could not be: why */
+    char                  shadow_file[PATH_MAX], shadow_config[PATH_MAX], shadow_why[480];
+    struct pw_plugin_meta shadow_meta;
+    struct pw_blackbox   *ledger; /* strikes where no worker can reach them; its other fields are unused */
 };
 
 /* A process of ours. pid 0: none; then the descriptors are -1. */
@@ -153,6 +156,22 @@ struct pw_level_wish {
     int64_t           until_us; /* monotonic; INT64_MAX: as long as the supervisor lives */
 };
 
+/* The process of a candidate, and the line to it: of packets, in the kernel, so that neither side waits for the other. */
+struct pw_shadowing {
+    struct pw_proc      proc;
+    struct pw_blackbox *bb; /* NULL: there has never been one */
+    int                 bb_fd;
+    int                 samples[2];                       /* workers send to [0], it reads from [1] */
+    char                file[PATH_MAX], config[PATH_MAX]; /* that the page is about */
+    int64_t             started_us, start_at_us;
+    uint64_t            compared_at_start;
+    struct pw_watch     watch;
+    struct pw_backoff   backoff;
+    bool                too_large, unwanted; /* why it is ended */
+    uint64_t            crashes;
+    struct pw_crash     last; /* crash */
+};
+
 struct pw_pipe {
     const char          *name;
     struct pw_release   *rel;
@@ -162,6 +181,7 @@ struct pw_pipe {
     struct pw_storm      storm;
     struct pw_trip       trip;
     struct pw_reload     rl;
+    struct pw_shadowing  sh;
     struct pw_files      files; /* as they were last looked at */
     struct pw_level_wish wish;
 };
@@ -236,9 +256,10 @@ struct pw_spawn {
     const struct pw_release *rel;
     uint32_t                 slot;
     enum pw_spawn_role       role;
-    int                      bb_fd;    /* its page */
-    int                      slot_fd;  /* of one that stands by: the page that it takes later; -1: none */
-    int                      state_fd; /* -1: none */
+    int                      bb_fd;     /* its page */
+    int                      slot_fd;   /* of one that stands by: the page that it takes later; -1: none */
+    int                      state_fd;  /* -1: none */
+    int                      shadow_fd; /* -1: none */
     bool                     probation;
     uint32_t                 share;
 };
@@ -247,6 +268,8 @@ int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct
 /* Runs a command of this program, without input. argv[0] is its own name, and NULL ends it. */
 int pw_spawn_command(struct pw_supervisor *sup, const char *const *argv, int out_fd, int err_fd, struct pw_proc *ret,
                      struct pw_err *err) PW_MUST_CHECK;
+int pw_spawn_shadow(struct pw_supervisor *sup, const struct pw_release *rel, int samples_fd, int bb_fd, struct pw_proc *ret,
+                    struct pw_err *err) PW_MUST_CHECK;
 /* The environment of workers: ours without LD_*. */
 char **pw_spawn_env(struct pw_arena *ar);
 
@@ -269,6 +292,33 @@ void     pw_children_kill(struct pw_supervisor *sup);
 void            pw_children_resume(struct pw_supervisor *sup, const char *pipeline, struct pw_buf *out);
 size_t          pw_children_alive(const struct pw_supervisor *sup);
 struct pw_slot *pw_children_slot(const struct pw_supervisor *sup, size_t i); /* 0..slots_n - 1, in the order of sup->pages */
+
+/* ---- shadow.c: candidates ---- */
+
+enum pw_shadow_outcome {
+    PW_SHADOW_SAME = 0,
+    PW_SHADOW_DIFFERS,
+    PW_SHADOW_UNKNOWN,
+    PW_SHADOW_CRASHED,
+    PW_SHADOW_DROPPED,
+    PW_SHADOW_OUTCOMES
+};
+_Static_assert((int)PW_SHADOW_OUTCOMES == PW_METRICS_SHADOWS, "each has a name there");
+
+/* Where workers of that release send samples to; -1: nobody wants any. */
+int pw_shadow_samples_fd(struct pw_pipe *pi, const struct pw_release *rel);
+/* Starts, watches and ends. Returns when it wants to be called again (monotonic). */
+int64_t pw_shadow_tick(struct pw_supervisor *sup);
+void    pw_shadow_poll(struct pw_supervisor *sup, struct pw_pollset *ps); /* one a pipeline */
+void    pw_shadow_serve(struct pw_supervisor *sup, const struct pw_pollset *ps, size_t from);
+void    pw_shadow_end(struct pw_supervisor *sup); /* the runtime stops, and its workers have */
+void    pw_shadow_counts(const struct pw_pipe *pi, uint64_t ret[PW_SHADOW_OUTCOMES]);
+bool    pw_shadow_is_set(const struct pw_pipe *pi); /* the topology wants one */
+/* shadow_status.c */
+void pw_shadow_text(const struct pw_pipe *pi, struct pw_buf *out); /* lines, if one is set */
+void pw_shadow_json(const struct pw_pipe *pi, struct pw_buf *out); /* ,"shadow":{...} or null */
+/* what differs, for a person; or as the cases of a file. pipeline "": all */
+void pw_shadow_report(const struct pw_supervisor *sup, const char *pipeline, bool cases, struct pw_buf *out);
 
 /* ---- reload.c ---- */
 

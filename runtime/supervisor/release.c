@@ -1,4 +1,5 @@
 /* What workers run, from the files that people change to copies that nobody does. */
+#include "observe/log.h"
 #include "supervisor/internal.h"
 
 #include <dirent.h>
@@ -78,12 +79,39 @@ static void staged_dir(const struct pw_topology *tp, char ret[PATH_MAX])
     (void)snprintf(ret, PATH_MAX, "%s/staged", tp->run_dir);
 }
 
-int pw_release_source(const struct pw_reading *rd, const struct pw_pipeline *conf, char ret[PATH_MAX], struct pw_err *err)
+static int source(const struct pw_reading *rd, const char *path, char ret[PATH_MAX], struct pw_err *err)
 {
-    int n = conf->plugin_path[0] == '/' ? snprintf(ret, PATH_MAX, "%s", conf->plugin_path) :
-                                          snprintf(ret, PATH_MAX, "%s/%s", rd->tp->plugin_dir, conf->plugin_path);
+    int n = path[0] == '/' ? snprintf(ret, PATH_MAX, "%s", path) : snprintf(ret, PATH_MAX, "%s/%s", rd->tp->plugin_dir, path);
 
     return n < 0 || n >= PATH_MAX ? pw_err_set(err, PW_D_FATAL, "the path of the plugin is too long") : 0;
+}
+
+int pw_release_source(const struct pw_reading *rd, const struct pw_pipeline *conf, char ret[PATH_MAX], struct pw_err *err)
+{
+    return source(rd, conf->plugin_path, ret, err);
+}
+
+/* A candidate that is missing or no plugin must not keep the plugin from running. */
+static void stage_shadow(struct pw_release *rel, const char *dir)
+{
+    struct pw_err err;
+    char          path[PATH_MAX];
+    int           rc;
+
+    if (!rel->conf->shadow_path)
+        return;
+    rc = source(rel->rd, rel->conf->shadow_path, path, &err);
+    if (rc == 0)
+        rc = pw_stage_file(path, dir, 0, rel->shadow_file, sizeof(rel->shadow_file), &err);
+    if (rc == 0)
+        rc = pw_plugin_meta(rel->shadow_file, &rel->shadow_meta, &err);
+    if (rc == 0 && rel->conf->shadow_config)
+        rc = pw_stage_file(rel->conf->shadow_config, dir, 0, rel->shadow_config, sizeof(rel->shadow_config), &err);
+    if (rc == 0)
+        return;
+    rel->shadow_file[0] = 0;
+    (void)snprintf(rel->shadow_why, sizeof(rel->shadow_why), "%s", err.text);
+    pw_log(PW_LOG_ERROR, "shadow.failed", PW_LOG_AT_NONE, "%s: %s", rel->conf->name, err.text);
 }
 
 static int stage(struct pw_release *rel, struct pw_err *err)
@@ -95,8 +123,10 @@ static int stage(struct pw_release *rel, struct pw_err *err)
         pw_stage_pinned(path, rel->conf->plugin_sha256, dir, 0, rel->plugin_file, sizeof(rel->plugin_file), err) < 0 ||
         pw_plugin_meta(rel->plugin_file, &rel->meta, err) < 0)
         return -1;
-    if (rel->conf->plugin_config)
-        return pw_stage_file(rel->conf->plugin_config, dir, 0, rel->config_file, sizeof(rel->config_file), err);
+    if (rel->conf->plugin_config &&
+        pw_stage_file(rel->conf->plugin_config, dir, 0, rel->config_file, sizeof(rel->config_file), err) < 0)
+        return -1;
+    stage_shadow(rel, dir);
     return 0;
 }
 
@@ -128,12 +158,14 @@ void pw_release_free(struct pw_release *rel)
 
 bool pw_release_same_files(const struct pw_release *a, const struct pw_release *b)
 {
-    return strcmp(a->plugin_file, b->plugin_file) == 0 && strcmp(a->config_file, b->config_file) == 0;
+    return strcmp(a->plugin_file, b->plugin_file) == 0 && strcmp(a->config_file, b->config_file) == 0 &&
+           strcmp(a->shadow_file, b->shadow_file) == 0 && strcmp(a->shadow_config, b->shadow_config) == 0;
 }
 
 static bool has(const struct pw_release *rel, const char *path)
 {
-    return rel && (strcmp(rel->plugin_file, path) == 0 || strcmp(rel->config_file, path) == 0);
+    return rel && (strcmp(rel->plugin_file, path) == 0 || strcmp(rel->config_file, path) == 0 ||
+                   strcmp(rel->shadow_file, path) == 0 || strcmp(rel->shadow_config, path) == 0);
 }
 
 static bool is_staged(const struct pw_supervisor *sup, const char *path)

@@ -72,11 +72,15 @@ static void forget_page(struct pw_reload *rl)
 
 static int launch(struct pw_supervisor *sup, struct pw_pipe *pi, enum pw_spawn_role role, struct pw_err *err)
 {
-    struct pw_reload *rl = &pi->rl;
-    struct pw_spawn   sp = {
-          .rel = rl->next, .slot = (uint32_t)rl->slot, .role = role, .slot_fd = -1, .state_fd = -1, .share = rl->share
-    };
-    char message[1 + PW_CONTROL_NONCE] = { PW_CONTROL_ASK };
+    struct pw_reload *rl                            = &pi->rl;
+    struct pw_spawn   sp                            = { .rel       = rl->next,
+                                                        .slot      = (uint32_t)rl->slot,
+                                                        .role      = role,
+                                                        .slot_fd   = -1,
+                                                        .state_fd  = -1,
+                                                        .shadow_fd = -1,
+                                                        .share     = rl->share };
+    char              message[1 + PW_CONTROL_NONCE] = { PW_CONTROL_ASK };
 
     forget_page(rl);
     rl->ready    = false;
@@ -90,6 +94,7 @@ static int launch(struct pw_supervisor *sup, struct pw_pipe *pi, enum pw_spawn_r
     if (role == PW_SPAWN_STANDBY) {
         sp.slot_fd   = pi->slots[rl->slot].bb_fd;
         sp.state_fd  = pi->slots[rl->slot].state_fd;
+        sp.shadow_fd = pw_shadow_samples_fd(pi, rl->next);
         sp.probation = pw_trial_is_wanted(rl->next->conf->reload_probation_messages, rl->next->conf->reload_probation_time_ms);
     }
     if (pw_spawn_worker(sup, &sp, &rl->proc, err) < 0)

@@ -136,6 +136,7 @@ static int make_slots(struct pw_supervisor *sup, struct pw_pipe *pi, struct pw_p
     pi->storm.seen = pw_arena_array(sup->ar, PW_STORM_MOST, sizeof(*pi->storm.seen));
     pi->rl.proc    = PW_NO_PROC;
     pi->rl.bb_fd   = -1;
+    pi->sh         = (struct pw_shadowing){ .proc = PW_NO_PROC, .bb_fd = -1, .samples = { -1, -1 } };
     pw_storm_limit(&pi->storm, conf->crash_storm_messages, conf->crash_storm_window_ms);
     for (uint32_t i = 0; i < pi->slots_n; i++)
         pi->slots[i] = (struct pw_slot){

@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define KEPT        5
+#define KEPT        6
 #define ARGS        32
-#define NUMBERS     8
+#define NUMBERS     9
 #define EXEC_FAILED 127 /* as a shell has it */
 
 extern char **environ;
@@ -122,6 +122,7 @@ static void build_args(const struct pw_supervisor *sup, const struct pw_spawn *s
     (void)snprintf(numbers[5], 32, "%d", sp->slot_fd);
     (void)snprintf(numbers[6], 32, "%u:%u", rel->conf->reload_max_rejects, sp->share);
     (void)snprintf(numbers[7], 32, "%d", sp->state_fd);
+    (void)snprintf(numbers[8], 32, "%d", sp->shadow_fd);
 #define ADD(s) argv[n++] = (char *)(uintptr_t)(s)
     ADD(sup->self), ADD("worker");
     ADD(PW_WORKER_OPT_PIPELINE), ADD(rel->conf->name);
@@ -140,6 +141,8 @@ static void build_args(const struct pw_supervisor *sup, const struct pw_spawn *s
         ADD(PW_WORKER_OPT_ROLE), ADD(PW_WORKER_ROLE_STANDBY), ADD(PW_WORKER_OPT_SLOT_FD), ADD(numbers[5]);
     if (sp->state_fd >= 0)
         ADD(PW_WORKER_OPT_STATE_FD), ADD(numbers[7]);
+    if (sp->shadow_fd >= 0)
+        ADD(PW_WORKER_OPT_SHADOW_FD), ADD(numbers[8]);
     if (sp->probation)
         ADD(PW_WORKER_OPT_PROBATION), ADD(numbers[6]);
 #undef ADD
@@ -147,41 +150,46 @@ static void build_args(const struct pw_supervisor *sup, const struct pw_spawn *s
     PW_ASSERT(n < ARGS);
 }
 
-/* Its end can be waited for; else it is ended. */
-static int watch(pid_t pid, int *ret_pidfd, struct pw_err *err)
-{
-    *ret_pidfd = pidfd_open(pid, 0); /* of our own child, not reaped yet: the number cannot be anybody else's */
-    if (*ret_pidfd >= 0)
-        return 0;
-    (void)pw_err_sys(err, PW_D_RETRY, "watch a new process");
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
-    return -1;
-}
+/* What becomes another program. out, err_out: as become() has them. */
+struct launch {
+    char *const *argv;
+    int          fds[KEPT], out, err_out;
+};
 
-int pw_spawn_command(struct pw_supervisor *sup, const char *const *argv, int out_fd, int err_fd, struct pw_proc *ret,
-                     struct pw_err *err)
+static int launch(const struct pw_supervisor *sup, const struct launch *la, struct pw_proc *ret, struct pw_err *err)
 {
     pid_t parent = getpid(), pid = fork();
     int   pidfd;
 
     if (pid == 0)
-        become(sup->self, (char *const *)(uintptr_t)argv, sup->worker_env, (const int[KEPT]){ -1, -1, -1, -1, -1 }, out_fd,
-               err_fd, parent);
+        become(sup->self, la->argv, sup->worker_env, la->fds, la->out, la->err_out, parent);
     if (pid < 0)
         return pw_err_sys(err, PW_D_RETRY, "fork");
-    if (watch(pid, &pidfd, err) < 0)
+    pidfd = pidfd_open(pid, 0); /* of our own child, not reaped yet: the number cannot be anybody else's */
+    if (pidfd < 0) {
+        (void)pw_err_sys(err, PW_D_RETRY, "watch a new process");
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
         return -1;
+    }
     *ret = (struct pw_proc){ pid, pidfd, -1 };
     return 0;
 }
 
+int pw_spawn_command(struct pw_supervisor *sup, const char *const *argv, int out_fd, int err_fd, struct pw_proc *ret,
+                     struct pw_err *err)
+{
+    const struct launch la = { (char *const *)(uintptr_t)argv, { -1, -1, -1, -1, -1, -1 }, out_fd, err_fd };
+
+    return launch(sup, &la, ret, err);
+}
+
 int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct pw_proc *ret, struct pw_err *err)
 {
-    pid_t parent = getpid(), pid;
-    char  numbers[NUMBERS][32];
-    char *argv[ARGS];
-    int   pair[2], pidfd, topology = reopen(sp->rel->rd->fd, err);
+    struct launch la = { .out = -1, .err_out = -1 };
+    char          numbers[NUMBERS][32];
+    char         *argv[ARGS];
+    int           pair[2], rc, topology = reopen(sp->rel->rd->fd, err);
 
     if (topology < 0)
         return -1;
@@ -191,23 +199,40 @@ int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct
         return -1;
     }
     build_args(sup, sp, topology, pair[1], numbers, argv);
-    pid = fork();
-    if (pid == 0)
-        become(sup->self, argv, sup->worker_env, (const int[KEPT]){ topology, sp->bb_fd, pair[1], sp->slot_fd, sp->state_fd },
-               -1, -1, parent);
-    if (pid < 0) {
-        (void)pw_err_sys(err, PW_D_RETRY, "fork");
-        goto fail;
-    }
-    if (watch(pid, &pidfd, err) < 0)
-        goto fail;
-    (void)close(pair[1]); /* the worker's */
+    la.argv = argv;
+    memcpy(la.fds, (const int[KEPT]){ topology, sp->bb_fd, pair[1], sp->slot_fd, sp->state_fd, sp->shadow_fd }, sizeof(la.fds));
+    rc = launch(sup, &la, ret, err);
+    (void)close(pair[1]); /* the worker's, as is the next one */
     (void)close(topology);
-    *ret = (struct pw_proc){ pid, pidfd, pair[0] };
-    return 0;
-fail:
-    (void)close(topology); /* unused, all three */
-    (void)close(pair[0]);
-    (void)close(pair[1]);
-    return -1;
+    if (rc < 0)
+        (void)close(pair[0]); /* unused */
+    else
+        ret->control_fd = pair[0];
+    return rc;
+}
+
+int pw_spawn_shadow(struct pw_supervisor *sup, const struct pw_release *rel, int samples_fd, int bb_fd, struct pw_proc *ret,
+                    struct pw_err *err)
+{
+    char  generation[32], samples[32], page[32];
+    char *argv[ARGS];
+    int   n = 0;
+
+    (void)snprintf(generation, sizeof(generation), "%u", rel->generation);
+    (void)snprintf(samples, sizeof(samples), "%d", samples_fd);
+    (void)snprintf(page, sizeof(page), "%d", bb_fd);
+#define ADD(s) argv[n++] = (char *)(uintptr_t)(s)
+    ADD(sup->self), ADD("shadow");
+    ADD(PW_WORKER_OPT_PIPELINE), ADD(rel->conf->name);
+    ADD(PW_WORKER_OPT_GENERATION), ADD(generation);
+    ADD(PW_WORKER_OPT_BLACKBOX_FD), ADD(page);
+    ADD(PW_SHADOW_OPT_SAMPLES_FD), ADD(samples);
+    ADD(PW_WORKER_OPT_PLUGIN), ADD(rel->shadow_file);
+    if (rel->shadow_config[0])
+        ADD(PW_WORKER_OPT_CONFIG), ADD(rel->shadow_config);
+    if (rel->conf->sandbox)
+        ADD(PW_SHADOW_OPT_SANDBOX);
+#undef ADD
+    argv[n] = NULL;
+    return launch(sup, &(struct launch){ argv, { samples_fd, bb_fd, -1, -1, -1, -1 }, -1, -1 }, ret, err);
 }

@@ -47,6 +47,8 @@ const struct pw_status_counter pw_status_counters[] = {
     C(events_foreign),
     C(events_duplicate),
     C(events_without_id),
+    C(shadow_samples),
+    C(shadow_dropped),
 #undef C
 };
 
@@ -265,6 +267,8 @@ static struct pw_metrics_pipeline pipeline_metrics(const struct pw_pipe *pi)
 
     memcpy(pl.reloads, pi->rl.count, sizeof(pl.reloads));
     memcpy(pl.caches, pi->rl.caches, sizeof(pl.caches));
+    pl.shadowed = pw_shadow_is_set(pi);
+    pw_shadow_counts(pi, pl.shadows);
     return pl;
 }
 
@@ -446,6 +450,7 @@ static void text_pipeline(const struct pw_supervisor *sup, const struct pw_pipe 
                   pi->rel->conf->group);
     pw_status_reload_text(pi, out);
     text_level(sup, pi, out);
+    pw_shadow_text(pi, out);
     if (pi->trip.is)
         pw_buf_printf(out, "  STOPPED %s ago: %s; `pawl resume` starts it again\n",
                       ago(pw_clock_wall_us() - pi->trip.at_us, since, sizeof(since)), pi->trip.text);

@@ -4,7 +4,7 @@
 
 #include "supervisor/internal.h"
 
-#define PW_STATUS_COUNTERS 27
+#define PW_STATUS_COUNTERS 29
 
 struct pw_status_counter {
     const char *name;

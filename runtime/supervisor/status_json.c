@@ -251,6 +251,7 @@ static void json_pipeline(const struct pw_supervisor *sup, const struct pw_pipe 
     json_trip(pi, out);
     pw_status_reload_json(pi, out);
     json_level(sup, pi, out);
+    pw_shadow_json(pi, out);
     json_int(out, "halts", (int64_t)pi->halts);
     json_int(out, "outbox_waiting", json_count(pw_status_waiting_sum(pi)));
     json_int(out, "dead_letters_open", json_count(pw_status_dead_open_sum(pi)));

@@ -63,6 +63,10 @@ static bool answer_control(void *arg, const char *request, uint32_t ticket, stru
         pw_status_text(arg, out);
     else if (strcmp(request, "status json") == 0)
         pw_status_json(arg, out);
+    else if (strncmp(request, "shadow text ", 12) == 0)
+        pw_shadow_report(arg, request + 12, false, out);
+    else if (strncmp(request, "shadow cases ", 13) == 0)
+        pw_shadow_report(arg, request + 13, true, out);
     else if (strncmp(request, "resume ", 7) == 0)
         pw_children_resume(arg, request + 7, out);
     else if (strncmp(request, "log-level ", 10) == 0)
@@ -70,7 +74,7 @@ static bool answer_control(void *arg, const char *request, uint32_t ticket, stru
     else
         pw_buf_puts(
             out,
-            "error: unknown request; there are 'status text', 'status json', 'resume PIPELINE', 'log-level PIPELINE LEVEL MS', "
+            "error: unknown request; there are 'status text', 'status json', 'resume PIPELINE', 'shadow text PIPELINE', 'shadow cases PIPELINE', 'log-level PIPELINE LEVEL MS', "
             "'leave', 'reload' and 'reload PLUGIN'\n");
     return true;
 }
@@ -152,7 +156,7 @@ static bool is_ours(const struct pw_supervisor *sup, pid_t pid)
     for (size_t i = 0; i < sup->slots_n; i++) {
         const struct pw_slot *sl = pw_children_slot(sup, i);
 
-        if (sl->proc.pid == pid || sl->old.pid == pid || sl->pipe->rl.proc.pid == pid)
+        if (sl->proc.pid == pid || sl->old.pid == pid || sl->pipe->rl.proc.pid == pid || sl->pipe->sh.proc.pid == pid)
             return true;
     }
     return pw_admin_owns(sup->admin, pid);
@@ -197,8 +201,8 @@ static void wait_for(struct pw_pollset *ps, int64_t until_us)
 
 static void turn(struct pw_supervisor *sup, struct pw_pollset *ps)
 {
-    int64_t until = earlier(pw_reload_tick(sup), pw_children_tick(sup));
-    size_t  at    = 1, reload;
+    int64_t until = earlier(earlier(pw_reload_tick(sup), pw_children_tick(sup)), pw_shadow_tick(sup));
+    size_t  at    = 1, reload, shadow;
 
     ps->n = 0;
     (void)pw_pollset_add(ps, sup->signal_fd, POLLIN);
@@ -206,6 +210,8 @@ static void turn(struct pw_supervisor *sup, struct pw_pollset *ps)
         (void)pw_pollset_add(ps, pw_children_slot(sup, i)->proc.pidfd, POLLIN);
     reload = ps->n;
     pw_reload_poll(sup, ps);
+    shadow = ps->n;
+    pw_shadow_poll(sup, ps);
     pw_control_poll(sup->control, ps);
     until = earlier(until, pw_control_until_us(sup->control));
     if (sup->http) {
@@ -224,6 +230,7 @@ static void turn(struct pw_supervisor *sup, struct pw_pollset *ps)
     for (size_t i = 0; i < sup->slots_n; i++)
         if (ps->p[at + i].revents && ps->p[at + i].fd == pw_children_slot(sup, i)->proc.pidfd)
             pw_child_ended(sup, pw_children_slot(sup, i));
+    pw_shadow_serve(sup, ps, shadow);
     reap_strangers(sup);
     if (ps->p[0].revents)
         take_signals(sup);
@@ -247,6 +254,7 @@ static int run(struct pw_supervisor *sup)
         turn(sup, &ps);
     }
     free(ps.p);
+    pw_shadow_end(sup);
     pw_buf_done(&sup->asked.text);
     sup->undrained += pw_children_alive(sup);
     answer_leave(sup);

@@ -20,6 +20,7 @@
 #define PW_WORKER_ROLE_PROBE      "probe"        /* gets ready, and ends */
 #define PW_WORKER_OPT_SLOT_FD     "--slot-fd"    /* with standby: the slot's page; --blackbox-fd is its own until then */
 #define PW_WORKER_OPT_STATE_FD    "--state-fd"   /* where the slot's workers hand a cache over; not with probe */
+#define PW_WORKER_OPT_SHADOW_FD   "--shadow-fd"  /* samples for a candidate go there; absent: none runs */
 #define PW_WORKER_OPT_PROBATION   "--probation"  /* REJECTS:SHARE, the share in millionths; absent: none */
 
 /* What goes over the control socket. To the worker: */
@@ -48,6 +49,10 @@
 #define PW_EXIT_FENCED 75 /* another process uses our group.instance.id */
 #define PW_EXIT_REJECT 76 /* on probation: it would have rejected more than is allowed, and has not */
 
+/* `pawl shadow` runs a candidate; some options are a worker's. */
+#define PW_SHADOW_OPT_SAMPLES_FD "--samples-fd" /* one sample a packet */
+#define PW_SHADOW_OPT_SANDBOX    "--sandbox"    /* as the pipeline's workers */
+
 /* Runs until SIGTERM or SIGINT (drain) or a second one (at once). self: path of this binary for the workers.
  * The caller has called pw_log_init("supervisor", ...). Returns the process's exit code: 0 all workers drained, 1 some did not or it
  * could not start, PW_EXIT_CONFIG when the topology or a plugin is wrong; the reasons are then on stderr. */
@@ -56,6 +61,11 @@ int pw_supervisor_run(const char *self, const char *topology_file);
 /* Asks the supervisor that listens in run_dir to start the workers of a pipeline again that a storm of crashes has stopped.
  * *ret_started: it had been stopped. It is no error if nothing runs there, or another topology. */
 int pw_control_resume(const char *run_dir, const char *pipeline, bool *ret_started, struct pw_err *err) PW_MUST_CHECK;
+
+/* What a candidate came to: for a person, or as cases. */
+struct pw_buf;
+int pw_control_shadow(const char *run_dir, const char *pipeline, bool cases, struct pw_buf *ret,
+                      struct pw_err *err) PW_MUST_CHECK;
 
 /* Asks the supervisor that listens in run_dir to reload, waits until it is over, and prints what became of each pipeline. plugin: a
  * pipeline, or the id or file of a plugin; NULL: all. Returns the exit code. */

@@ -98,6 +98,18 @@ static const struct pw_key table[] = {
       .doc =
           "Golden cases, a file or a folder, that a new version must pass before a reload takes it; a relative path counts from "
           "the folder of this file." },
+    { "pipelines.*.shadow", PW_KEY_MAP,
+      .doc =
+          "A candidate that is run beside the plugin, in a process of its own, and compared with it; nothing of it is done. See plugins/shadow.md." },
+    { "pipelines.*.shadow.path", PW_KEY_TEXT, .required = true, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(shadow_path),
+      .doc = "The candidate's file; a relative path counts from plugin_dir." },
+    { "pipelines.*.shadow.config", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_PIPELINE(shadow_config),
+      .dflt_text = "none", .doc = "Its configuration; a relative path counts from the folder of this file." },
+    { "pipelines.*.shadow.sample", PW_KEY_PERCENT, .min = 1, .max = 100000, .dflt = "10%", IN_PIPELINE(shadow_sample),
+      .doc =
+          "Share of the messages that it is given: of the keys, and of messages without a key by their offset; always the same ones." },
+    { "pipelines.*.shadow.max_memory", PW_KEY_SIZE, .min = 16 * MIB, .max = 64 * 1024 * MIB, .dflt = "1024MiB",
+      IN_PIPELINE(shadow_max_memory), .doc = "Resident memory beyond which its process is ended and started again." },
 
     { "pipelines.*.outputs", PW_KEY_OUTPUTS, .max = PW_KEYS_MAX_OUTPUTS,
       .doc = "Topic of each output that the plugin declares; none may be a topic of the same pipeline's source." },

@@ -34,7 +34,11 @@ struct pw_pipeline {
     const char          *connect;       /* further TCP ports; NULL: none */
     const char          *plugin_config; /* resolved against the topology's folder; NULL: none */
     const char          *plugin_golden; /* file or folder of cases that a new version must pass; NULL: none */
-    struct pw_property  *outputs;       /* port name -> topic */
+    const char          *shadow_path;   /* NULL: no candidate runs beside it */
+    const char          *shadow_config;
+    uint32_t             shadow_sample; /* thousandths of a percent */
+    uint64_t             shadow_max_memory;
+    struct pw_property  *outputs; /* port name -> topic */
     size_t               outputs_n;
     uint32_t             workers;
     uint32_t             batch_max_messages;

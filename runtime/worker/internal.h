@@ -42,6 +42,8 @@ struct pw_probation {
     uint64_t done, rejected;
 };
 
+struct pw_shadow;
+
 struct pw_worker {
     const struct pw_worker_args *args;
     const struct pw_pipeline    *pipe;
@@ -102,6 +104,7 @@ struct pw_worker {
     struct pw_strikes strikes;
 
     struct pw_probation probation;
+    struct pw_shadow   *shadow; /* NULL: no candidate runs beside the plugin */
 
     struct pw_tracing tracing; /* tracer NULL: off */
 
@@ -141,6 +144,10 @@ void pw_worker_load(struct pw_worker *w);
 /* May this batch be committed? false: it holds more rejections than a new version may make; *err says how many, and the first. */
 bool pw_probation_allows(const struct pw_worker *w, const struct pw_batch *ba, struct pw_err *err);
 void pw_probation_count(struct pw_worker *w, const struct pw_batch *ba); /* it is committed */
+
+/* shadow.c */
+void pw_worker_shadow_open(struct pw_worker *w);
+void pw_worker_shadow_batch(struct pw_worker *w, const struct pw_batch *ba); /* it is committed */
 
 /* outage.c */
 void pw_worker_outage(struct pw_worker *w, enum pw_outage cause, const char *text); /* it does not answer */

@@ -209,6 +209,7 @@ void pw_worker_advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_u
     count_verdicts(w, ba);
     pw_tracing_committed(w->tx.tracing, ba);
     pw_probation_count(w, ba);
+    pw_worker_shadow_batch(w, ba);
     pw_worker_park_committed(w, ba);
     pw_strikes_forget(&w->strikes, ba);
     for (size_t r = 0; r < ba->ranges_n; r++) {

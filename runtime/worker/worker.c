@@ -329,7 +329,8 @@ static int start(struct pw_worker *w, struct pw_err *err)
     w->tx.lost      = taken_away;
     w->tx.lost_arg  = w;
     w->batch_cap    = w->pipe->batch_max_messages;
-    w->exit_code    = -1;
+    pw_worker_shadow_open(w);
+    w->exit_code = -1;
     pw_tx_init(&w->tx, w->life);
     if (w->pipe->dedupe_window_ms) {
         w->tx.dedupe = pw_arena_alloc(w->life, sizeof(*w->tx.dedupe));

@@ -21,8 +21,9 @@ struct pw_worker_args {
     struct pw_blackbox       *bb;
     int                       control_fd;
     enum pw_worker_role       role;
-    int                       slot_fd;  /* of one that stands by: the slot's page */
-    int                       state_fd; /* where the slot's workers hand a cache over; -1: nowhere */
+    int                       slot_fd;   /* of one that stands by: the slot's page */
+    int                       state_fd;  /* where the slot's workers hand a cache over; -1: nowhere */
+    int                       shadow_fd; /* samples for a candidate; -1: none */
     /* after a reload: rejections that are allowed, and a share of the messages on top of it, in millionths */
     bool     probation;
     uint32_t rejects, reject_share;

@@ -35,15 +35,20 @@ enum {
     FLAW_DESTROY_CRASHES,
     FLAW_SAVE_CRASHES,
     FLAW_SAVES_TOO_MUCH,
-    FLAW_LOAD_CRASHES
+    FLAW_LOAD_CRASHES,
+    FLAW_LEAK
 };
 #ifndef LEDGER_FLAW
 #define LEDGER_FLAW FLAW_NONE
 #endif
+#ifndef FLAW_EVERY
 #define FLAW_EVERY 20 /* of a key */
+#endif
 #ifndef LEDGER_CACHE
 #define LEDGER_CACHE 0 /* state_version; 0: none */
 #endif
+
+#define LEAK_BYTES ((size_t)32 << 20)
 
 static const pawl_column key_column[]      = { PAWL_COL("key", TEXT) };
 static const pawl_column state_columns[]   = { PAWL_COL("key", TEXT), PAWL_COL("seq", I64), PAWL_COL("count", I64) };
@@ -185,6 +190,14 @@ static pawl_rc apply(pawl_ctx *c, const pawl_msg *m, const struct order *o)
     return PAWL_OK;
 }
 
+static void leak(void)
+{
+    volatile char *p = malloc(LEAK_BYTES);
+
+    for (size_t i = 0; p && i < LEAK_BYTES; i += 4096)
+        p[i] = 1;
+}
+
 /* ---- a cache: the messages that this instance and those before it have seen. Nothing depends on it. ---- */
 
 static struct {
@@ -246,6 +259,8 @@ static pawl_rc ledger_handle(void *self, pawl_ctx *c, const pawl_msg *m)
             (void)raise(SIGSEGV);
         while (LEDGER_FLAW == FLAW_HANG)
             (void)pause();
+        if (LEDGER_FLAW == FLAW_LEAK)
+            leak();
         if (LEDGER_FLAW == FLAW_REJECT)
             return pawl_reject(c, "test.flaw", "this version refuses seq %lld", (long long)o.seq);
     }

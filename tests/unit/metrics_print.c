@@ -51,27 +51,30 @@ static int fill_page(struct pw_page *pg, const char *pipeline, uint32_t slot, ui
 
 static int print_page(bool open_metrics, struct pw_buf *out)
 {
-    static const struct pw_metrics_pipeline pls[] = {
-        { .name           = "underwriting",
-          .plugin_id      = "org.example.underwriting",
-          .plugin_version = "1.2.3",
-          .plugin_build   = "c0ffee",
-          .halts          = 1 },
-        { .name = "billing \"test\"", .plugin_id = "org.example.billing", .plugin_version = "1", .plugin_build = "" }
-    };
-    struct pw_metrics_worker ws[WORKERS] = { { .rss_bytes = 1048576, .started_us = 1700000000500000 },
-                                             { .rss_bytes = 1048576, .started_us = 1700000000500000 },
-                                             { .rss_bytes = 1048576, .started_us = 1700000000500000 } };
-    struct pw_page           pages[WORKERS];
-    struct pw_metrics        mx = { .version     = "1.0.0",
-                                    .started_us  = 1700000000000000,
-                                    .rss_bytes   = 2097152,
-                                    .pipelines   = pls,
-                                    .pipelines_n = 2,
-                                    .pages       = pages,
-                                    .workers     = ws,
-                                    .workers_n   = WORKERS,
-                                    .now_us      = 1700000002000000 };
+    static const struct pw_metrics_pipeline pls[]       = { { .name           = "underwriting",
+                                                              .plugin_id      = "org.example.underwriting",
+                                                              .plugin_version = "1.2.3",
+                                                              .plugin_build   = "c0ffee",
+                                                              .halts          = 1,
+                                                              .shadowed       = true },
+                                                            { .name           = "billing \"test\"",
+                                                              .plugin_id      = "org.example.billing",
+                                                              .plugin_version = "1",
+                                                              .plugin_build   = "",
+                                                              .shadowed       = true } };
+    struct pw_metrics_worker                ws[WORKERS] = { { .rss_bytes = 1048576, .started_us = 1700000000500000 },
+                                                            { .rss_bytes = 1048576, .started_us = 1700000000500000 },
+                                                            { .rss_bytes = 1048576, .started_us = 1700000000500000 } };
+    struct pw_page                          pages[WORKERS];
+    struct pw_metrics                       mx = { .version     = "1.0.0",
+                                                   .started_us  = 1700000000000000,
+                                                   .rss_bytes   = 2097152,
+                                                   .pipelines   = pls,
+                                                   .pipelines_n = 2,
+                                                   .pages       = pages,
+                                                   .workers     = ws,
+                                                   .workers_n   = WORKERS,
+                                                   .now_us      = 1700000002000000 };
 
     if (fill_page(&pages[0], pls[0].name, 0, 4) < 0 || fill_page(&pages[1], pls[0].name, 1, 0) < 0 ||
         fill_page(&pages[2], pls[1].name, 0, 1) < 0)

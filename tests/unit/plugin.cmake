@@ -21,6 +21,8 @@ target_compile_definitions(test_replay PRIVATE TEST_PAWL="${CMAKE_BINARY_DIR}/bi
     TEST_LEDGER_REJECTS="$<TARGET_FILE:ledger_rejects>" TEST_LEDGER_CRASHES="$<TARGET_FILE:ledger_crashes>")
 add_dependencies(test_replay pawl ledger ledger_rejects ledger_crashes)
 pawl_test_uses_plugins(test_replay)
+pawl_test(test_shadow SOURCES test_shadow.c LINK pw_cli_shadow)
+pawl_test_uses_plugins(test_shadow)
 add_test(NAME golden_database COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/golden_database.sh $<TARGET_FILE:pawl> ${CMAKE_BINARY_DIR}/test-plugins)
 set_tests_properties(golden_database PROPERTIES LABELS integration TIMEOUT 300)
 pawl_test_uses_plugins(test_pawl_test)

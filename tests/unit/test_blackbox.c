@@ -356,3 +356,35 @@ Test(blackbox, recycling_repairs_the_page_and_keeps_counters_and_strikes)
     cr_assert_eq(pw_bb_state_read(bb), PW_BB_EMPTY);
     cr_assert(pw_bb_partition_read(bb, 0, &v), "the last known position stays visible");
 }
+
+Test(blackbox, the_last_differences_of_a_candidate_are_kept_newest_first)
+{
+    struct pw_blackbox     *bb = page();
+    struct pw_bb_difference df = { .topic = "t" }, got;
+
+    cr_assert_not(pw_bb_difference_read(bb, 0, &got));
+    for (int64_t i = 0; i < PW_BB_DIFFERENCES + 3; i++) {
+        atomic_store(&df.offset, i);
+        (void)snprintf(df.text, sizeof(df.text), "line\n%d", (int)i);
+        pw_bb_difference_put(bb, &df);
+    }
+    for (size_t i = 0; i < PW_BB_DIFFERENCES; i++) {
+        cr_assert(pw_bb_difference_read(bb, i, &got));
+        cr_assert_eq(got.offset, (int64_t)(PW_BB_DIFFERENCES + 2 - i));
+    }
+    cr_assert_str_eq(got.text, "line\n3");
+    cr_assert_not(pw_bb_difference_read(bb, PW_BB_DIFFERENCES, &got));
+    memset(bb->differences[0].text, 'x', sizeof(bb->differences[0].text) + sizeof(bb->differences[0].recording)); /* no end */
+    for (size_t i = 0; i < PW_BB_DIFFERENCES; i++) {
+        cr_assert(pw_bb_difference_read(bb, i, &got));
+        cr_assert(strlen(got.text) < sizeof(got.text) && strlen(got.recording) < sizeof(got.recording));
+    }
+    atomic_store(&bb->differences[1].seq, 7); /* its writer has died of it */
+    cr_assert_eq(pw_bb_difference_read(bb, 6, &got) + pw_bb_difference_read(bb, 0, &got) + pw_bb_difference_read(bb, 1, &got) +
+                     pw_bb_difference_read(bb, 2, &got) + pw_bb_difference_read(bb, 3, &got) +
+                     pw_bb_difference_read(bb, 4, &got) + pw_bb_difference_read(bb, 5, &got) +
+                     pw_bb_difference_read(bb, 7, &got),
+                 PW_BB_DIFFERENCES - 1);
+    pw_bb_shadow_clear(bb);
+    cr_assert_not(pw_bb_difference_read(bb, 0, &got));
+}

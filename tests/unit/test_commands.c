@@ -135,6 +135,18 @@ Test(commands, a_command_of_two_words_is_found_by_both)
     cr_expect_not(pw_cli_half_command("off", NULL, &message));
 }
 
+Test(commands, a_command_of_three_words_is_found_by_all)
+{
+    char *argv[] = { "plugin", "shadow", "report", "t.yaml" };
+    int   words  = 0;
+
+    cr_expect_eq(pw_command_find_words(4, argv, &words), pw_command_find("plugin shadow report"));
+    cr_expect_eq(words, 3);
+    cr_expect_null(pw_command_find_words(2, argv, &words));
+    argv[2] = "reports";
+    cr_expect_null(pw_command_find_words(4, argv, &words));
+}
+
 Test(commands, what_must_be_given_is_missed)
 {
     expect_wrong(PARSE("pause"), "pause: TOPOLOGY is missing");

@@ -41,7 +41,8 @@ static struct pw_buf render_as(bool open_metrics, const struct pw_page *pages, c
                                size_t n)
 {
     static const struct pw_metrics_pipeline pl = {
-        "uw", "org.example.underwriting", "1.2.3", 4, false, "c0ffee", { 3, 0, 2, 1 }, 23400, true, { 5, 1 }
+        "uw", "org.example.underwriting", "1.2.3", 4, false, "c0ffee", { 3, 0, 2, 1 }, 23400, true, { 5, 1 },
+        true, { 90, 3, 2, 1, 4 }
     };
     struct pw_metrics mx  = { "0.1.0", 1500000, 2048, 3, 5, &pl, 1, pages, workers, n, 9000500000, { 5, 6, 7 } };
     struct pw_buf     out = { 0 };
@@ -154,6 +155,11 @@ Test(metrics, workers_pipelines_and_partitions_have_their_numbers)
     cr_expect(has_line(&out, "pawl_reloading{pipeline=\"uw\"} 1"));
     cr_expect(has_line(&out, "pawl_reload_caches_total{pipeline=\"uw\",outcome=\"loaded\"} 5"));
     cr_expect(has_line(&out, "pawl_reload_caches_total{pipeline=\"uw\",outcome=\"cold\"} 1"));
+    cr_expect(has_line(&out, "pawl_shadow_messages_total{pipeline=\"uw\",outcome=\"same\"} 90"));
+    cr_expect(has_line(&out, "pawl_shadow_messages_total{pipeline=\"uw\",outcome=\"differs\"} 3"));
+    cr_expect(has_line(&out, "pawl_shadow_messages_total{pipeline=\"uw\",outcome=\"not_comparable\"} 2"));
+    cr_expect(has_line(&out, "pawl_shadow_messages_total{pipeline=\"uw\",outcome=\"crashed\"} 1"));
+    cr_expect(has_line(&out, "pawl_shadow_messages_total{pipeline=\"uw\",outcome=\"dropped\"} 4"));
     cr_expect(has_line(&out, "pawl_partition_halts_total{pipeline=\"uw\"} 4"));
     cr_expect(has_line(&out, "pawl_build_info{version=\"0.1.0\"} 1"));
     cr_expect(has_line(&out, "process_start_time_seconds 1.500"));

@@ -74,7 +74,7 @@ static void record(struct pw_desk *dk, const pawl_msg *m)
     struct pw_err          err;
 
     cr_assert_eq(pw_desk_deliver(dk, m, 1767225600123456, NULL, NULL, &err), 0, "%s", err.text);
-    ca = pw_golden_record(&gf, dk, 1767225600123456, "moods[3]@7", &err);
+    ca = pw_golden_record(&gf, dk, 1767225600123456, "moods[3]@7", NULL, &err);
     cr_assert_not_null(ca, "%s", err.text);
     pw_golden_add(cases, NULL, ca);
     cr_assert_eq(pw_golden_save(&gf, path, cases, &err), 0, "%s", err.text);

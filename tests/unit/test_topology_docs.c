@@ -124,7 +124,8 @@ Test(topology_docs, defaults_are_values_that_the_loader_takes)
         else if (!in)
             (void)snprintf(line, sizeof(line), "%s: %s", keys[i].path, keys[i].dflt);
         else if (strchr(in, '.'))
-            (void)snprintf(line, sizeof(line), "    %.*s: { %s: %s }", (int)strcspn(in, "."), in, last + 1, keys[i].dflt);
+            (void)snprintf(line, sizeof(line), "    %.*s: { %s: %s%s }", (int)strcspn(in, "."), in, last + 1, keys[i].dflt,
+                           strncmp(in, "shadow.", 7) == 0 ? ", path: x.so" : "");
         else
             (void)snprintf(line, sizeof(line), "    %s: %s", in, keys[i].dflt);
         pd = parse_with(8, line);

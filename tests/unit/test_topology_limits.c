@@ -37,6 +37,7 @@ static struct parsed parse_key(const struct pw_key *k, const char *text)
                        strcmp(last, "backoff") == 0     ? ", max_backoff: 1h" :
                        strcmp(last, "max_backoff") == 0 ? ", backoff: 1ms" :
                        strcmp(in, "dedupe.window") == 0 ? ", header: ce_id" :
+                       strncmp(in, "shadow.", 7) == 0   ? ", path: x.so" :
                                                           "");
     return parse_with(strcmp(k->path, "version") == 0 ? 1 : 8, line);
 }
