@@ -33,18 +33,18 @@ func run(endpoint string, files []string) error {
 		http["tls"] = map[string]any{"cert_file": files[0], "key_file": files[1]}
 	}
 	wanted := confmap.NewFromStringMap(map[string]any{"protocols": map[string]any{"http": http}})
-	if err := wanted.Unmarshal(config); err != nil {
+	if err := component.UnmarshalConfig(wanted, config); err != nil {
 		return err
 	}
 	next, err := consumer.NewTraces(take)
 	if err != nil {
 		return err
 	}
-	settings := receiver.Settings{
+	settings := receiver.CreateSettings{
 		ID:                component.NewID(factory.Type()),
 		TelemetrySettings: componenttest.NewNopTelemetrySettings(),
 	}
-	traces, err := factory.CreateTraces(context.Background(), settings, config, next)
+	traces, err := factory.CreateTracesReceiver(context.Background(), settings, config, next)
 	if err != nil {
 		return err
 	}
