@@ -444,6 +444,7 @@ const struct pw_command pw_commands[PW_CMD_N] = {
             { "--control-fd", "FD", "Line to the supervisor." },
             { "--plugin", "FILE", "Staged plugin." },
             { "--config", "FILE", "Staged configuration of the plugin." },
+            { "--middleware", "LINES", "Staged files of its middleware, and their configurations." },
             { "--role", "ROLE", "standby or probe." },
             { "--slot-fd", "FD", "With standby: the slot's shared page." },
             { "--state-fd", "FD", "Where it hands its plugin's cache over." },

@@ -87,9 +87,17 @@ static void put_descriptor(struct pw_buf *out, const struct pw_plugin_read *rd)
     if (pl->desc->db_schema.n)
         pw_buf_printf(out, "  schema     %s, version %u; runs from %u on\n", pl->desc->db_schema.p, pl->desc->db_version,
                       pl->desc->db_version_min);
-    pw_buf_printf(out, "  functions  create, handle%s%s%s%s%s\n", rd->calls & PW_DESCRIBE_PLAN ? ", plan" : "",
-                  rd->calls & PW_DESCRIBE_DESTROY ? ", destroy" : "", rd->calls & PW_DESCRIBE_SAVE ? ", save" : "",
-                  rd->calls & PW_DESCRIBE_LOAD ? ", load" : "", rd->calls & PW_DESCRIBE_EXTENSION ? ", extension" : "");
+    if (rd->meta.middleware)
+        pw_buf_printf(out, "  sees       coordinates, headers%s%s%s\n", pl->desc->flags & PAWL_MW_KEY ? ", key" : "",
+                      pl->desc->flags & PAWL_MW_VALUE ? ", value" : "", pl->desc->flags & PAWL_MW_TIMING ? ", times" : "");
+    if (rd->meta.middleware)
+        pw_buf_printf(out, "  functions  create%s%s%s%s\n", rd->calls & PW_DESCRIBE_BEFORE ? ", before" : "",
+                      rd->calls & PW_DESCRIBE_AFTER ? ", after" : "", rd->calls & PW_DESCRIBE_DONE ? ", done" : "",
+                      rd->calls & PW_DESCRIBE_DESTROY ? ", destroy" : "");
+    else
+        pw_buf_printf(out, "  functions  create, handle%s%s%s%s%s\n", rd->calls & PW_DESCRIBE_PLAN ? ", plan" : "",
+                      rd->calls & PW_DESCRIBE_DESTROY ? ", destroy" : "", rd->calls & PW_DESCRIBE_SAVE ? ", save" : "",
+                      rd->calls & PW_DESCRIBE_LOAD ? ", load" : "", rd->calls & PW_DESCRIBE_EXTENSION ? ", extension" : "");
     if (pl->desc->state_version)
         pw_buf_printf(out, "  state      a cache, handed over at a reload in format %u\n", pl->desc->state_version);
     put_ports(out, "inputs", pl->inputs, pl->n_inputs);
@@ -111,7 +119,7 @@ static void put_descriptor(struct pw_buf *out, const struct pw_plugin_read *rd)
 static void put_text(struct pw_buf *out, const struct pw_plugin_read *rd)
 {
     if (rd->has_meta)
-        pw_buf_printf(out, "%s %s\n", rd->meta.id, rd->meta.version);
+        pw_buf_printf(out, "%s %s%s\n", rd->meta.id, rd->meta.version, rd->meta.middleware ? ", middleware" : "");
     else
         pw_buf_printf(out, "%s\n", rd->path);
     if (rd->pl && rd->pl->desc->doc.n)

@@ -18,16 +18,17 @@
 /* In the child. */
 static int describe(void *arg, struct pw_buf *out, struct pw_err *err)
 {
-    struct pw_arena  *ar = pw_arena_new(64 << 10);
+    const struct pw_plugin_read *rd    = arg;
+    struct pw_arena             *ar    = pw_arena_new(64 << 10);
+    const char                  *slash = strrchr(rd->path, '/'); /* its libraries may lie beside it */
+    const char *files = slash && slash != rd->path ? pw_arena_printf(ar, "%.*s", (int)(slash - rd->path), rd->path) : rd->path;
     struct pw_plugin *pl;
-    const char       *slash = strrchr(arg, '/'); /* its libraries may lie beside it */
-    const char *files = slash && slash != arg ? pw_arena_printf(ar, "%.*s", (int)(slash - (char *)arg), (char *)arg) : arg;
-    int         landlock;
+    int               landlock;
 
     /* a kernel without seccomp: a process of its own is what there is */
     if (pw_sandbox_enter(&(struct pw_confine){ .files = &files, .files_n = 1 }, &landlock, err) < 0)
         pw_err_clear(err);
-    if (pw_plugin_load(ar, arg, &pl, err) < 0)
+    if ((rd->meta.middleware ? pw_middleware_load(ar, rd->path, &pl, err) : pw_plugin_load(ar, rd->path, &pl, err)) < 0)
         return -1;
     pw_describe_put(pl, out);
     return 0; /* the arena goes with the process */
@@ -38,7 +39,7 @@ static void read_descriptor(struct pw_arena *ar, struct pw_plugin_read *ret)
     struct pw_buf b = { 0 };
     struct pw_err err;
 
-    if (pw_plugin_apart(describe, (void *)(uintptr_t)ret->path, LOAD_SECONDS, &b, &err) < 0 ||
+    if (pw_plugin_apart(describe, ret, LOAD_SECONDS, &b, &err) < 0 ||
         pw_describe_take(ar, b.p, b.n, &ret->meta, &ret->pl, &ret->calls, &err) < 0) {
         ret->pl = NULL;
         pw_lint_add(&ret->lint, PW_LINT_ERROR, "load.refused", "%s", err.text);

@@ -17,16 +17,38 @@
 
 #define LOAD_SECONDS 30
 
+static const char *layer_path(struct pw_arena *ar, const struct pw_topology *tp, const struct pw_layer_conf *lc)
+{
+    return lc->path[0] == '/' ? lc->path : pw_arena_printf(ar, "%s/%s", tp->plugin_dir, lc->path);
+}
+
 static int lock_in(struct pw_arena *ar, const struct pw_topology *tp, const struct pw_pipeline *pl, const char *path,
                    struct pw_err *err)
 {
-    const struct pw_worker_args args = {
-        .topology = tp, .pipeline = pl, .plugin_path = path, .config_path = pl->plugin_config
-    };
-    struct pw_confine cf;
-    int               landlock;
+    struct pw_worker_args args = { .topology = tp, .pipeline = pl, .plugin_path = path, .config_path = pl->plugin_config };
+    struct pw_confine     cf;
+    int                   landlock;
 
+    for (size_t i = 0; i < pl->middleware_n; i++)
+        if (pl->middleware[i].path) {
+            args.layers[args.layers_n][0]   = layer_path(ar, tp, &pl->middleware[i]);
+            args.layers[args.layers_n++][1] = pl->middleware[i].config;
+        }
     return pw_worker_confine(ar, &args, &cf, err) < 0 ? -1 : pw_sandbox_enter(&cf, &landlock, err);
+}
+
+static int check_layer(struct pw_arena *ar, const struct pw_topology *tp, const struct pw_layer_conf *lc, struct pw_buf *report,
+                       struct pw_err *err)
+{
+    const char        *path = layer_path(ar, tp, lc);
+    struct pw_plugin  *plugin;
+    struct pw_options *options;
+
+    if (pw_stage_check_pin(path, lc->sha256, err) < 0 || pw_middleware_load(ar, path, &plugin, err) < 0 ||
+        pw_options_load(ar, plugin, lc->config, &options, report, err) < 0)
+        return -1;
+    (void)printf("%s:%d: middleware %s\n", tp->file, lc->line, plugin->name);
+    return 0;
 }
 
 /* In the child. Runs the plugin's constructors; nothing it does reaches the parent but the bytes of the pipe. */
@@ -49,6 +71,9 @@ static int check(const struct pw_topology *tp, const struct pw_pipeline *pl)
         rc = pw_options_load(ar, plugin, pl->plugin_config, &options, &report, &err);
     if (rc == 0)
         rc = pw_ports_bind(ar, pl, plugin, &topics, &err);
+    for (size_t i = 0; i < pl->middleware_n && rc == 0; i++)
+        if (pl->middleware[i].path)
+            rc = check_layer(ar, tp, &pl->middleware[i], &report, &err);
     if (rc == 0) {
         (void)printf("%s: pipeline %s: plugin %s\n", tp->file, pl->name, plugin->name);
         return fflush(stdout) == 0 ? 0 : -1;

@@ -105,6 +105,22 @@ static bool read_role(const struct pw_cli_args *args, struct pw_worker_args *ret
     return !probation || sscanf(probation, "%" SCNu32 ":%" SCNu32, &ret->rejects, &ret->reject_share) == 2;
 }
 
+/* Lines "FILE<tab>CONFIG". false: there are too many, or they are no such lines. */
+static bool read_layers(struct pw_arena *ar, const char *lines, struct pw_worker_args *ret)
+{
+    while (lines && *lines) {
+        size_t file = strcspn(lines, "\t"), config;
+
+        if (!lines[file] || ret->layers_n == PW_LAYERS_MAX)
+            return false;
+        config                          = strcspn(lines + file + 1, "\n");
+        ret->layers[ret->layers_n][0]   = pw_arena_strndup(ar, lines, file);
+        ret->layers[ret->layers_n++][1] = config ? pw_arena_strndup(ar, lines + file + 1, config) : NULL;
+        lines += file + 1 + config + (lines[file + 1 + config] == '\n');
+    }
+    return true;
+}
+
 static int attach(int fd, struct pw_blackbox **ret_bb, struct pw_err *err)
 {
     if (pw_blackbox_attach(fd, ret_bb, err) < 0)
@@ -166,6 +182,8 @@ int pw_cmd_worker(const struct pw_cli_args *args)
         code = config_error(w.bb, err.text);
     else if (probe_cases(ar, &w, &why) < 0)
         code = config_error(w.bb, why.p);
+    else if (!read_layers(ar, pw_cli_opt(args, PW_WORKER_OPT_MIDDLEWARE), &w))
+        code = config_error(w.bb, "middleware of another version of pawl");
     else
         code = pw_worker_run(&w);
     pw_buf_done(&why);

@@ -85,6 +85,7 @@ void pw_blackbox_recycle(struct pw_blackbox *bb, const struct pw_blackbox *ledge
     PUT(bb->text_seq, 0);
     PUT(bb->alive_ns, 0);
     memset(&bb->mark, 0, sizeof(bb->mark));
+    PUT(bb->layer, 0);
     memset(bb->text, 0, sizeof(bb->text));
     memset(bb->plugin, 0, sizeof(bb->plugin));
     memset(&bb->last, 0, sizeof(bb->last));
@@ -182,7 +183,8 @@ bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret)
         if (read_ok(&m->seq, began))
             break;
     }
-    ret->phase = phase <= PW_BB_LOAD ? (enum pw_bb_phase)phase : PW_BB_IDLE;
+    ret->phase = phase <= PW_BB_DONE ? (enum pw_bb_phase)phase : PW_BB_IDLE;
+    ret->layer = GET(bb->layer);
     topic_copy(bb, topic, ret->topic);
     return ret->phase != PW_BB_IDLE;
 }
@@ -324,6 +326,7 @@ static uint32_t strike_count(const struct pw_blackbox *bb, size_t nth, const cha
         if (count && ret) {
             copy_lines(ret->how, sizeof(ret->how), st->how, sizeof(st->how));
             copy_lines(ret->signal, sizeof(ret->signal), st->signal, sizeof(st->signal));
+            copy_lines(ret->by, sizeof(ret->by), st->by, sizeof(st->by));
             copy_lines(ret->trace, sizeof(ret->trace), bb->traces[nth], sizeof(bb->traces[nth]));
         }
         if (read_ok(&st->seq, began))
@@ -342,7 +345,7 @@ uint32_t pw_bb_strike_find(const struct pw_blackbox *bb, const char *topic, int3
             return count;
     }
     if (ret)
-        *ret = (struct pw_bb_death){ "", "", "" };
+        *ret = (struct pw_bb_death){ "", "", "", "" };
     return 0;
 }
 
@@ -420,6 +423,7 @@ void pw_bb_strike_put(struct pw_blackbox *bb, const char *topic, int32_t partiti
     pw_text_copy(st->topic, sizeof(st->topic), topic, strlen(topic));
     pw_text_copy(st->how, sizeof(st->how), de->how, sizeof(de->how));
     pw_text_copy(st->signal, sizeof(st->signal), de->signal, sizeof(de->signal));
+    pw_text_copy(st->by, sizeof(st->by), de->by, sizeof(de->by));
     pw_text_copy(bb->traces[nth], sizeof(bb->traces[nth]), de->trace, sizeof(de->trace));
     write_end(&st->seq, top);
 }

@@ -22,6 +22,7 @@
 #define PW_BB_BUCKETS    24
 #define PW_BB_NAME       256
 #define PW_BB_SIGNAL     16   /* "SIGSEGV" */
+#define PW_BB_BY         160  /* "org.example.check/1.0.0" */
 #define PW_BB_TRACE      2048 /* a backtrace, with its NUL */
 
 typedef _Atomic uint64_t pw_bb_u64;
@@ -39,7 +40,8 @@ enum pw_bb_state {
     PW_BB_FAILED, /* see text */
 };
 
-enum pw_bb_phase { PW_BB_IDLE = 0, PW_BB_CREATE, PW_BB_PLAN, PW_BB_HANDLE, PW_BB_SAVE, PW_BB_LOAD };
+/* DONE: it is committed, and only told to the middleware. */
+enum pw_bb_phase { PW_BB_IDLE = 0, PW_BB_CREATE, PW_BB_PLAN, PW_BB_HANDLE, PW_BB_SAVE, PW_BB_LOAD, PW_BB_DONE };
 
 enum pw_bb_pstate { PW_BB_P_NONE = 0, PW_BB_P_CLAIMING, PW_BB_P_RUNNING, PW_BB_P_RETRYING, PW_BB_P_HALTED };
 
@@ -92,6 +94,7 @@ struct pw_bb_strike {
     pw_bb_i64 offset;
     char      how[64]; /* "SIGSEGV", "exit 0", "handler timeout" */
     char      signal[PW_BB_SIGNAL];
+    char      by[PW_BB_BY];
 };
 
 /* How a worker died, as a dead letter tells it. */
@@ -99,6 +102,7 @@ struct pw_bb_death {
     char how[64];
     char signal[PW_BB_SIGNAL]; /* that ended it; "": it ended itself */
     char trace[PW_BB_TRACE];   /* lines of its backtrace; "": none */
+    char by[PW_BB_BY];         /* the middleware that ran; "": the plugin */
 };
 
 /* What a worker says while it dies of a signal; see worker/crash.h. */
@@ -181,6 +185,7 @@ struct pw_blackbox {
     pw_bb_u64              kafka_connects;
     pw_bb_u64              arena_bytes; /* what the arenas hold; they keep the most that a batch has needed */
     pw_bb_u64              log_suppressed;
+    pw_bb_u32              layer;         /* with the mark: the middleware that runs, 1..; 0: the plugin */
     pw_bb_u32              log_level;     /* the supervisor writes it: what is wanted, plus one; 0: nothing */
     pw_bb_u32              state_version; /* of the plugin that runs: it can save() and load(); 0: it cannot */
 
@@ -219,6 +224,7 @@ struct pw_bb_mark_view {
     char             topic[PW_BB_NAME];
     int32_t          partition, attempt;
     int64_t          offset, since_ns;
+    uint32_t         layer; /* any number */
 };
 struct pw_bb_partition_view {
     enum pw_bb_pstate state;

@@ -1,25 +1,10 @@
-#include "plugin/call.h"
+#include "plugin/call_parts.h"
 
 #include "plugin/value.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
-
-enum phase { PHASE_PLAN = 1, PHASE_PLAN_AGAIN, PHASE_HANDLE };
-
-#define MESSAGE_ALLOC_MAX   ((size_t)64 << 20) /* what one message may take from alloc(), writes and emits together */
-#define MESSAGE_EFFECTS_MAX 10000u             /* writes or emits of one message */
-
-/* What a pawl_ctx really is. */
-struct call {
-    pawl_ctx public;
-    struct pw_calls *ca;
-    struct pw_item  *it;
-    enum phase       phase;
-    size_t           taken;
-    bool             misused; /* the plugin broke the contract: whatever it returns is FATAL */
-};
 
 static struct call *call_of(pawl_ctx *c)
 {
@@ -31,14 +16,13 @@ static struct pw_inst *inst_of(const pawl_host *h)
     return h->impl;
 }
 
-static void *take(struct call *call, size_t n)
+void *pw_call_take(struct call *call, size_t n)
 {
     call->taken += n < MESSAGE_ALLOC_MAX ? n : MESSAGE_ALLOC_MAX;
     return pw_arena_alloc(call->ca->ar, n);
 }
 
-/* The first misuse is told; it makes the verdict FATAL. */
-__attribute__((format(printf, 2, 3))) static pawl_rc misuse(struct call *call, const char *fmt, ...)
+pawl_rc pw_call_misuse(struct call *call, const char *fmt, ...)
 {
     if (!call->misused) {
         char    text[256];
@@ -56,13 +40,16 @@ __attribute__((format(printf, 2, 3))) static pawl_rc misuse(struct call *call, c
 
 static const char *phase_name(enum phase ph)
 {
-    return ph == PHASE_HANDLE ? "handle" : "plan";
+    static const char *const names[] = { "", "plan", "plan", "handle", "before", "after" };
+
+    return names[ph];
 }
 
-static bool room_for(struct call *call, size_t n, const char *function)
+bool pw_call_room_for(struct call *call, size_t n, const char *function)
 {
     if (call->taken >= MESSAGE_ALLOC_MAX || n > MESSAGE_ALLOC_MAX - call->taken) {
-        (void)misuse(call, "%s: one message may hold %zu MiB, this one asks for more", function, MESSAGE_ALLOC_MAX >> 20);
+        (void)pw_call_misuse(call, "%s: one message may hold %zu MiB, this one asks for more", function,
+                             MESSAGE_ALLOC_MAX >> 20);
         return false;
     }
     return true;
@@ -79,7 +66,7 @@ static bool in_message(const pawl_msg *m, const void *p, size_t n)
            (key && at >= key && n <= m->key.n && at - key <= (ptrdiff_t)(m->key.n - n));
 }
 
-static pawl_bytes keep_bytes(struct call *call, pawl_bytes b)
+pawl_bytes pw_call_keep_bytes(struct call *call, pawl_bytes b)
 {
     if (!b.p || in_message(&call->it->msg, b.p, b.n))
         return b;
@@ -95,34 +82,34 @@ static const pawl_value *keep_args(struct call *call, const pawl_stmt *st, const
     pawl_value        *kept;
 
     if (n != st->columns.count || !args) {
-        (void)misuse(call, "%s: statement '%.*s' has %u columns, %zu arguments were given", function, (int)st->name.n,
-                     st->name.p, st->columns.count, n);
+        (void)pw_call_misuse(call, "%s: statement '%.*s' has %u columns, %zu arguments were given", function, (int)st->name.n,
+                             st->name.p, st->columns.count, n);
         return NULL;
     }
-    kept = take(call, n * sizeof(*kept));
+    kept = pw_call_take(call, n * sizeof(*kept));
     for (size_t i = 0; i < n; i++) {
         kept[i] = args[i];
         if (args[i].type == PAWL_V_NULL)
             continue;
         if (args[i].type != (int32_t)cols[i].type) {
-            (void)misuse(call, "%s: statement '%.*s', column '%.*s' has type %u, the argument has type %d", function,
-                         (int)st->name.n, st->name.p, (int)cols[i].name.n, cols[i].name.p, cols[i].type, args[i].type);
+            (void)pw_call_misuse(call, "%s: statement '%.*s', column '%.*s' has type %u, the argument has type %d", function,
+                                 (int)st->name.n, st->name.p, (int)cols[i].name.n, cols[i].name.p, cols[i].type, args[i].type);
             return NULL;
         }
         if (!pw_value_has_bytes(args[i].type))
             continue;
         if (args[i].type == PAWL_V_UUID && args[i].b.n != 16) {
-            (void)misuse(call, "%s: statement '%.*s': a uuid has 16 bytes, not %zu", function, (int)st->name.n, st->name.p,
-                         args[i].b.n);
+            (void)pw_call_misuse(call, "%s: statement '%.*s': a uuid has 16 bytes, not %zu", function, (int)st->name.n,
+                                 st->name.p, args[i].b.n);
             return NULL;
         }
         if (!args[i].b.p) { /* p NULL is SQL null, whatever the type */
             kept[i].type = PAWL_V_NULL;
             continue;
         }
-        if (!room_for(call, args[i].b.n, function))
+        if (!pw_call_room_for(call, args[i].b.n, function))
             return NULL;
-        kept[i].b = keep_bytes(call, args[i].b);
+        kept[i].b = pw_call_keep_bytes(call, args[i].b);
     }
     return kept;
 }
@@ -191,9 +178,9 @@ static void *host_alloc(pawl_ctx *c, size_t n)
     struct call *call = call_of(c);
 
     /* Never NULL: the plugin need not check. What is over the limit is given once more, and the verdict is FATAL. */
-    if (!room_for(call, n, "alloc"))
+    if (!pw_call_room_for(call, n, "alloc"))
         PW_ASSERT(n < (size_t)1 << 40);
-    return take(call, n);
+    return pw_call_take(call, n);
 }
 
 static int64_t host_now_us(pawl_ctx *c)
@@ -206,7 +193,7 @@ static void host_stable_id(pawl_ctx *c, uint32_t k, uint8_t out[16])
 {
     const struct call *call = call_of(c);
     const pawl_msg    *m    = &call->it->msg;
-    const pawl_str     id   = call->ca->inst->pl->desc->id;
+    const pawl_str     id   = call->inst->pl->desc->id;
     unsigned char      sum[EVP_MAX_MD_SIZE];
     unsigned int       sum_n = 0;
     char               text[1024];
@@ -226,8 +213,10 @@ static pawl_rc host_fail(pawl_ctx *c, pawl_rc rc, pawl_str code, pawl_str detail
 
     if (call->misused)
         return PAWL_FATAL;
+    if (call->phase == PHASE_AFTER)
+        return pw_call_misuse(call, "fail: called in after(), which has no verdict");
     if (rc < PAWL_SKIP || rc > PAWL_FATAL)
-        return misuse(call, "fail: %d is no verdict that fails", rc);
+        return pw_call_misuse(call, "fail: %d is no verdict that fails", rc);
     call->it->code   = pw_arena_strndup(call->ca->ar, code.p ? code.p : "", code.n < 64 ? code.n : 64);
     call->it->detail = pw_arena_strndup(call->ca->ar, detail.p ? detail.p : "", detail.n < 1024 ? detail.n : 1024);
     return rc;
@@ -311,12 +300,12 @@ static pawl_rc host_read(pawl_ctx *c, uint32_t stmt, const pawl_value *args, siz
 
     if (call->misused)
         return PAWL_FATAL;
-    if (call->phase == PHASE_HANDLE)
-        return misuse(call, "read: called in handle(); reads are queued in plan()");
+    if (call->phase >= PHASE_HANDLE)
+        return pw_call_misuse(call, "read: called in %s(); reads are queued in plan()", phase_name(call->phase));
     if (stmt >= pl->n_stmts || pl->stmts[stmt].kind != PAWL_STMT_READ)
-        return misuse(call, "read: %u is not the index of a read statement", stmt);
+        return pw_call_misuse(call, "read: %u is not the index of a read statement", stmt);
     if (slot >= PAWL_SLOTS || read_in_slot(call->it, slot))
-        return misuse(call, "read: slot %u is %s", slot, slot >= PAWL_SLOTS ? "not below PAWL_SLOTS" : "taken already");
+        return pw_call_misuse(call, "read: slot %u is %s", slot, slot >= PAWL_SLOTS ? "not below PAWL_SLOTS" : "taken already");
     args = keep_args(call, &pl->stmts[stmt], args, n, "read");
     if (!args)
         return PAWL_FATAL;
@@ -325,7 +314,7 @@ static pawl_rc host_read(pawl_ctx *c, uint32_t stmt, const pawl_value *args, siz
         ca->sets[stmt]->stmt = stmt;
         ca->sets_n++;
     }
-    r               = take(call, sizeof(*r));
+    r               = pw_call_take(call, sizeof(*r));
     r->set          = ca->sets[stmt];
     r->slot         = slot;
     r->ordinal      = add_to_set(ca, r->set, args, n);
@@ -339,12 +328,16 @@ static const struct pw_read *rows_of(struct call *call, uint32_t slot, const cha
 {
     const struct pw_read *r;
 
+    if (call->phase >= PHASE_BEFORE) {
+        (void)pw_call_misuse(call, "%s: called in %s(); rows are the plugin's", function, phase_name(call->phase));
+        return NULL;
+    }
     if (call->phase == PHASE_PLAN) {
-        (void)misuse(call, "%s: called in plan() before any rows were fetched; return PAWL_MORE first", function);
+        (void)pw_call_misuse(call, "%s: called in plan() before any rows were fetched; return PAWL_MORE first", function);
         return NULL;
     }
     if (slot >= PAWL_SLOTS) {
-        (void)misuse(call, "%s: slot %u is not below PAWL_SLOTS", function, slot);
+        (void)pw_call_misuse(call, "%s: slot %u is not below PAWL_SLOTS", function, slot);
         return NULL;
     }
     r = read_in_slot(call->it, slot);
@@ -367,16 +360,16 @@ static pawl_rc host_cell(pawl_ctx *c, uint32_t slot, int64_t row, uint32_t col, 
     pawl_rc               rc;
 
     if (!out)
-        return misuse(call, "cell: out is NULL");
+        return pw_call_misuse(call, "cell: out is NULL");
     *out = (pawl_value){ 0 };
     if (call->misused)
         return PAWL_FATAL;
     if (!r || row < 0 || row >= r->set->count[r->ordinal - 1])
-        return misuse(call, "cell: slot %u has no row %lld", slot, (long long)row);
+        return pw_call_misuse(call, "cell: slot %u has no row %lld", slot, (long long)row);
     for (at = r->set->first[r->ordinal - 1]; row > 0; row--)
         at = r->set->next[at];
     rc = call->ca->cell(call->ca->cell_arg, r->set, at, col, out);
-    return rc == PAWL_OK ? PAWL_OK : misuse(call, "cell: slot %u has no column %u", slot, col);
+    return rc == PAWL_OK ? PAWL_OK : pw_call_misuse(call, "cell: slot %u has no column %u", slot, col);
 }
 
 static pawl_rc host_write(pawl_ctx *c, uint32_t stmt, const pawl_value *args, size_t n)
@@ -389,15 +382,15 @@ static pawl_rc host_write(pawl_ctx *c, uint32_t stmt, const pawl_value *args, si
     if (call->misused)
         return PAWL_FATAL;
     if (call->phase != PHASE_HANDLE)
-        return misuse(call, "write: called in plan(); effects belong to handle()");
+        return pw_call_misuse(call, "write: called in %s(); effects belong to handle()", phase_name(call->phase));
     if (stmt >= pl->n_stmts || pl->stmts[stmt].kind != PAWL_STMT_WRITE)
-        return misuse(call, "write: %u is not the index of a write statement", stmt);
+        return pw_call_misuse(call, "write: %u is not the index of a write statement", stmt);
     if (it->writes_n == MESSAGE_EFFECTS_MAX)
-        return misuse(call, "write: one message may write %u rows", MESSAGE_EFFECTS_MAX);
+        return pw_call_misuse(call, "write: one message may write %u rows", MESSAGE_EFFECTS_MAX);
     args = keep_args(call, &pl->stmts[stmt], args, n, "write");
     if (!args)
         return PAWL_FATAL;
-    w                = take(call, sizeof(*w));
+    w                = pw_call_take(call, sizeof(*w));
     w->stmt          = stmt;
     w->args          = args;
     *it->writes_tail = w;
@@ -418,41 +411,44 @@ static pawl_rc host_emit(pawl_ctx *c, const pawl_out *out)
     if (call->misused)
         return PAWL_FATAL;
     if (call->phase != PHASE_HANDLE)
-        return misuse(call, "emit: called in plan(); effects belong to handle()");
+        return pw_call_misuse(call, "emit: called in %s(); effects belong to handle()", phase_name(call->phase));
     if (!out || out->size < sizeof(*out))
-        return misuse(call, "emit: pawl_out.size is %u, less than %zu", out ? out->size : 0, sizeof(*out));
+        return pw_call_misuse(call, "emit: pawl_out.size is %u, less than %zu", out ? out->size : 0, sizeof(*out));
     if (out->output >= pl->n_outputs)
-        return misuse(call, "emit: %u is not the index of a declared output", out->output);
+        return pw_call_misuse(call, "emit: %u is not the index of a declared output", out->output);
     if (it->emits_n == MESSAGE_EFFECTS_MAX || out->n_headers > MESSAGE_EFFECTS_MAX)
-        return misuse(call, "emit: one message may emit %u records of %u headers", MESSAGE_EFFECTS_MAX, MESSAGE_EFFECTS_MAX);
-    if (!room_for(call, out->key.n, "emit") || !room_for(call, out->value.n, "emit"))
+        return pw_call_misuse(call, "emit: one message may emit %u records of %u headers", MESSAGE_EFFECTS_MAX,
+                              MESSAGE_EFFECTS_MAX);
+    if (!pw_call_room_for(call, out->key.n, "emit") || !pw_call_room_for(call, out->value.n, "emit"))
         return PAWL_FATAL;
     bytes = out->key.n + out->value.n;
     for (size_t i = 0; i < out->n_headers; i++)
         bytes += out->headers[i].name.n + out->headers[i].value.n + sizeof(pawl_header);
-    if (!room_for(call, bytes, "emit"))
+    if (!pw_call_room_for(call, bytes, "emit"))
         return PAWL_FATAL;
-    e            = take(call, sizeof(*e));
-    headers      = take(call, out->n_headers * sizeof(*headers));
+    e            = pw_call_take(call, sizeof(*e));
+    headers      = pw_call_take(call, out->n_headers * sizeof(*headers));
     e->out       = *out;
-    e->out.key   = keep_bytes(call, out->key);
-    e->out.value = keep_bytes(call, out->value);
+    e->out.key   = pw_call_keep_bytes(call, out->key);
+    e->out.value = pw_call_keep_bytes(call, out->value);
     for (size_t i = 0; i < out->n_headers; i++) {
         const pawl_str name = out->headers[i].name;
 
         headers[i].name  = (pawl_str){ pw_arena_strndup(call->ca->ar, name.p ? name.p : "", name.n), name.n };
-        headers[i].value = keep_bytes(call, out->headers[i].value);
+        headers[i].value = pw_call_keep_bytes(call, out->headers[i].value);
     }
     e->out.headers  = headers;
+    e->given        = headers;
+    e->given_n      = out->n_headers;
     *it->emits_tail = e;
     it->emits_tail  = &e->next;
     it->emits_n++;
     return PAWL_OK;
 }
 
-/* ---- instance ---- */
+/* ---- the table ---- */
 
-static const pawl_host host_table = {
+const pawl_host pw_call_host_table = {
     .size        = sizeof(pawl_host),
     .abi_major   = PAWL_ABI_MAJOR,
     .abi_minor   = PAWL_ABI_MINOR,
@@ -473,57 +469,6 @@ static const pawl_host host_table = {
     .emit        = host_emit,
 };
 
-static void number_entities(struct pw_arena *ar, struct pw_inst *inst)
-{
-    const struct pw_plugin *pl = inst->pl;
-    bool                   *whole, *keyed;
-
-    inst->entity       = pw_arena_array(ar, pl->n_stmts, sizeof(*inst->entity));
-    inst->entity_mixed = pw_arena_array(ar, pl->n_stmts, sizeof(bool));
-    whole              = pw_arena_array(ar, pl->n_stmts, sizeof(bool));
-    keyed              = pw_arena_array(ar, pl->n_stmts, sizeof(bool));
-    for (uint32_t i = 0; i < pl->n_stmts; i++) {
-        pawl_str name = pl->stmts[i].entity;
-        uint32_t j    = 0;
-
-        while (j < i && (pl->stmts[j].entity.n != name.n || memcmp(pl->stmts[j].entity.p, name.p, name.n) != 0))
-            j++;
-        inst->entity[i] = j < i ? inst->entity[j] : inst->entities_n++;
-        if (pl->stmts[i].kind == PAWL_STMT_WRITE)
-            *(pl->stmts[i].entity_column < 0 ? &whole[inst->entity[i]] : &keyed[inst->entity[i]]) = true;
-    }
-    for (uint32_t e = 0; e < inst->entities_n; e++)
-        inst->entity_mixed[e] = whole[e] && keyed[e];
-}
-
-int pw_inst_new(struct pw_arena *ar, const struct pw_plugin *pl, const struct pw_options *options,
-                const struct pw_inst_hooks *hooks, struct pw_inst **ret_inst, struct pw_err *err)
-{
-    struct pw_inst *inst = pw_arena_alloc(ar, sizeof(*inst));
-    pawl_rc         rc;
-
-    inst->host      = host_table;
-    inst->host.impl = inst;
-    inst->pl        = pl;
-    inst->options   = options;
-    if (hooks)
-        inst->hooks = *hooks;
-    number_entities(ar, inst);
-    inst->creating = true;
-    rc             = pl->desc->create(&inst->host, &inst->self);
-    inst->creating = false;
-    if (rc != PAWL_OK)
-        return pw_err_set(err, PW_D_FATAL, "plugin %s: create() answered %d; its own log lines say why", pl->name, rc);
-    *ret_inst = inst;
-    return 0;
-}
-
-void pw_inst_destroy(struct pw_inst *inst)
-{
-    if (inst && inst->pl->desc->destroy)
-        inst->pl->desc->destroy(inst->self);
-}
-
 /* ---- calls ---- */
 
 void pw_calls_init(struct pw_calls *ca, struct pw_arena *ar, struct pw_inst *inst, int64_t now_us)
@@ -538,7 +483,7 @@ void pw_calls_next_trip(struct pw_calls *ca)
     ca->sets_n = 0;
 }
 
-static void drop_effects(struct pw_item *it)
+void pw_call_drop_effects(struct pw_item *it)
 {
     it->writes      = NULL;
     it->writes_tail = &it->writes;
@@ -553,32 +498,33 @@ void pw_item_reset(struct pw_item *it)
     it->reads   = NULL;
     it->verdict = PAWL_OK;
     it->done = it->sent = it->duplicate = false;
-    it->code = it->detail = NULL;
-    drop_effects(it);
+    it->code = it->detail = it->by = NULL;
+    it->took_us                    = 0;
+    pw_call_drop_effects(it);
 }
 
-static pawl_rc settle(struct call *call, pawl_rc rc, bool may_more)
+pawl_rc pw_call_settle(struct call *call, pawl_rc rc, bool may_more)
 {
     if (call->misused)
         return PAWL_FATAL;
     if (rc < PAWL_OK || rc > (may_more ? PAWL_MORE : PAWL_FATAL))
-        return misuse(call, "%s: answered %d, which is no verdict", phase_name(call->phase), rc);
+        return pw_call_misuse(call, "%s: answered %d, which is no verdict", phase_name(call->phase), rc);
     return rc;
 }
 
 pawl_rc pw_call_plan(struct pw_calls *ca, struct pw_item *it)
 {
     const pawl_plugin *desc   = ca->inst->pl->desc;
-    struct call        call   = { .public.host = &ca->inst->host, .ca = ca, .it = it };
+    struct call        call   = { .public.host = &ca->inst->host, .ca = ca, .inst = ca->inst, .it = it };
     struct pw_read    *before = it->reads;
     pawl_rc            rc;
 
     if (!desc->plan)
         return PAWL_OK;
     call.phase = before ? PHASE_PLAN_AGAIN : PHASE_PLAN;
-    rc         = settle(&call, desc->plan(ca->inst->self, &call.public, &it->msg), true);
+    rc         = pw_call_settle(&call, desc->plan(ca->inst->self, &call.public, &it->msg), true);
     if (rc == PAWL_MORE && it->reads == before)
-        rc = misuse(&call, "plan: PAWL_MORE without a read to fetch");
+        rc = pw_call_misuse(&call, "plan: PAWL_MORE without a read to fetch");
     if (rc != PAWL_OK && rc != PAWL_MORE)
         it->verdict = rc;
     return rc;
@@ -587,9 +533,9 @@ pawl_rc pw_call_plan(struct pw_calls *ca, struct pw_item *it)
 void pw_call_handle(struct pw_calls *ca, struct pw_item *it)
 {
     const pawl_plugin *desc = ca->inst->pl->desc;
-    struct call        call = { .public.host = &ca->inst->host, .ca = ca, .it = it, .phase = PHASE_HANDLE };
+    struct call        call = { .public.host = &ca->inst->host, .ca = ca, .inst = ca->inst, .it = it, .phase = PHASE_HANDLE };
 
-    it->verdict = settle(&call, desc->handle(ca->inst->self, &call.public, &it->msg), false);
+    it->verdict = pw_call_settle(&call, desc->handle(ca->inst->self, &call.public, &it->msg), false);
     if (it->verdict != PAWL_OK)
-        drop_effects(it);
+        pw_call_drop_effects(it);
 }

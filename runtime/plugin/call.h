@@ -71,6 +71,9 @@ struct pw_write {
 struct pw_emit {
     struct pw_emit *next;
     pawl_out        out; /* everything copied */
+
+    const pawl_header *given; /* headers as the plugin gave them; out has those of middleware, too */
+    size_t             given_n;
 };
 
 struct pw_item {
@@ -94,6 +97,9 @@ struct pw_item {
     bool             done, sent;    /* handled; its writes are on their way */
     int64_t          retry_us;      /* parked: how long until it is tried again */
     const char      *code, *detail; /* why, NUL-terminated; NULL if nothing was said */
+
+    const char *by;      /* the middleware whose verdict it is, or that crashed with it; NULL: the plugin's */
+    int64_t     took_us; /* in plan and handle, with what stands around them; only if the chain is timed */
 
     uint32_t    strikes;        /* workers that it has ended */
     const char *signal, *trace; /* of the last of them; NULL: not known */

@@ -116,7 +116,9 @@ void pw_describe_put(const struct pw_plugin *pl, struct pw_buf *out)
     const pawl_plugin *d = pl->desc;
 
     put_u32(out, (d->destroy ? PW_DESCRIBE_DESTROY : 0) | (d->plan ? PW_DESCRIBE_PLAN : 0) | (d->save ? PW_DESCRIBE_SAVE : 0) |
-                     (d->load ? PW_DESCRIBE_LOAD : 0) | (d->extension ? PW_DESCRIBE_EXTENSION : 0));
+                     (d->load ? PW_DESCRIBE_LOAD : 0) | (d->extension ? PW_DESCRIBE_EXTENSION : 0) |
+                     (pl->mw && pl->mw->before ? PW_DESCRIBE_BEFORE : 0) | (pl->mw && pl->mw->after ? PW_DESCRIBE_AFTER : 0) |
+                     (pl->mw && pl->mw->done ? PW_DESCRIBE_DONE : 0));
     put(out, &plugin_shape, (const char *)d);
 }
 

@@ -10,6 +10,10 @@
 #define PW_DESCRIBE_SAVE      4u
 #define PW_DESCRIBE_LOAD      8u
 #define PW_DESCRIBE_EXTENSION 16u
+/* of a middleware */
+#define PW_DESCRIBE_BEFORE 32u
+#define PW_DESCRIBE_AFTER  64u
+#define PW_DESCRIBE_DONE   128u
 
 /* Appends. */
 void pw_describe_put(const struct pw_plugin *pl, struct pw_buf *out);

@@ -1,6 +1,7 @@
 #include "plugin/elf.h"
 
 #include "plugin/elf_image.h"
+#include "plugin/load.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,12 +12,12 @@
 #include <unistd.h>
 
 #define FILE_MAX ((size_t)256 << 20)
-#define ENTRY    "pawl_plugin_entry_v1"
 
 #define refuse(im, ...) (pw_err_set((im)->err, PW_D_FATAL, __VA_ARGS__), -1) /* -1 spelt out for static analysis */
 
-static int check_entry(const struct pw_elf *im)
+static int check_entry(const struct pw_elf *im, bool middleware)
 {
+    const char         *entry = middleware ? PW_LOAD_MIDDLEWARE_ENTRY : PW_LOAD_ENTRY;
     struct pw_elf_bytes table, strings;
     Elf64_Shdr          sh;
     int                 found = pw_elf_find(im, SHT_DYNSYM, NULL, &sh);
@@ -35,11 +36,13 @@ static int check_entry(const struct pw_elf *im)
 
         pw_elf_element(table, i, &sym, sizeof(sym));
         name = pw_elf_string(strings, sym.st_name);
-        if (name && strcmp(name, ENTRY) == 0 && sym.st_shndx != SHN_UNDEF && ELF64_ST_TYPE(sym.st_info) == STT_FUNC)
+        if (name && strcmp(name, entry) == 0 && sym.st_shndx != SHN_UNDEF && ELF64_ST_TYPE(sym.st_info) == STT_FUNC)
             return 0;
     }
-    return refuse(im, "does not export " ENTRY "(): end the plugin's source with PAWL_PLUGIN(descriptor, id, version), "
-                      "and do not strip or hide that symbol");
+    return refuse(im,
+                  "does not export %s(): end the plugin's source with %s(descriptor, id, version), "
+                  "and do not strip or hide that symbol",
+                  entry, middleware ? "PAWL_MIDDLEWARE" : "PAWL_PLUGIN");
 }
 
 static int check_needed(const struct pw_elf *im, const char *name)
@@ -131,6 +134,10 @@ static int take_pair(const struct pw_elf *im, const char *pair, struct pw_plugin
         if (!small_number(&s, &ret->abi_major) || *s++ != '.' || !small_number(&s, &ret->abi_minor) || *s)
             return refuse(im, ".pawl.meta: abi is not MAJOR.MINOR");
         *ret_abi = true;
+    } else if (strncmp(pair, "kind=", 5) == 0) {
+        if (strcmp(pair + 5, "middleware") != 0)
+            return refuse(im, ".pawl.meta: kind '%.32s' is none that this pawl knows: upgrade pawl", pair + 5);
+        ret->middleware = true;
     } else if (!strchr(pair, '=')) {
         return refuse(im, ".pawl.meta is malformed: not every entry is key=value");
     }
@@ -213,7 +220,8 @@ int pw_elf_meta(const void *p, size_t n, struct pw_plugin_meta *ret, struct pw_e
     struct pw_elf im;
 
     memset(ret, 0, sizeof(*ret));
-    if (pw_elf_open(&im, p, n, err) < 0 || read_meta(&im, ret) < 0 || check_entry(&im) < 0 || check_dynamic(&im) < 0)
+    if (pw_elf_open(&im, p, n, err) < 0 || read_meta(&im, ret) < 0 || check_entry(&im, ret->middleware) < 0 ||
+        check_dynamic(&im) < 0)
         return -1;
     return read_build_id(&im, ret);
 }

@@ -3,6 +3,7 @@
 #include "plugin/describe.h"
 #include "plugin/elf.h"
 #include "plugin/elf_image.h"
+#include "plugin/load.h"
 #include "plugin/sql_lexer.h"
 #include "plugin/sql_names.h"
 
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ENTRY      "pawl_plugin_entry_v1"
 #define NAMED_MAX  3u   /* of many symbols, so many are named */
 #define NEEDED_MAX 256u /* libraries */
 
@@ -104,7 +104,7 @@ static void lint_symbols(struct pw_lint *li, const struct pw_elf *im)
 
         pw_elf_element(table, i, &sym, sizeof(sym));
         name = pw_elf_string(strings, sym.st_name);
-        if (!name || !*name || strcmp(name, ENTRY) == 0)
+        if (!name || !*name || strcmp(name, PW_LOAD_ENTRY) == 0 || strcmp(name, PW_LOAD_MIDDLEWARE_ENTRY) == 0)
             continue;
         if (sym.st_shndx == SHN_UNDEF) {
             if (impure(name))
@@ -118,7 +118,7 @@ static void lint_symbols(struct pw_lint *li, const struct pw_elf *im)
         }
     }
     if (ours.n)
-        pw_lint_add(li, PW_LINT_ERROR, "elf.pawl_symbols", "exports %s beside " ENTRY ": names with pawl_ are pawl's own",
+        pw_lint_add(li, PW_LINT_ERROR, "elf.pawl_symbols", "exports %s beside its entry: names with pawl_ are pawl's own",
                     list_text(&ours));
     if (others.n)
         pw_lint_add(li, PW_LINT_WARNING, "elf.exports",

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ENTRY "pawl_plugin_entry_v1"
-
 #if PAWL_ABI_MINOR == 0
 #define IS_10(type, size) _Static_assert(sizeof(type) == (size), "the size of ABI 1.0 is frozen")
 #else
@@ -21,6 +19,7 @@ IS_10(pawl_stmt, PW_ABI10_STMT);
 IS_10(pawl_column, PW_ABI10_COLUMN);
 IS_10(pawl_migration, PW_ABI10_MIGRATION);
 IS_10(pawl_metric, PW_ABI10_METRIC);
+IS_10(pawl_middleware, PW_ABI10_MIDDLEWARE);
 
 /* ---- what memory a descriptor may point into: the segments of loaded objects, which "static" means ---- */
 
@@ -228,46 +227,72 @@ static int take_metrics(struct load *ld, pawl_span *span)
     return 0;
 }
 
-static int take_callbacks(struct load *ld, const pawl_plugin *d)
+struct callback {
+    const char *name;
+    void (*fn)(void);
+    bool required;
+};
+
+static int take_callbacks(struct load *ld, const struct callback *v, size_t n)
 {
-    const struct {
-        const char *name;
-        void (*fn)(void);
-        bool required;
-    } callbacks[] = {
+    for (size_t i = 0; i < n; i++) {
+        if (!v[i].fn && v[i].required)
+            return pw_err_set(ld->err, PW_D_FATAL, "%s is missing: every plugin has create and handle, a middleware has create",
+                              v[i].name);
+        if (v[i].fn && !inside(ld, (const void *)(uintptr_t)v[i].fn, 1, PF_X))
+            return pw_err_set(ld->err, PW_D_FATAL, "%s does not point to code", v[i].name);
+    }
+    return 0;
+}
+
+static int take_plugin_callbacks(struct load *ld, const pawl_plugin *d)
+{
+    const struct callback v[] = {
         { "create", (void (*)(void))d->create, true },        { "handle", (void (*)(void))d->handle, true },
         { "destroy", (void (*)(void))d->destroy, false },     { "plan", (void (*)(void))d->plan, false },
         { "save", (void (*)(void))d->save, false },           { "load", (void (*)(void))d->load, false },
         { "extension", (void (*)(void))d->extension, false },
     };
 
-    for (size_t i = 0; i < sizeof(callbacks) / sizeof(callbacks[0]); i++) {
-        if (!callbacks[i].fn && callbacks[i].required)
-            return pw_err_set(ld->err, PW_D_FATAL, "%s is missing: every plugin has create and handle", callbacks[i].name);
-        if (callbacks[i].fn && !inside(ld, (const void *)(uintptr_t)callbacks[i].fn, 1, PF_X))
-            return pw_err_set(ld->err, PW_D_FATAL, "%s does not point to code", callbacks[i].name);
-    }
-    return 0;
+    return take_callbacks(ld, v, sizeof(v) / sizeof(v[0]));
+}
+
+static int take_middleware_callbacks(struct load *ld, const pawl_middleware *mw)
+{
+    const struct callback v[] = {
+        { "create", (void (*)(void))mw->create, true },  { "destroy", (void (*)(void))mw->destroy, false },
+        { "before", (void (*)(void))mw->before, false }, { "after", (void (*)(void))mw->after, false },
+        { "done", (void (*)(void))mw->done, false },
+    };
+
+    return take_callbacks(ld, v, sizeof(v) / sizeof(v[0]));
 }
 
 /* ---- the descriptor ---- */
 
-/* Size and ABI stand in front of everything, so that they can be judged before the rest is read. */
-static int take_descriptor(struct load *ld, const pawl_plugin *theirs, pawl_plugin *ours)
-{
-    const size_t front = offsetof(pawl_plugin, flags);
+/* What stands in front of a descriptor of either kind, so that it can be judged before the rest is read. */
+struct front {
+    uint32_t size;
+    uint16_t abi_major, abi_minor;
+};
+_Static_assert(offsetof(pawl_plugin, flags) == sizeof(struct front) && offsetof(pawl_middleware, flags) == sizeof(struct front),
+               "both begin with it");
 
-    if (!theirs || (uintptr_t)theirs % sizeof(void *) || !inside(ld, theirs, front, PF_R))
-        return pw_err_set(ld->err, PW_D_FATAL, ENTRY "() did not return a static descriptor");
-    if (theirs->abi_major != PAWL_ABI_MAJOR || theirs->abi_minor > PAWL_ABI_MINOR)
+static int take_descriptor(struct load *ld, const void *theirs, void *ours, size_t size, size_t least)
+{
+    struct front fr;
+
+    if (!theirs || (uintptr_t)theirs % sizeof(void *) || !inside(ld, theirs, sizeof(fr), PF_R))
+        return pw_err_set(ld->err, PW_D_FATAL, "the entry point did not return a static descriptor");
+    memcpy(&fr, theirs, sizeof(fr));
+    if (fr.abi_major != PAWL_ABI_MAJOR || fr.abi_minor > PAWL_ABI_MINOR)
         return pw_err_set(ld->err, PW_D_FATAL, "the descriptor needs plugin ABI %u.%u, this pawl offers %u.%u: %s",
-                          theirs->abi_major, theirs->abi_minor, PAWL_ABI_MAJOR, PAWL_ABI_MINOR,
-                          theirs->abi_major < PAWL_ABI_MAJOR ? "rebuild the plugin" :
-                                                               "upgrade pawl, or build the plugin with an older SDK");
-    if (theirs->size > PW_DESC_MAX || !inside(ld, theirs, theirs->size, PF_R))
-        return pw_err_set(ld->err, PW_D_FATAL, "the descriptor says it has %u bytes: set .size = sizeof(pawl_plugin)",
-                          theirs->size);
-    if (pw_load_copy_in(ours, sizeof(*ours), theirs, theirs->size, PW_ABI10_PLUGIN, ld->err) < 0)
+                          fr.abi_major, fr.abi_minor, PAWL_ABI_MAJOR, PAWL_ABI_MINOR,
+                          fr.abi_major < PAWL_ABI_MAJOR ? "rebuild the plugin" :
+                                                          "upgrade pawl, or build the plugin with an older SDK");
+    if (fr.size > PW_DESC_MAX || !inside(ld, theirs, fr.size, PF_R))
+        return pw_err_set(ld->err, PW_D_FATAL, "the descriptor says it has %u bytes: set .size to its sizeof", fr.size);
+    if (pw_load_copy_in(ours, size, theirs, fr.size, least, ld->err) < 0)
         return pw_err_wrap(ld->err, "the descriptor");
     return 0;
 }
@@ -282,10 +307,10 @@ static int check_meta(struct load *ld, const pawl_plugin *d, const struct pw_plu
     if (d->id.p && d->version.p && same(d->id, meta->id) && same(d->version, meta->version) &&
         d->abi_major == meta->abi_major && d->abi_minor == meta->abi_minor)
         return 0;
-    return pw_err_set(ld->err, PW_D_FATAL,
-                      "the descriptor says %s %s (ABI %u.%u), PAWL_PLUGIN() says %s %s (ABI %u.%u): they must be equal",
-                      d->id.p ? d->id.p : "nothing", d->version.p ? d->version.p : "", d->abi_major, d->abi_minor, meta->id,
-                      meta->version, meta->abi_major, meta->abi_minor);
+    return pw_err_set(
+        ld->err, PW_D_FATAL, "the descriptor says %s %s (ABI %u.%u), %s() says %s %s (ABI %u.%u): they must be equal",
+        d->id.p ? d->id.p : "nothing", d->version.p ? d->version.p : "", d->abi_major, d->abi_minor,
+        meta->middleware ? "PAWL_MIDDLEWARE" : "PAWL_PLUGIN", meta->id, meta->version, meta->abi_major, meta->abi_minor);
 }
 
 void pw_load_tables(struct pw_plugin *pl)
@@ -314,10 +339,11 @@ int pw_load_descriptor(struct pw_arena *ar, const pawl_plugin *theirs, const str
     struct load       ld = { .ar = ar, .err = err };
 
     find_segments(&ld);
-    if (take_descriptor(&ld, theirs, d) < 0 || take_str(&ld, &d->id, sizeof(meta->id) - 1, "id") < 0 ||
+    if (take_descriptor(&ld, theirs, d, sizeof(*d), PW_ABI10_PLUGIN) < 0 ||
+        take_str(&ld, &d->id, sizeof(meta->id) - 1, "id") < 0 ||
         take_str(&ld, &d->version, sizeof(meta->version) - 1, "version") < 0 || check_meta(&ld, d, meta) < 0 ||
         take_str(&ld, &d->doc, PW_TEXT_MAX, "doc") < 0 || take_str(&ld, &d->db_schema, PW_NAME_MAX, "db_schema") < 0 ||
-        take_callbacks(&ld, d) < 0 || take_ports(&ld, &d->inputs, "inputs") < 0 ||
+        take_plugin_callbacks(&ld, d) < 0 || take_ports(&ld, &d->inputs, "inputs") < 0 ||
         take_ports(&ld, &d->outputs, "outputs") < 0 || take_options(&ld, &d->options) < 0 ||
         take_statements(&ld, &d->statements) < 0 || take_migrations(&ld, &d->migrations) < 0 ||
         take_metrics(&ld, &d->metrics) < 0)
@@ -332,31 +358,95 @@ int pw_load_descriptor(struct pw_arena *ar, const pawl_plugin *theirs, const str
     return 0;
 }
 
+/* What a middleware has in common with a plugin, as a plugin has it. */
+static int load_middleware(struct pw_arena *ar, const pawl_middleware *theirs, const struct pw_plugin_meta *meta,
+                           struct pw_plugin **ret_pl, struct pw_err *err)
+{
+    const uint32_t    known = PAWL_MW_KEY | PAWL_MW_VALUE | PAWL_MW_TIMING;
+    struct pw_plugin *pl    = pw_arena_alloc(ar, sizeof(*pl));
+    pawl_middleware  *mw    = pw_arena_alloc(ar, sizeof(*mw));
+    pawl_plugin      *d     = pw_arena_alloc(ar, sizeof(*d));
+    struct load       ld    = { .ar = ar, .err = err };
+
+    find_segments(&ld);
+    if (take_descriptor(&ld, theirs, mw, sizeof(*mw), PW_ABI10_MIDDLEWARE) < 0)
+        return -1;
+    *d = (pawl_plugin){ .size      = sizeof(*d),
+                        .abi_major = mw->abi_major,
+                        .abi_minor = mw->abi_minor,
+                        .id        = mw->id,
+                        .version   = mw->version,
+                        .doc       = mw->doc,
+                        .options   = mw->options,
+                        .create    = mw->create,
+                        .destroy   = mw->destroy };
+    if (take_str(&ld, &d->id, sizeof(meta->id) - 1, "id") < 0 ||
+        take_str(&ld, &d->version, sizeof(meta->version) - 1, "version") < 0 || check_meta(&ld, d, meta) < 0 ||
+        take_str(&ld, &d->doc, PW_TEXT_MAX, "doc") < 0 || take_middleware_callbacks(&ld, mw) < 0 ||
+        take_options(&ld, &d->options) < 0)
+        return -1;
+    if ((mw->flags & ~known) || mw->reserved)
+        return pw_err_set(err, PW_D_FATAL, "unknown flags 0x%x: this pawl knows 0x%x; reserved must be 0", mw->flags, known);
+    *pl = (struct pw_plugin){ .desc = d, .mw = mw, .meta = *meta };
+    pw_load_tables(pl);
+    pl->name = pw_arena_printf(ar, "%s/%s", meta->id, meta->version);
+    if (pw_check_plugin(ar, pl, err) < 0)
+        return -1;
+    d->flags = mw->flags; /* for who describes it */
+    *ret_pl  = pl;
+    return 0;
+}
+
+/* NULL: *err says why. */
+static void *find_entry(const char *path, bool middleware, struct pw_plugin_meta *meta, struct pw_arena *ar, struct pw_err *err)
+{
+    const char *file = strchr(path, '/') ? path : pw_arena_printf(ar, "./%s", path); /* or dlopen would search for it */
+    void       *lib, *sym = NULL;
+
+    if (pw_plugin_meta(file, meta, err) < 0)
+        (void)pw_err_wrap(err, "load plugin");
+    else if (meta->middleware != middleware)
+        (void)pw_err_set(err, PW_D_FATAL, "load plugin %s: %s/%s is %s", path, meta->id, meta->version,
+                         middleware ? "a plugin, not a middleware" :
+                                      "a middleware, not a plugin: it belongs into 'middleware' of a pipeline");
+    else if (meta->abi_minor > PAWL_ABI_MINOR)
+        (void)pw_err_set(err, PW_D_FATAL,
+                         "load plugin %s: %s/%s needs plugin ABI %u.%u, this pawl offers %u.%u: upgrade pawl, or build "
+                         "the plugin with an older SDK",
+                         path, meta->id, meta->version, meta->abi_major, meta->abi_minor, PAWL_ABI_MAJOR, PAWL_ABI_MINOR);
+    /* it is never closed: what it left behind in this process stays valid */
+    else if (!(lib = dlopen(file, RTLD_NOW | RTLD_LOCAL)) ||
+             !(sym = dlsym(lib, middleware ? PW_LOAD_MIDDLEWARE_ENTRY : PW_LOAD_ENTRY)))
+        (void)pw_err_set(err, PW_D_FATAL, "load plugin %s/%s: %s", meta->id, meta->version, dlerror());
+    return sym;
+}
+
 int pw_plugin_load(struct pw_arena *ar, const char *path, struct pw_plugin **ret_pl, struct pw_err *err)
 {
     const pawl_plugin *(*entry)(void);
     struct pw_plugin_meta meta;
-    struct pw_plugin     *pl;
-    const char *file = strchr(path, '/') ? path : pw_arena_printf(ar, "./%s", path); /* or dlopen would search for it */
-    void       *lib, *sym;
+    void                 *sym = find_entry(path, false, &meta, ar, err);
 
-    if (pw_plugin_meta(file, &meta, err) < 0)
-        return pw_err_wrap(err, "load plugin");
-    if (meta.abi_minor > PAWL_ABI_MINOR)
-        return pw_err_set(err, PW_D_FATAL,
-                          "load plugin %s: %s/%s needs plugin ABI %u.%u, this pawl offers %u.%u: upgrade pawl, or build "
-                          "the plugin with an older SDK",
-                          path, meta.id, meta.version, meta.abi_major, meta.abi_minor, PAWL_ABI_MAJOR, PAWL_ABI_MINOR);
-    lib = dlopen(file, RTLD_NOW | RTLD_LOCAL); /* and never closed: what it left behind in this process stays valid */
-    if (!lib)
-        return pw_err_set(err, PW_D_FATAL, "load plugin %s/%s: %s", meta.id, meta.version, dlerror());
-    sym = dlsym(lib, ENTRY);
     if (!sym)
-        return pw_err_set(err, PW_D_FATAL, "load plugin %s/%s: %s", meta.id, meta.version, dlerror());
+        return -1;
     memcpy(&entry, &sym, sizeof(entry)); /* ISO C has no cast from object to function pointers */
-    if (pw_load_descriptor(ar, entry(), &meta, &pl, err) < 0)
+    if (pw_load_descriptor(ar, entry(), &meta, ret_pl, err) < 0)
         return pw_err_wrap(err, "load plugin %s: %s/%s", path, meta.id, meta.version);
-    pl->path = pw_arena_strdup(ar, path);
-    *ret_pl  = pl;
+    (*ret_pl)->path = pw_arena_strdup(ar, path);
+    return 0;
+}
+
+int pw_middleware_load(struct pw_arena *ar, const char *path, struct pw_plugin **ret_pl, struct pw_err *err)
+{
+    const pawl_middleware *(*entry)(void);
+    struct pw_plugin_meta meta;
+    void                 *sym = find_entry(path, true, &meta, ar, err);
+
+    if (!sym)
+        return -1;
+    memcpy(&entry, &sym, sizeof(entry));
+    if (load_middleware(ar, entry(), &meta, ret_pl, err) < 0)
+        return pw_err_wrap(err, "load middleware %s: %s/%s", path, meta.id, meta.version);
+    (*ret_pl)->path = pw_arena_strdup(ar, path);
     return 0;
 }

@@ -4,6 +4,9 @@
 
 #include "plugin/plugin.h"
 
+#define PW_LOAD_ENTRY            "pawl_plugin_entry_v1"
+#define PW_LOAD_MIDDLEWARE_ENTRY "pawl_middleware_entry_v1"
+
 #define PW_TABLE_MAX     256u  /* elements of each table */
 #define PW_COLUMNS_MAX   64u   /* of a statement */
 #define PW_STRIDE_MAX    4096u /* bytes of one element: more is a mistake */
@@ -14,13 +17,14 @@
 #define PW_MIGRATION_MAX (1u << 20)
 
 /* The sizes of ABI 1.0. They never change: what is smaller is not of ABI 1. */
-#define PW_ABI10_PLUGIN    240u
-#define PW_ABI10_PORT      56u
-#define PW_ABI10_OPTION    88u
-#define PW_ABI10_STMT      88u
-#define PW_ABI10_COLUMN    24u
-#define PW_ABI10_MIGRATION 56u
-#define PW_ABI10_METRIC    56u
+#define PW_ABI10_PLUGIN     240u
+#define PW_ABI10_PORT       56u
+#define PW_ABI10_OPTION     88u
+#define PW_ABI10_STMT       88u
+#define PW_ABI10_COLUMN     24u
+#define PW_ABI10_MIGRATION  56u
+#define PW_ABI10_METRIC     56u
+#define PW_ABI10_MIDDLEWARE 120u
 
 /* Copies a struct of from_size into one of to_size: what an older one lacks becomes zero; smaller than `least` or with a
  * tail beyond to_size that is not zero is an error. */

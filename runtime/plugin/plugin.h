@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include <pawl/middleware.h>
 #include <pawl/plugin.h>
 #include <stdbool.h>
 
@@ -28,6 +29,7 @@ struct pw_plugin_meta {
     uint16_t abi_major, abi_minor;
     char     id[128], version[64];
     char     build_id[65]; /* hex, "" if none */
+    bool     middleware;   /* it is no plugin, but stands around one */
 };
 /* Refuses: not ELF64 of this machine, no .pawl.meta, malformed meta, other ABI major, entry symbol missing from the
  * dynamic symbol table, NEEDED of libpq or librdkafka, text relocations. Every offset is checked against the file's size. */
@@ -35,22 +37,25 @@ int pw_plugin_meta(const char *path, struct pw_plugin_meta *ret, struct pw_err *
 
 /* ---- load.c ---- */
 struct pw_plugin {
-    const pawl_plugin    *desc; /* our copy: full size of this host's pawl_plugin, the tail of an older one zero */
-    struct pw_plugin_meta meta;
-    const pawl_stmt      *stmts; /* dense copies of the tables, with this host's element size */
-    const pawl_option    *options;
-    const pawl_port      *inputs, *outputs;
-    const pawl_migration *migrations;
-    const pawl_metric    *metrics;
-    uint32_t              n_stmts, n_options, n_inputs, n_outputs, n_migrations, n_metrics;
-    const char           *name; /* "org.example.underwriting/1.0.0" */
-    char                 *path;
+    const pawl_plugin     *desc; /* our copy: full size of this host's pawl_plugin, the tail of an older one zero */
+    struct pw_plugin_meta  meta;
+    const pawl_stmt       *stmts; /* dense copies of the tables, with this host's element size */
+    const pawl_option     *options;
+    const pawl_port       *inputs, *outputs;
+    const pawl_migration  *migrations;
+    const pawl_metric     *metrics;
+    uint32_t               n_stmts, n_options, n_inputs, n_outputs, n_migrations, n_metrics;
+    const pawl_middleware *mw;   /* it is one, then desc has what both have; NULL: it is a plugin */
+    const char            *name; /* "org.example.underwriting/1.0.0" */
+    char                  *path;
 };
 /* dlopen(RTLD_NOW|RTLD_LOCAL) of a staged file, entry point, and every check of the descriptor: size, ABI, zero tail,
  * strides, counts (at most 256 of each), strings inside bounds and UTF-8, types, statement columns, entity, one plain
  * statement each (pw_sql_check), migrations ascending, meta equal to the descriptor. The library is never unloaded.
  * The error names the plugin, the table, the element and what to do. */
 int pw_plugin_load(struct pw_arena *ar, const char *path, struct pw_plugin **ret_pl, struct pw_err *err) PW_MUST_CHECK;
+/* The same for what stands around a plugin. */
+int pw_middleware_load(struct pw_arena *ar, const char *path, struct pw_plugin **ret_pl, struct pw_err *err) PW_MUST_CHECK;
 
 /* ---- sql.c: one plain SELECT, INSERT, UPDATE, DELETE or MERGE, by a lexer that knows quotes, dollar quotes, nested
  * comments and parentheses; refuses a second statement, WITH in front, COPY, parameters ($1), and INTO/locking forms

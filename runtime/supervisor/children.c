@@ -143,6 +143,18 @@ static bool message_in_hand(const struct pw_slot *sl, struct pw_bb_mark_view *ma
     return false;
 }
 
+/* The middleware whose code ran, if the mark can be true. */
+static void name_layer(const struct pw_slot *sl, const struct pw_bb_mark_view *mark, char ret[PW_BB_BY])
+{
+    const struct pw_release *rel = sl->rel;
+
+    ret[0] = 0;
+    if (mark->phase != PW_BB_IDLE && mark->layer >= 1 && mark->layer <= rel->conf->middleware_n &&
+        rel->layers[mark->layer - 1].file[0])
+        (void)snprintf(ret, PW_BB_BY, "%.100s/%.50s", rel->layers[mark->layer - 1].meta.id,
+                       rel->layers[mark->layer - 1].meta.version);
+}
+
 static enum pw_restart exit_reason(int code)
 {
     switch (code) {
@@ -216,6 +228,7 @@ static void strike(const struct pw_slot *sl, const struct pw_crash *cr)
     memcpy(de.how, cr->how, sizeof(de.how));
     memcpy(de.signal, cr->signal, sizeof(de.signal));
     memcpy(de.trace, cr->trace, sizeof(de.trace));
+    memcpy(de.by, cr->by, sizeof(de.by));
     pw_bb_strike_put(sl->rel->ledger, cr->topic, cr->partition, cr->offset, cr->strikes, &de);
     for (size_t i = 0; i < pi->slots_n; i++)
         if (pi->slots[i].rel == sl->rel)
@@ -311,6 +324,7 @@ static void note_crash(struct pw_supervisor *sup, struct pw_slot *sl, const sigi
 
     *cr = (struct pw_crash){ .at_us = pw_clock_wall_us(), .in_hand = in_hand, .partition = -1, .offset = -1 };
     name_death(sl, si, in_hand, cr);
+    name_layer(sl, mark, cr->by);
     pw_bb_text_read(sl->bb, cr->words);
     if (si->si_code != CLD_EXITED) /* after a hang our SIGABRT made it speak, even if it took SIGKILL to end it */
         pw_bb_last_read(sl->bb, sl->watch.abort_ns ? SIGABRT : si->si_status, cr->trace);
@@ -361,9 +375,9 @@ static void log_death(const struct pw_slot *sl, pid_t pid, bool again, uint32_t 
     if (again)
         (void)snprintf(next, sizeof(next), ms ? "next start in %u ms" : "starts again at once", ms);
     pw_log(PW_LOG_ERROR, is_hopeless(cr->reason) ? "worker.exited" : "worker.crashed", cr->in_hand ? &at : PW_LOG_AT_NONE,
-           "%s/%u: %s, pid %d, plugin %s/%s%s; %s%s%s", sl->pipe->name, sl->slot, cr->how, (int)pid, sl->rel->meta.id,
-           sl->rel->meta.version, cr->in_hand ? ", with this message in hand" : "", next,
-           cr->words[0] ? "; its last words: " : "", cr->words);
+           "%s/%u: %s, pid %d, %s%s%splugin %s/%s%s; %s%s%s", sl->pipe->name, sl->slot, cr->how, (int)pid,
+           cr->by[0] ? "in middleware " : "", cr->by, cr->by[0] ? " around " : "", sl->rel->meta.id, sl->rel->meta.version,
+           cr->in_hand ? ", with this message in hand" : "", next, cr->words[0] ? "; its last words: " : "", cr->words);
     if (cr->trace[0])
         pw_log(PW_LOG_ERROR, "worker.backtrace", cr->in_hand ? &at : PW_LOG_AT_NONE, "%s/%u: %s\n%s", sl->pipe->name, sl->slot,
                cr->how, cr->trace);

@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PW_FILES_N         2       /* the plugin, its configuration */
-#define PW_FILES_EVERY_US  500000  /* between two looks */
-#define PW_FILES_SETTLE_US 2000000 /* unchanged for so long: whoever wrote them is done */
+#define PW_FILES_N         (2 + 2 * 8) /* the plugin and its middleware, and the configuration of each */
+#define PW_FILES_EVERY_US  500000      /* between two looks */
+#define PW_FILES_SETTLE_US 2000000     /* unchanged for so long: whoever wrote them is done */
 
 /* All zero: it is not there, or there is none. */
 struct pw_file_id {

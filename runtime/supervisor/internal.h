@@ -30,6 +30,13 @@ struct pw_reading {
     unsigned            refs;
 };
 
+/* A middleware that is a file. */
+struct pw_release_layer {
+    const struct pw_layer_conf *conf; /* of the runtime's own: no file */
+    struct pw_plugin_meta       meta;
+    char                        file[PATH_MAX], config_file[PATH_MAX]; /* "": none */
+};
+
 /* What the workers of a pipeline run: its part of a topology, and the staged files. */
 struct pw_release {
     struct pw_reading        *rd;
@@ -37,6 +44,7 @@ struct pw_release {
     struct pw_plugin_meta     meta;
     char                      plugin_file[PATH_MAX], config_file[PATH_MAX]; /* "": none */
     uint32_t                  generation;
+    struct pw_release_layer  *layers; /* as many as conf->middleware_n */
     /* the candidate that is run beside it, staged; "": none, or it could not be: why */
     char                  shadow_file[PATH_MAX], shadow_config[PATH_MAX], shadow_why[480];
     struct pw_plugin_meta shadow_meta;
@@ -63,6 +71,7 @@ struct pw_crash {
     char            words[480];           /* last text of the worker, "" if none */
     char            signal[PW_BB_SIGNAL]; /* that ended it; "": it ended itself */
     char            trace[PW_BB_TRACE];   /* lines of its backtrace, "" if there is none */
+    char            by[PW_BB_BY];         /* the middleware that ran, "": the plugin */
 };
 
 /* One place for a worker. The page outlives the workers that pass through it. */
@@ -246,8 +255,8 @@ void               pw_release_free(struct pw_release *rel); /* NULL is a no-op; 
 bool pw_release_same_files(const struct pw_release *a, const struct pw_release *b);
 /* Removes staged files that no release has. */
 void pw_release_sweep(const struct pw_supervisor *sup);
-/* Where the plugin is. */
-int pw_release_source(const struct pw_reading *rd, const struct pw_pipeline *conf, char ret[PATH_MAX], struct pw_err *err);
+/* Where a plugin's or a middleware's file is that the topology calls so. */
+int pw_release_source(const struct pw_reading *rd, const char *name, char ret[PATH_MAX], struct pw_err *err);
 
 /* ---- spawn.c ---- */
 

@@ -79,28 +79,24 @@ static void staged_dir(const struct pw_topology *tp, char ret[PATH_MAX])
     (void)snprintf(ret, PATH_MAX, "%s/staged", tp->run_dir);
 }
 
-static int source(const struct pw_reading *rd, const char *path, char ret[PATH_MAX], struct pw_err *err)
+int pw_release_source(const struct pw_reading *rd, const char *name, char ret[PATH_MAX], struct pw_err *err)
 {
-    int n = path[0] == '/' ? snprintf(ret, PATH_MAX, "%s", path) : snprintf(ret, PATH_MAX, "%s/%s", rd->tp->plugin_dir, path);
+    int n = name[0] == '/' ? snprintf(ret, PATH_MAX, "%s", name) : snprintf(ret, PATH_MAX, "%s/%s", rd->tp->plugin_dir, name);
 
     return n < 0 || n >= PATH_MAX ? pw_err_set(err, PW_D_FATAL, "the path of the plugin is too long") : 0;
 }
 
-int pw_release_source(const struct pw_reading *rd, const struct pw_pipeline *conf, char ret[PATH_MAX], struct pw_err *err)
-{
-    return source(rd, conf->plugin_path, ret, err);
-}
-
 /* A candidate that is missing or no plugin must not keep the plugin from running. */
-static void stage_shadow(struct pw_release *rel, const char *dir)
+static void stage_shadow(struct pw_release *rel)
 {
     struct pw_err err;
-    char          path[PATH_MAX];
+    char          path[PATH_MAX], dir[PATH_MAX];
     int           rc;
 
     if (!rel->conf->shadow_path)
         return;
-    rc = source(rel->rd, rel->conf->shadow_path, path, &err);
+    staged_dir(rel->rd->tp, dir);
+    rc = pw_release_source(rel->rd, rel->conf->shadow_path, path, &err);
     if (rc == 0)
         rc = pw_stage_file(path, dir, 0, rel->shadow_file, sizeof(rel->shadow_file), &err);
     if (rc == 0)
@@ -114,19 +110,40 @@ static void stage_shadow(struct pw_release *rel, const char *dir)
     pw_log(PW_LOG_ERROR, "shadow.failed", PW_LOG_AT_NONE, "%s: %s", rel->conf->name, err.text);
 }
 
-static int stage(struct pw_release *rel, struct pw_err *err)
+static int stage_code(const struct pw_release *rel, const char *name, const char *sha256, const char *config,
+                      char file[PATH_MAX], char config_file[PATH_MAX], struct pw_plugin_meta *meta, struct pw_err *err)
 {
     char path[PATH_MAX], dir[PATH_MAX];
 
     staged_dir(rel->rd->tp, dir);
-    if (pw_release_source(rel->rd, rel->conf, path, err) < 0 ||
-        pw_stage_pinned(path, rel->conf->plugin_sha256, dir, 0, rel->plugin_file, sizeof(rel->plugin_file), err) < 0 ||
-        pw_plugin_meta(rel->plugin_file, &rel->meta, err) < 0)
+    if (pw_release_source(rel->rd, name, path, err) < 0 || pw_stage_pinned(path, sha256, dir, 0, file, PATH_MAX, err) < 0 ||
+        pw_plugin_meta(file, meta, err) < 0)
         return -1;
-    if (rel->conf->plugin_config &&
-        pw_stage_file(rel->conf->plugin_config, dir, 0, rel->config_file, sizeof(rel->config_file), err) < 0)
+    return config ? pw_stage_file(config, dir, 0, config_file, PATH_MAX, err) : 0;
+}
+
+static int stage(struct pw_release *rel, struct pw_err *err)
+{
+    const struct pw_pipeline *pl = rel->conf;
+
+    if (stage_code(rel, pl->plugin_path, pl->plugin_sha256, pl->plugin_config, rel->plugin_file, rel->config_file, &rel->meta,
+                   err) < 0)
         return -1;
-    stage_shadow(rel, dir);
+    if (rel->meta.middleware)
+        return pw_err_set(err, PW_D_FATAL, "%s is a middleware, not a plugin: it belongs into 'middleware'", pl->plugin_path);
+    for (size_t i = 0; i < pl->middleware_n; i++) {
+        struct pw_release_layer    *la = &rel->layers[i];
+        const struct pw_layer_conf *lc = &pl->middleware[i];
+
+        la->conf = lc;
+        if (!lc->path)
+            continue;
+        if (stage_code(rel, lc->path, lc->sha256, lc->config, la->file, la->config_file, &la->meta, err) < 0)
+            return pw_err_wrap(err, "middleware");
+        if (!la->meta.middleware)
+            return pw_err_set(err, PW_D_FATAL, "middleware: %s is a plugin, not a middleware", lc->path);
+    }
+    stage_shadow(rel);
     return 0;
 }
 
@@ -140,7 +157,8 @@ struct pw_release *pw_release_new(struct pw_reading *rd, const struct pw_pipelin
     rel->conf       = conf;
     rel->generation = generation;
     rel->ledger     = calloc(1, sizeof(*rel->ledger));
-    PW_ASSERT(rel->ledger != NULL);
+    rel->layers     = calloc(conf->middleware_n + 1, sizeof(*rel->layers));
+    PW_ASSERT(rel->ledger != NULL && rel->layers != NULL);
     if (stage(rel, err) == 0)
         return rel;
     pw_release_free(rel);
@@ -153,19 +171,34 @@ void pw_release_free(struct pw_release *rel)
         return;
     pw_reading_unref(rel->rd);
     free(rel->ledger);
+    free(rel->layers);
     free(rel);
 }
 
 bool pw_release_same_files(const struct pw_release *a, const struct pw_release *b)
 {
-    return strcmp(a->plugin_file, b->plugin_file) == 0 && strcmp(a->config_file, b->config_file) == 0 &&
-           strcmp(a->shadow_file, b->shadow_file) == 0 && strcmp(a->shadow_config, b->shadow_config) == 0;
+    size_t n = a->conf->middleware_n;
+
+    if (strcmp(a->plugin_file, b->plugin_file) != 0 || strcmp(a->config_file, b->config_file) != 0 ||
+        strcmp(a->shadow_file, b->shadow_file) != 0 || strcmp(a->shadow_config, b->shadow_config) != 0 ||
+        n != b->conf->middleware_n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(a->layers[i].file, b->layers[i].file) != 0 ||
+            strcmp(a->layers[i].config_file, b->layers[i].config_file) != 0)
+            return false;
+    return true;
 }
 
 static bool has(const struct pw_release *rel, const char *path)
 {
-    return rel && (strcmp(rel->plugin_file, path) == 0 || strcmp(rel->config_file, path) == 0 ||
-                   strcmp(rel->shadow_file, path) == 0 || strcmp(rel->shadow_config, path) == 0);
+    if (!rel)
+        return false;
+    for (size_t i = 0; i < rel->conf->middleware_n; i++)
+        if (strcmp(rel->layers[i].file, path) == 0 || strcmp(rel->layers[i].config_file, path) == 0)
+            return true;
+    return strcmp(rel->plugin_file, path) == 0 || strcmp(rel->config_file, path) == 0 || strcmp(rel->shadow_file, path) == 0 ||
+           strcmp(rel->shadow_config, path) == 0;
 }
 
 static bool is_staged(const struct pw_supervisor *sup, const char *path)

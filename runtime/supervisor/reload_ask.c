@@ -261,16 +261,27 @@ bool pw_reload_begin(struct pw_supervisor *sup, const char *filter, bool files_o
 
 /* ---- without being asked ---- */
 
+_Static_assert(PW_FILES_N == 2 + 2 * PW_LAYERS_MAX, "room for all that a pipeline may have");
+
 static bool has_changed(struct pw_pipe *pi, int64_t now_us)
 {
-    struct pw_file_id ids[PW_FILES_N] = { { 0 } };
-    struct pw_err     ignored; /* a path that is too long was refused at the start */
-    char              path[PATH_MAX];
+    const struct pw_pipeline *pl              = pi->rel->conf;
+    struct pw_file_id         ids[PW_FILES_N] = { { 0 } };
+    struct pw_err             ignored; /* a path that is too long was refused at the start */
+    char                      path[PATH_MAX];
 
-    if (pw_release_source(pi->rel->rd, pi->rel->conf, path, &ignored) < 0)
+    if (pw_release_source(pi->rel->rd, pl->plugin_path, path, &ignored) < 0)
         return false;
     ids[0] = pw_file_look(path);
-    ids[1] = pw_file_look(pi->rel->conf->plugin_config);
+    ids[1] = pw_file_look(pl->plugin_config);
+    for (size_t i = 0; i < pl->middleware_n; i++) {
+        const struct pw_layer_conf *lc = &pl->middleware[i];
+
+        if (!lc->path || pw_release_source(pi->rel->rd, lc->path, path, &ignored) < 0)
+            continue;
+        ids[2 + 2 * i] = pw_file_look(path);
+        ids[3 + 2 * i] = pw_file_look(lc->config);
+    }
     return pw_files_changed(&pi->files, ids, now_us);
 }
 

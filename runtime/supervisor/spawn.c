@@ -108,8 +108,16 @@ static int reopen(int fd, struct pw_err *err)
     return own < 0 ? pw_err_sys(err, PW_D_RETRY, "open %s", path) : own;
 }
 
+/* Staged files have no control characters in their names: the topology refuses them. */
+static void list_layers(const struct pw_release *rel, struct pw_buf *out)
+{
+    for (size_t i = 0; i < rel->conf->middleware_n; i++)
+        if (rel->layers[i].file[0])
+            pw_buf_printf(out, "%s\t%s\n", rel->layers[i].file, rel->layers[i].config_file);
+}
+
 static void build_args(const struct pw_supervisor *sup, const struct pw_spawn *sp, int topology, int control,
-                       char numbers[NUMBERS][32], char *argv[ARGS])
+                       char numbers[NUMBERS][32], const struct pw_buf *layers, char *argv[ARGS])
 {
     const struct pw_release *rel = sp->rel;
     int                      n   = 0;
@@ -135,6 +143,8 @@ static void build_args(const struct pw_supervisor *sup, const struct pw_spawn *s
     ADD(PW_WORKER_OPT_PLUGIN), ADD(rel->plugin_file);
     if (rel->config_file[0])
         ADD(PW_WORKER_OPT_CONFIG), ADD(rel->config_file);
+    if (layers->n)
+        ADD(PW_WORKER_OPT_MIDDLEWARE), ADD(layers->p);
     if (sp->role == PW_SPAWN_PROBE)
         ADD(PW_WORKER_OPT_ROLE), ADD(PW_WORKER_ROLE_PROBE);
     if (sp->role == PW_SPAWN_STANDBY)
@@ -189,6 +199,7 @@ int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct
     struct launch la = { .out = -1, .err_out = -1 };
     char          numbers[NUMBERS][32];
     char         *argv[ARGS];
+    struct pw_buf layers = { 0 };
     int           pair[2], rc, topology = reopen(sp->rel->rd->fd, err);
 
     if (topology < 0)
@@ -198,10 +209,12 @@ int pw_spawn_worker(struct pw_supervisor *sup, const struct pw_spawn *sp, struct
         (void)close(topology); /* read only */
         return -1;
     }
-    build_args(sup, sp, topology, pair[1], numbers, argv);
+    list_layers(sp->rel, &layers);
+    build_args(sup, sp, topology, pair[1], numbers, &layers, argv);
     la.argv = argv;
     memcpy(la.fds, (const int[KEPT]){ topology, sp->bb_fd, pair[1], sp->slot_fd, sp->state_fd, sp->shadow_fd }, sizeof(la.fds));
     rc = launch(sup, &la, ret, err);
+    pw_buf_done(&layers);
     (void)close(pair[1]); /* the worker's, as is the next one */
     (void)close(topology);
     if (rc < 0)

@@ -329,7 +329,7 @@ static void text_crash(const struct pw_crash *cr, struct pw_buf *out)
         pw_buf_puts(out, "-");
         return;
     }
-    pw_buf_printf(out, "%s", cr->how);
+    pw_buf_printf(out, "%s%s%s", cr->how, cr->by[0] ? " in middleware " : "", cr->by);
     if (cr->in_hand)
         pw_buf_printf(out, " on %s[%d]@%" PRId64, cr->topic, cr->partition, cr->offset);
     pw_buf_printf(out, ", %s ago", ago(pw_clock_wall_us() - cr->at_us, buf, sizeof(buf)));

@@ -82,12 +82,13 @@ static void json_crash(const struct pw_crash *cr, struct pw_buf *out)
     json_str(out, "signal", cr->signal[0] ? cr->signal : NULL);
     json_str(out, "backtrace", cr->trace[0] ? cr->trace : NULL);
     json_str(out, "last_words", cr->words[0] ? cr->words : NULL);
+    json_str(out, "middleware", cr->by[0] ? cr->by : NULL);
     pw_buf_puts(out, "}");
 }
 
 static void json_in_hand(const struct pw_slot *sl, struct pw_buf *out)
 {
-    static const char *const phases[] = { "idle", "create", "plan", "handle", "save", "load" };
+    static const char *const phases[] = { "idle", "create", "plan", "handle", "save", "load", "done" };
     struct pw_bb_mark_view   v;
     int64_t                  age_ns;
 
@@ -190,6 +191,25 @@ static void json_plugin(const struct pw_pipe *pi, struct pw_buf *out)
     pw_buf_puts(out, "}");
 }
 
+static void json_middleware(const struct pw_pipe *pi, struct pw_buf *out)
+{
+    const struct pw_release *rel = pw_reload_shown(pi);
+
+    json_key(out, "middleware");
+    pw_buf_puts(out, "[");
+    for (size_t i = 0; i < rel->conf->middleware_n; i++) {
+        const struct pw_release_layer *la = &rel->layers[i];
+
+        pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
+        json_str(out, "id", la->file[0] ? la->meta.id : la->conf->name);
+        json_str(out, "version", la->file[0] ? la->meta.version : NULL);
+        json_str(out, "file", la->file[0] ? la->file : NULL);
+        json_str(out, "config", la->config_file[0] ? la->config_file : NULL);
+        pw_buf_puts(out, "}");
+    }
+    pw_buf_puts(out, "]");
+}
+
 static void json_trip(const struct pw_pipe *pi, struct pw_buf *out)
 {
     json_key(out, "tripped");
@@ -248,6 +268,7 @@ static void json_pipeline(const struct pw_supervisor *sup, const struct pw_pipe 
     }
     pw_buf_puts(out, "]");
     json_plugin(pi, out);
+    json_middleware(pi, out);
     json_trip(pi, out);
     pw_status_reload_json(pi, out);
     json_level(sup, pi, out);

@@ -15,6 +15,7 @@
 #define PW_WORKER_OPT_CONTROL_FD  "--control-fd" /* socketpair, PW_CONTROL_*; end of file = the supervisor is gone */
 #define PW_WORKER_OPT_PLUGIN      "--plugin"     /* staged file */
 #define PW_WORKER_OPT_CONFIG      "--config"     /* staged libconfig file, absent if none */
+#define PW_WORKER_OPT_MIDDLEWARE  "--middleware" /* lines "FILE<tab>CONFIG" of those that are files, in order; absent if none */
 #define PW_WORKER_OPT_ROLE        "--role"       /* PW_WORKER_ROLE_*, absent for one that runs at once */
 #define PW_WORKER_ROLE_STANDBY    "standby"      /* gets ready, and takes the slot when it is told to */
 #define PW_WORKER_ROLE_PROBE      "probe"        /* gets ready, and ends */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define PIPELINE "pipelines.*"
+#define LAYER    PIPELINE ".middleware"
 
 /* ---- lists and mappings of free names ---- */
 
@@ -39,6 +40,69 @@ static void bind_topics(struct pw_binder *bd, const struct pw_key *k, const stru
         if (!must)
             pl->topics[pl->topics_n++] = topic;
     }
+}
+
+/* A mapping: the runtime's own by its name, with its options, or a file. */
+static void bind_layer_map(struct pw_binder *bd, const struct pw_item *one, struct pw_layer_conf *la)
+{
+    static const char *const of_files[] = { "sha256", "config" }, *const of_log[] = { "keys", "reasons" };
+    const struct pw_node *map = one->value;
+
+    bd->element = la;
+    bd->named   = NULL;
+    pw_binder_defaults(bd, PW_KEY_IN_LAYER);
+    pw_binder_map(bd, LAYER, map, one->at);
+    la->name    = bd->named;
+    bd->element = NULL;
+    if (!pw_yaml_get(map, "name") == !pw_yaml_get(map, "path"))
+        pw_report_add(bd->rp, one->at, "a middleware has either 'name' or 'path'");
+    for (size_t i = 0; i < 2; i++) {
+        if (la->name && strcmp(la->name, "log") != 0 && pw_yaml_get(map, of_log[i]))
+            pw_report_add(bd->rp, pw_yaml_get(map, of_log[i])->key_at, "'%s' belongs to 'name: log'", of_log[i]);
+        if (la->name && pw_yaml_get(map, of_files[i]))
+            pw_report_add(bd->rp, pw_yaml_get(map, of_files[i])->key_at, "'%s' belongs to a middleware with 'path'",
+                          of_files[i]);
+        if (pw_yaml_get(map, "path") && pw_yaml_get(map, of_log[i]))
+            pw_report_add(bd->rp, pw_yaml_get(map, of_log[i])->key_at,
+                          "'%s' belongs to 'name: log'; a file has its options in 'config'", of_log[i]);
+    }
+}
+
+static void bind_layers(struct pw_binder *bd, const struct pw_key *k, const struct pw_item *item)
+{
+    static const struct pw_key each = { .path = LAYER ".name", .type = PW_KEY_CHOICE, .choices = PW_KEYS_LAYERS };
+    const struct pw_node      *list = item->value;
+    struct pw_pipeline        *pl   = bd->entry;
+
+    PW_ASSERT(pl != NULL);
+    if (list->kind != PW_NODE_LIST)
+        pw_binder_wrong(bd, k, item, "; write [log, { path: x.so }]");
+    if (list->kind != PW_NODE_LIST || pw_binder_wrong_count(bd, k, item))
+        return;
+    pl->middleware   = pw_arena_array(bd->ar, list->n, sizeof(*pl->middleware));
+    pl->middleware_n = 0;
+    for (const struct pw_item *one = list->items; one; one = one->next) {
+        struct pw_layer_conf *la = &pl->middleware[pl->middleware_n++];
+
+        la->line = (int)one->at.line + 1;
+        if (one->value->kind == PW_NODE_MAP)
+            bind_layer_map(bd, one, la);
+        else if (one->value->kind != PW_NODE_BROKEN && pw_binder_text(bd, &each, one, &la->name) &&
+                 pw_key_choice(each.choices, la->name) < 0)
+            pw_binder_wrong(bd, &each, one, "; a file is { path: x.so }");
+        for (struct pw_layer_conf *other = pl->middleware; la->name && other < la; other++)
+            if (other->name && strcmp(other->name, la->name) == 0)
+                pw_report_add(bd->rp, one->at, "middleware %s is there twice", pw_binder_quote(bd, la->name));
+    }
+}
+
+/* What a pipeline has that says nothing about it. */
+static void default_layers(struct pw_binder *bd, struct pw_pipeline *pl)
+{
+    pl->middleware         = pw_arena_array(bd->ar, 2, sizeof(*pl->middleware));
+    pl->middleware_n       = 2;
+    pl->middleware[0].name = "log";
+    pl->middleware[1].name = "trace";
 }
 
 static void bind_outputs(struct pw_binder *bd, const struct pw_key *k, const struct pw_item *item)
@@ -89,6 +153,7 @@ static void bind_pipelines(struct pw_binder *bd, const struct pw_key *k, const s
         bd->entry      = pl;
         bd->entry_name = pl->name;
         pw_binder_defaults(bd, PW_KEY_IN_PIPELINE);
+        default_layers(bd, pl);
         if (one->value->kind == PW_NODE_MAP)
             pw_binder_map(bd, PIPELINE, one->value, one->key_at);
         else if (pw_binder_empty(one->value))
@@ -106,6 +171,8 @@ static void bind_special(struct pw_binder *bd, const struct pw_key *k, const str
         bind_pipelines(bd, k, item);
     else if (k->type == PW_KEY_TOPICS)
         bind_topics(bd, k, item);
+    else if (k->type == PW_KEY_LAYERS)
+        bind_layers(bd, k, item);
     else
         bind_outputs(bd, k, item);
 }

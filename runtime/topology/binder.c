@@ -141,6 +141,7 @@ static const char *check_text(const struct pw_key *k, const char *text)
     case PW_KEY_LISTEN: return pw_name_check_listen(text);
     case PW_KEY_PORTS: return pw_name_check_ports(text);
     case PW_KEY_TOPICS:
+    case PW_KEY_LAYERS:
     case PW_KEY_OUTPUTS:
     case PW_KEY_NAMED:
     case PW_KEY_CHOICE:
@@ -161,7 +162,9 @@ static const char *check_text(const struct pw_key *k, const char *text)
 
 static void *field(struct pw_binder *bd, const struct pw_key *k)
 {
-    return (k->home == PW_KEY_IN_PIPELINE ? (char *)bd->entry : (char *)bd->root) + k->offset;
+    char *at = k->home == PW_KEY_IN_LAYER ? bd->element : k->home == PW_KEY_IN_PIPELINE ? bd->entry : bd->root;
+
+    return at + k->offset;
 }
 
 static void store_number(struct pw_binder *bd, const struct pw_key *k, int64_t v)
@@ -247,6 +250,8 @@ static void bind_string(struct pw_binder *bd, const struct pw_key *k, const stru
 
         if (choice < 0)
             pw_binder_wrong(bd, k, item, "");
+        else if (k->home == PW_KEY_NOWHERE)
+            bd->named = text;
         else
             store_number(bd, k, choice);
         return;
@@ -365,6 +370,7 @@ static void bind_key(struct pw_binder *bd, const struct pw_key *k, const struct 
     switch (k->type) {
     case PW_KEY_PIPELINES:
     case PW_KEY_TOPICS:
+    case PW_KEY_LAYERS:
     case PW_KEY_NAMED:
     case PW_KEY_OUTPUTS: bd->special(bd, k, item); return;
     case PW_KEY_KAFKA: bind_kafka(bd, k, item); return;

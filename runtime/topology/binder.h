@@ -16,10 +16,12 @@ struct pw_binder {
     void                *root;  /* with the fields of PW_KEY_IN_TOPOLOGY */
     void                *entry; /* with those of PW_KEY_IN_PIPELINE: the pipeline that is being filled; NULL outside */
     const char          *entry_name;
-    struct pw_property **kafka; /* where the keys of a PW_KEY_KAFKA go */
+    void                *element; /* with those of PW_KEY_IN_LAYER: the element of a list that is being filled */
+    const char          *named;   /* what the last choice without a field was */
+    struct pw_property **kafka;   /* where the keys of a PW_KEY_KAFKA go */
     size_t              *kafka_n;
     bool                 secret; /* inside a mapping of secrets */
-    /* PW_KEY_PIPELINES, PW_KEY_TOPICS, PW_KEY_OUTPUTS and PW_KEY_NAMED; may be NULL if the table has none */
+    /* PW_KEY_PIPELINES, PW_KEY_TOPICS, PW_KEY_LAYERS, PW_KEY_OUTPUTS and PW_KEY_NAMED; may be NULL if the table has none */
     void (*special)(struct pw_binder *bd, const struct pw_key *k, const struct pw_item *item);
 };
 

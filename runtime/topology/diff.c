@@ -138,6 +138,20 @@ static bool same_topics(const struct pw_pipeline *a, const struct pw_pipeline *b
     return true;
 }
 
+static bool same_layers(const struct pw_pipeline *a, const struct pw_pipeline *b)
+{
+    if (a->middleware_n != b->middleware_n)
+        return false;
+    for (size_t i = 0; i < a->middleware_n; i++) {
+        const struct pw_layer_conf *x = &a->middleware[i], *y = &b->middleware[i];
+
+        if (!same_text(x->name, y->name) || !same_text(x->path, y->path) || !same_text(x->sha256, y->sha256) ||
+            !same_text(x->config, y->config) || x->keys != y->keys || x->reasons != y->reasons)
+            return false;
+    }
+    return true;
+}
+
 static bool is_text(enum pw_key_type type)
 {
     return type == PW_KEY_TEXT || type == PW_KEY_NAME || type == PW_KEY_TOPIC || type == PW_KEY_GROUP ||
@@ -176,6 +190,8 @@ void pw_topology_diff(const struct pw_topology *before, const struct pw_topology
 
         if (pl_before && k->type == PW_KEY_TOPICS)
             same = same_topics(pl_before, pl_after);
+        else if (pl_before && k->type == PW_KEY_LAYERS)
+            same = same_layers(pl_before, pl_after);
         else if (pl_before && k->type == PW_KEY_OUTPUTS)
             same = same_properties(pl_before->outputs, pl_before->outputs_n, pl_after->outputs, pl_after->outputs_n);
         else if (pl_before && k->home == PW_KEY_IN_PIPELINE)

@@ -231,6 +231,22 @@ static void topics_schema(struct json *js, const struct pw_key *k)
     end(js, "}");
 }
 
+static void layers_schema(struct json *js, const struct pw_key *k)
+{
+    text(js, "type", "array");
+    number(js, "maxItems", k->max);
+    begin(js, "items", "{");
+    begin(js, "anyOf", "[");
+    begin(js, NULL, "{");
+    choice_schema(js, k->choices);
+    end(js, "}");
+    begin(js, NULL, "{");
+    map_schema(js, k->path);
+    end(js, "}");
+    end(js, "]");
+    end(js, "}");
+}
+
 static void default_schema(struct json *js, const struct pw_key *k)
 {
     if (!k->dflt)
@@ -258,6 +274,7 @@ static void key_schema(struct json *js, const struct pw_key *k)
     case PW_KEY_OUTPUTS: free_schema(js, k, PW_KEYS_PORT_PATTERN); return;
     case PW_KEY_KAFKA: kafka_schema(js); return;
     case PW_KEY_TOPICS: topics_schema(js, k); return;
+    case PW_KEY_LAYERS: layers_schema(js, k); return;
     case PW_KEY_INT: int_schema(js, k->min, k->max); return;
     case PW_KEY_BOOL: bool_schema(js); return;
     case PW_KEY_CHOICE: choice_schema(js, k->choices); return;
@@ -354,7 +371,7 @@ static void manual_table(struct pw_buf *out, const char *parent)
     }
     pw_buf_puts(out, "\n");
     for (const struct pw_key *k = keys; k < keys + n; k++) {
-        if (!(name = pw_key_name_in(k, parent)) || k->type != PW_KEY_MAP)
+        if (!(name = pw_key_name_in(k, parent)) || (k->type != PW_KEY_MAP && k->type != PW_KEY_LAYERS))
             continue;
         pw_buf_printf(out, "### %s%s\n\n%s\n\n", strchr(k->path, '*') ? "pipelines.NAME." : "", name, k->doc);
         manual_table(out, k->path);

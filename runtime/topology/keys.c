@@ -12,6 +12,8 @@
     .home = PW_KEY_IN_TOPOLOGY, .offset = offsetof(struct pw_topology, f), .width = sizeof(((struct pw_topology *)0)->f)
 #define IN_PIPELINE(f) \
     .home = PW_KEY_IN_PIPELINE, .offset = offsetof(struct pw_pipeline, f), .width = sizeof(((struct pw_pipeline *)0)->f)
+#define IN_LAYER(f) \
+    .home = PW_KEY_IN_LAYER, .offset = offsetof(struct pw_layer_conf, f), .width = sizeof(((struct pw_layer_conf *)0)->f)
 #define KIB       INT64_C(1024)
 #define MIB       (INT64_C(1024) * KIB)
 #define SECOND    INT64_C(1000)
@@ -110,6 +112,23 @@ static const struct pw_key table[] = {
           "Share of the messages that it is given: of the keys, and of messages without a key by their offset; always the same ones." },
     { "pipelines.*.shadow.max_memory", PW_KEY_SIZE, .min = 16 * MIB, .max = 64 * 1024 * MIB, .dflt = "1024MiB",
       IN_PIPELINE(shadow_max_memory), .doc = "Resident memory beyond which its process is ended and started again." },
+
+    { "pipelines.*.middleware", PW_KEY_LAYERS, .max = PW_LAYERS_MAX, .choices = PW_KEYS_LAYERS, .dflt_text = "[log, trace]",
+      .doc =
+          "What stands around the plugin, outermost first: names of the runtime's own, such as log, and mappings; [] is nothing. See plugins/middleware.md." },
+    { "pipelines.*.middleware.name", PW_KEY_CHOICE, .choices = PW_KEYS_LAYERS,
+      .doc = "One of the runtime's own; this or path." },
+    { "pipelines.*.middleware.path", PW_KEY_TEXT, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_LAYER(path),
+      .doc = "A middleware's file; a relative path counts from plugin_dir." },
+    { "pipelines.*.middleware.sha256", PW_KEY_SHA256, .min = 64, .max = 64, IN_LAYER(sha256), .dflt_text = "none",
+      .doc = "With path: SHA-256 of the file. Another file is not loaded." },
+    { "pipelines.*.middleware.config", PW_KEY_BESIDE, .min = 1, .max = PW_KEYS_MAX_TEXT, IN_LAYER(config), .dflt_text = "none",
+      .doc = "With path: its own configuration (libconfig); a relative path counts from the folder of this file." },
+    { "pipelines.*.middleware.keys", PW_KEY_CHOICE, .choices = "no|hash|yes", .dflt = "no", IN_LAYER(keys),
+      .doc = "log: do lines tell the key of their message? It may be personal data, and a hash of it can be guessed." },
+    { "pipelines.*.middleware.reasons", PW_KEY_BOOL, .dflt = "false", IN_LAYER(reasons),
+      .doc =
+          "log: do lines tell the reason of a verdict besides its code? Plugins and PostgreSQL may quote the message in it." },
 
     { "pipelines.*.outputs", PW_KEY_OUTPUTS, .max = PW_KEYS_MAX_OUTPUTS,
       .doc = "Topic of each output that the plugin declares; none may be a topic of the same pipeline's source." },
@@ -322,6 +341,7 @@ const char *pw_key_expect(const struct pw_key *k, char *buf, size_t cap)
     case PW_KEY_KAFKA: return "a mapping of librdkafka properties";
     case PW_KEY_OUTPUTS: (void)snprintf(buf, cap, "a mapping of at most %" PRId64 " ports to topics", k->max); return buf;
     case PW_KEY_TOPICS: (void)snprintf(buf, cap, "a list of %" PRId64 " to %" PRId64 " topics", k->min, k->max); return buf;
+    case PW_KEY_LAYERS: (void)snprintf(buf, cap, "a list of at most %" PRId64 " names or mappings", k->max); return buf;
     case PW_KEY_TEXT:
     case PW_KEY_BESIDE:
         (void)snprintf(buf, cap, "%s of %" PRId64 " to %" PRId64 " bytes", k->type == PW_KEY_TEXT ? "text" : "a path", k->min,

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PW_KEYS_LAYERS        "log|trace" /* middleware of the runtime's own */
 #define PW_KEYS_MAX_PIPELINES 64
 #define PW_KEYS_MAX_OUTPUTS   64
 #define PW_KEYS_MAX_TEXT      4096 /* bytes of a text, where nothing else is said */
@@ -17,6 +18,7 @@ enum pw_key_type {
     PW_KEY_OUTPUTS,   /* port -> topic */
     PW_KEY_NAMED,     /* a mapping with free names, at most max of them; `choices` says of what */
     PW_KEY_TOPICS,    /* a list of topics, min..max of them */
+    PW_KEY_LAYERS,    /* a list of middleware, at most max; each a name out of `choices` or a mapping with the keys below it */
     PW_KEY_INT,       /* min..max */
     PW_KEY_DURATION,  /* min..max, ms */
     PW_KEY_SIZE,      /* min..max, bytes */
@@ -35,7 +37,7 @@ enum pw_key_type {
 };
 
 /* Which structure the field is in. */
-enum pw_key_home { PW_KEY_NOWHERE = 0, PW_KEY_IN_TOPOLOGY, PW_KEY_IN_PIPELINE };
+enum pw_key_home { PW_KEY_NOWHERE = 0, PW_KEY_IN_TOPOLOGY, PW_KEY_IN_PIPELINE, PW_KEY_IN_LAYER };
 
 struct pw_key {
     const char      *path; /* "pipelines.*.batch.max_messages" */

@@ -22,6 +22,20 @@ enum pw_start { PW_START_EARLIEST = 0, PW_START_LATEST };
 /* What waits while a message is tried again: its partition, or only its key. */
 enum pw_retry_mode { PW_RETRY_BLOCK = 0, PW_RETRY_PARK };
 
+enum pw_layer_keys { PW_LAYER_KEYS_NO = 0, PW_LAYER_KEYS_HASH, PW_LAYER_KEYS_YES };
+
+/* One of a pipeline's middleware. */
+struct pw_layer_conf {
+    const char *name;   /* one of the runtime's own; NULL: path */
+    const char *path;   /* as pw_pipeline.plugin_path */
+    const char *sha256; /* NULL: any */
+    const char *config; /* NULL: none */
+    uint32_t    keys;   /* log: enum pw_layer_keys */
+    uint32_t    reasons;
+    int         line;
+};
+#define PW_LAYERS_MAX 8
+
 struct pw_pipeline {
     const char          *name;
     const char         **topics;
@@ -70,6 +84,9 @@ struct pw_pipeline {
     uint32_t             slo_availability, slo_latency_share; /* thousandths of a percent */
     uint32_t             slo_latency;                         /* see pw_pipeline_slo_latency_ms */
     int                  line;                                /* of its key, for later errors */
+
+    struct pw_layer_conf *middleware; /* outermost first */
+    size_t                middleware_n;
 };
 
 /* See trace.h; endpoint NULL: no spans. */

@@ -135,6 +135,10 @@ int pw_worker_confine(struct pw_arena *ar, const struct pw_worker_args *args, st
     *ne = (struct needs){ .ar = ar };
     add_file(ne, args->plugin_path);
     add_file(ne, args->config_path);
+    for (size_t i = 0; i < args->layers_n; i++) {
+        add_file(ne, args->layers[i][0]);
+        add_file(ne, args->layers[i][1]);
+    }
     add_file(ne, args->pipeline->plugin_files);
     add_kafka(ne, args->topology);
     if (add_dsn(ne, args->topology->postgres_dsn, &any_port, err) < 0)

@@ -11,7 +11,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define SHOWN    64      /* bytes of an id in the log */
 #define AGAIN_US 1000000 /* after a failure */
 #define UNKNOWN  (-1)
 
@@ -348,17 +347,15 @@ static void tell(const struct pw_dedupe *de, const struct pw_item *it)
     const struct pw_event_id *id = it->event_id;
     const struct pw_item     *by = id->known ? NULL : keeper(id);
     const char      *topic       = by ? by->msg.topic.p : id->offset == UNKNOWN ? NULL : topic_named(de->pipe, id->topic_hash);
-    const char      *text        = (const char *)id->text.p;
-    int              n           = (int)(id->text.n < SHOWN ? id->text.n : SHOWN);
     struct pw_log_at at          = {
                  .topic = it->msg.topic.p, .partition = it->msg.partition, .offset = it->msg.offset, .attempt = it->msg.attempt
     };
 
     if (topic)
-        pw_log(PW_LOG_DEBUG, "event.duplicate", &at, "event id '%.*s' is that of %s[%d]@%lld", n, text, topic,
+        pw_log(PW_LOG_DEBUG, "event.duplicate", &at, "its event id is that of %s[%d]@%lld", topic,
                by ? by->msg.partition : id->partition, (long long)(by ? by->msg.offset : id->offset));
     else
-        pw_log(PW_LOG_DEBUG, "event.duplicate", &at, "event id '%.*s' was there before", n, text);
+        pw_log(PW_LOG_DEBUG, "event.duplicate", &at, "its event id was there before");
 }
 
 void pw_dedupe_note(const struct pw_dedupe *de, const struct pw_item *it, struct pw_blackbox *bb)

@@ -139,7 +139,7 @@ bool pw_worker_reject_crashers(struct pw_worker *w, struct pw_batch *ba)
     atomic_store_explicit(&w->bb->struck, 0, memory_order_relaxed);
     for (size_t i = 0; i < ba->n; i++) {
         struct pw_item    *it = ba->items[i];
-        char               code[96], detail[160];
+        char               code[96], detail[160 + PW_BB_BY];
         struct pw_bb_death de;
         uint32_t           n = pw_strikes_find(&w->strikes, it->msg.topic.p, it->msg.partition, it->msg.offset, &de);
 
@@ -153,7 +153,9 @@ bool pw_worker_reject_crashers(struct pw_worker *w, struct pw_batch *ba)
         (void)snprintf(code, sizeof(code), "crash.%s", de.how);
         for (char *c = code; *c; c++)
             *c = *c == ' ' ? '_' : *c;
-        (void)snprintf(detail, sizeof(detail), "the plugin died %u times with this message in hand, last by %s", n, de.how);
+        (void)snprintf(detail, sizeof(detail), "%s%s died %u times with this message in hand, last by %s",
+                       de.by[0] ? "middleware " : "the plugin", de.by, n, de.how);
+        it->by          = de.by[0] ? pw_arena_strdup(ba->ar, de.by) : NULL;
         it->crashed     = true;
         it->signal      = de.signal[0] ? pw_arena_strdup(ba->ar, de.signal) : NULL;
         it->trace       = de.trace[0] ? pw_arena_strdup(ba->ar, de.trace) : NULL;

@@ -3,6 +3,7 @@
 #define PW_WORKER_INTERNAL_H
 
 #include "kafka/consumer.h"
+#include "plugin/chain.h"
 #include "supervisor/supervisor.h"
 #include "worker/batch.h"
 #include "worker/breaker.h"
@@ -52,6 +53,9 @@ struct pw_worker {
     struct pw_arena             *scratch; /* one claim or one preparation */
     struct pw_plugin            *plugin;
     struct pw_inst              *inst;
+    struct pw_chain              chain;
+    bool                         traces; /* it has "trace" in it */
+    bool                         timed;  /* this batch: how long each message takes */
     struct pw_consumer           consumer;
     struct pw_conn               conn;
     struct pw_conn_settings      conn_settings;
@@ -122,8 +126,16 @@ void    pw_worker_connect(struct pw_worker *w); /* to PostgreSQL, if it is time 
 int64_t pw_worker_connect_at_us(const struct pw_worker *w);
 void    pw_worker_failed(struct pw_worker *w, int exit_code, const char *event, const struct pw_err *err);
 
-void pw_worker_state(struct pw_worker *w, enum pw_bb_state state);
-void pw_worker_introduce(struct pw_worker *w); /* what the page says of this worker */
+enum pw_log_level pw_worker_log_level(int32_t level); /* of a plugin's line; it may say any number */
+void              pw_worker_state(struct pw_worker *w, enum pw_bb_state state);
+void              pw_worker_introduce(struct pw_worker *w); /* what the page says of this worker */
+
+/* layers.c */
+int  pw_worker_load_layers(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
+void pw_worker_destroy_layers(struct pw_worker *w);
+
+/* mw_log.c: the middleware "log" */
+void pw_mw_log(struct pw_arena *ar, const struct pw_layer_conf *conf, struct pw_layer *ret);
 
 /* handover.c */
 /* Ready but for the group; then waits until the worker before has let go, and takes its place. false: it is to end. */

@@ -35,6 +35,33 @@ static void judge(struct pw_worker *w, struct pw_batch *ba, size_t i, struct pw_
         *stop = (struct pw_stop){ PW_STOP_NO_DLQ, i };
 }
 
+static int64_t clock_of(const struct pw_worker *w)
+{
+    return w->timed ? pw_clock_us() : 0;
+}
+
+/* What stands around the plugin, then the plugin. again: it had asked for more rows, so they have let it pass. */
+static pawl_rc ask_plan(const struct pw_worker *w, struct pw_batch *ba, struct pw_item *it, bool again)
+{
+    int64_t began_us = clock_of(w);
+    pawl_rc rc       = w->chain.before && !again ? pw_chain_before(&w->chain, &ba->calls, it) : PAWL_OK;
+
+    if (rc == PAWL_OK)
+        rc = pw_call_plan(&ba->calls, it);
+    it->took_us += clock_of(w) - began_us;
+    return rc;
+}
+
+static void ask_handle(const struct pw_worker *w, struct pw_batch *ba, struct pw_item *it)
+{
+    int64_t began_us = clock_of(w);
+
+    pw_call_handle(&ba->calls, it);
+    if (w->chain.after)
+        pw_chain_after(&w->chain, &ba->calls, it);
+    it->took_us += clock_of(w) - began_us;
+}
+
 /* Asks the plugin which rows the open messages need. Returns how many asked for more before they can tell. */
 static size_t plan_open(struct pw_worker *w, struct pw_batch *ba, bool only_more, struct pw_stop *stop)
 {
@@ -49,7 +76,7 @@ static size_t plan_open(struct pw_worker *w, struct pw_batch *ba, bool only_more
         if (!only_more)
             pw_item_reset(it);
         mark(w, PW_BB_PLAN, ba, i, &range);
-        rc = pw_call_plan(&ba->calls, it);
+        rc = ask_plan(w, ba, it, only_more);
         if (rc == PAWL_MORE) {
             it->verdict = PAWL_MORE;
             more++;
@@ -117,7 +144,7 @@ static size_t handle_wave(struct pw_worker *w, struct pw_batch *ba, struct pw_wa
             break;
         }
         mark(w, PW_BB_HANDLE, ba, i, &range);
-        pw_call_handle(&ba->calls, it);
+        ask_handle(w, ba, it);
         it->done = true;
         pw_waves_add(wv, it);
         judge(w, ba, i, stop);
@@ -171,12 +198,23 @@ static void count_verdicts(struct pw_worker *w, const struct pw_batch *ba)
         pw_bb_add(&w->bb->outputs, it->emits_n);
         if (age >= 0)
             pw_bb_observe(&w->bb->latency_us, pw_bb_limits_us, (uint64_t)age * 1000);
-        if (it->verdict == PAWL_REJECT) {
-            struct pw_log_at at = pw_worker_at_item(it);
-
-            pw_log(PW_LOG_WARN, "event.rejected", &at, "%s; dead-lettered", it->code ? it->code : "rejected");
-        }
     }
+}
+
+/* They are told what became of each message. Those that were loaded can crash here, too, but no message is to blame for it. */
+static void tell_layers(struct pw_worker *w, const struct pw_batch *ba)
+{
+    size_t range = 0;
+
+    if (!w->chain.done)
+        return;
+    for (size_t i = 0; i < ba->n; i++) {
+        if (w->chain.foreign_done)
+            mark(w, PW_BB_DONE, ba, i, &range);
+        pw_chain_done(&w->chain, ba->items[i]);
+    }
+    if (w->chain.foreign_done)
+        pw_bb_mark_clear(w->bb);
 }
 
 static void observe_step(struct pw_worker *w, enum pw_bb_step step, int64_t us)
@@ -208,6 +246,7 @@ void pw_worker_advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_u
     pw_bb_observe(&w->bb->commit_us, pw_bb_limits_us, (uint64_t)(pw_clock_us() - began_us));
     count_verdicts(w, ba);
     pw_tracing_committed(w->tx.tracing, ba);
+    tell_layers(w, ba);
     pw_probation_count(w, ba);
     pw_worker_shadow_batch(w, ba);
     pw_worker_park_committed(w, ba);
@@ -288,6 +327,7 @@ static int batch_run(struct pw_worker *w, struct pw_batch *ba, struct pw_stop *s
         return 0;
     pw_tracing_begin(w->tx.tracing, ba);
     pw_calls_next_trip(&ba->calls);
+    w->timed = w->chain.timed || (w->chain.done && pw_log_enabled(PW_LOG_DEBUG));
     for (size_t r = 0; r < ba->ranges_n; r++)
         ba->ranges[r].swept_to = sweep_to(w, ba->ranges[r].pt);
     if (w->tx.dedupe)

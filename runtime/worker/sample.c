@@ -101,7 +101,7 @@ static void put_effects(const struct pw_plugin *pl, const struct pw_item *it, st
         put_bytes(b, name.p, name.n);
         put_bytes(b, e->out.key.p, e->out.key.n);
         put_bytes(b, e->out.value.p, e->out.value.n);
-        put_headers(b, e->out.headers, e->out.n_headers);
+        put_headers(b, e->given, e->given_n); /* without what stands around the plugin */
     }
 }
 

@@ -44,7 +44,7 @@ static bool is_chosen(const struct pw_shadow *sh, const struct pw_item *it)
 /* Did the plugin decide, and is it done? */
 static bool is_the_plugins(const struct pw_item *it)
 {
-    return it->done && !it->forced && !it->crashed && !it->duplicate && !it->parked && !it->behind && !it->foreign;
+    return it->done && !it->by && !it->forced && !it->crashed && !it->duplicate && !it->parked && !it->behind && !it->foreign;
 }
 
 void pw_worker_shadow_batch(struct pw_worker *w, const struct pw_batch *ba)

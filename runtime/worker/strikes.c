@@ -192,6 +192,7 @@ static void take_known(struct pw_strikes *st, const PGresult *res, const struct 
         k->count     = (uint32_t)pw_tx_int8(res, r, R_STRIKES);
         (void)snprintf(k->death.how, sizeof(k->death.how), "%s", PQgetvalue(res, r, R_HOW));
         (void)snprintf(k->death.signal, sizeof(k->death.signal), "%s", PQgetvalue(res, r, R_SIGNAL));
+        k->death.by[0] = 0; /* of that the table knows nothing */
         (void)snprintf(k->death.trace, sizeof(k->death.trace), "%s", PQgetvalue(res, r, R_TRACE));
     }
 }

@@ -39,6 +39,12 @@ struct outbox_row {
     const char *code, *reason;
 };
 
+/* The plugin, or the middleware that refused it. */
+static const char *whose(const struct pw_tx *tx, const struct pw_item *it)
+{
+    return it->by ? it->by : tx->inst->pl->name;
+}
+
 static int put_outbox(struct pw_tx *tx, struct pw_range *ra, const struct pw_item *it, const struct outbox_row *row,
                       struct pw_err *err)
 {
@@ -55,7 +61,7 @@ static int put_outbox(struct pw_tx *tx, struct pw_range *ra, const struct pw_ite
         pw_array_put_bytes(&a[O_HEADERS], row->headers.p, row->headers.n, err) < 0 ||
         pw_array_put_text(&a[O_CODE], row->code, row->code ? strlen(row->code) : 0, err) < 0 ||
         pw_array_put_text(&a[O_REASON], row->reason, row->reason ? strlen(row->reason) : 0, err) < 0 ||
-        pw_array_put_text(&a[O_PLUGIN], tx->inst->pl->name, strlen(tx->inst->pl->name), err) < 0 ||
+        pw_array_put_text(&a[O_PLUGIN], whose(tx, it), strlen(whose(tx, it)), err) < 0 ||
         pw_array_put_i64(&a[O_ATTEMPT], it->msg.attempt, err) < 0)
         return pw_err_wrap(err, "outbox");
     if (tx->outbox_crash && (pw_array_put_text(&a[O_SIGNAL], it->signal, it->signal ? strlen(it->signal) : 0, err) < 0 ||

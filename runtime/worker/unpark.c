@@ -196,16 +196,6 @@ bool pw_worker_park_changes(const struct pw_batch *ba)
 
 /* ---- it is committed ---- */
 
-static void log_parked(const struct pw_item *it)
-{
-    struct pw_log_at at = {
-        .topic = it->msg.topic.p, .partition = it->msg.partition, .offset = it->msg.offset, .attempt = it->msg.attempt
-    };
-
-    pw_log(PW_LOG_WARN, "event.parked", &at, "%s; its key waits for %.1f s", it->code ? it->code : "retry",
-           (double)it->retry_us / 1e6);
-}
-
 static void add_row(struct pw_part *pt, const struct pw_item *it, int64_t now_us)
 {
     pw_park_add(&pt->park, &(struct pw_parked){ .offset       = it->msg.offset,
@@ -241,10 +231,8 @@ void pw_worker_park_committed(struct pw_worker *w, const struct pw_batch *ba)
         for (size_t i = ba->ranges[r].first; i < ba->ranges[r].first + ba->ranges[r].n; i++) {
             const struct pw_item *it = ba->items[i];
 
-            if (it->parked && !it->behind) {
+            if (it->parked && !it->behind)
                 pw_bb_add(&w->bb->events_retried, 1);
-                log_parked(it);
-            }
             if (it->unparked)
                 change_row(pt, it, now_us);
             else if (it->parked)

@@ -185,6 +185,11 @@ void pw_worker_connect(struct pw_worker *w)
 
 /* ---- start ---- */
 
+enum pw_log_level pw_worker_log_level(int32_t level)
+{
+    return level <= PAWL_LOG_DEBUG ? PW_LOG_DEBUG : level >= PAWL_LOG_ERROR ? PW_LOG_ERROR : (enum pw_log_level)level;
+}
+
 static void log_from_plugin(void *arg, const pawl_msg *m, int32_t level, const char *text)
 {
     struct pw_log_at at = { .offset = -1, .partition = -1 };
@@ -196,16 +201,13 @@ static void log_from_plugin(void *arg, const pawl_msg *m, int32_t level, const c
         at.offset    = m->offset;
         at.attempt   = m->attempt;
     }
-    pw_log(level <= PAWL_LOG_DEBUG ? PW_LOG_DEBUG :
-           level >= PAWL_LOG_ERROR ? PW_LOG_ERROR :
-                                     (enum pw_log_level)level,
-           "plugin.log", m ? &at : PW_LOG_AT_NONE, "%s", text);
+    pw_log(pw_worker_log_level(level), "plugin.log", m ? &at : PW_LOG_AT_NONE, "%s", text);
 }
 
 static int plugin_log_enabled(void *arg, int32_t level)
 {
     (void)arg;
-    return pw_log_enabled(level >= PAWL_LOG_ERROR ? PW_LOG_ERROR : level < 0 ? PW_LOG_DEBUG : (enum pw_log_level)level);
+    return pw_log_enabled(pw_worker_log_level(level));
 }
 
 /* What a reload is told of, if it ends here. */
@@ -262,7 +264,7 @@ static int open_tracing(struct pw_worker *w, struct pw_err *err)
                                              .instance   = w->tx.owner,
                                              .version    = w->plugin->meta.version };
 
-    if (!keys->endpoint)
+    if (!keys->endpoint || !w->traces)
         return 0;
     if (pw_tracer_open(&se, &w->tracing.tracer, err) < 0)
         return -1;
@@ -316,7 +318,8 @@ static int start(struct pw_worker *w, struct pw_err *err)
     pw_strikes_init(&w->strikes, w->bb, w->args->plugin_path);
     if (w->pipe->sandbox && enter_sandbox(w, err) < 0) /* before the first line of the plugin, and any thread */
         return -1;
-    if (pw_crash_install(w->bb, err) < 0 || load_plugin(w, err) < 0 || bind_outputs(w, err) < 0)
+    if (pw_crash_install(w->bb, err) < 0 || load_plugin(w, err) < 0 || pw_worker_load_layers(w, err) < 0 ||
+        bind_outputs(w, err) < 0)
         return -1;
     w->tx.co        = &w->conn;
     w->tx.inst      = w->inst;
@@ -567,6 +570,7 @@ int pw_worker_run(const struct pw_worker_args *args)
                "the group has not answered: its partitions wait until the session ends");
     if (joined && !w.consumer.fatal && !w.handing) /* a successor takes the place at once: closing would only take time */
         pw_consumer_close(&w.consumer, CLOSE_TIMEOUT_MS);
+    pw_worker_destroy_layers(&w);
     pw_inst_destroy(w.inst);
     close_tracing(&w);
     return w.exit_code;

@@ -18,6 +18,8 @@ struct pw_worker_args {
     const struct pw_pipeline *pipeline;
     uint32_t                  slot, generation;
     const char               *plugin_path, *config_path;
+    const char               *layers[PW_LAYERS_MAX][2]; /* middleware that are files, in order: file, configuration or NULL */
+    size_t                    layers_n;
     struct pw_blackbox       *bb;
     int                       control_fd;
     enum pw_worker_role       role;

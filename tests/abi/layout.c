@@ -1,5 +1,6 @@
 /* Where every field is, and what every constant is worth, one a line. Built with the current header and with each frozen one: what an old
  * one has, the current one must have at the same place. A new field gets a line here when its header is frozen. */
+#include <pawl/middleware.h>
 #include <pawl/plugin.h>
 #include <stdio.h>
 
@@ -143,9 +144,48 @@ static void structs(void)
     FIELD(pawl_host, emit);
 }
 
+static void middleware(void)
+{
+    SIZE(pawl_headers);
+    FIELD(pawl_headers, items);
+    FIELD(pawl_headers, n);
+    SIZE(pawl_outcome);
+    FIELD(pawl_outcome, size);
+    FIELD(pawl_outcome, verdict);
+    FIELD(pawl_outcome, flags);
+    FIELD(pawl_outcome, writes);
+    FIELD(pawl_outcome, emits);
+    FIELD(pawl_outcome, reserved);
+    FIELD(pawl_outcome, code);
+    FIELD(pawl_outcome, took_us);
+    SIZE(pawl_middleware);
+    FIELD(pawl_middleware, size);
+    FIELD(pawl_middleware, abi_major);
+    FIELD(pawl_middleware, abi_minor);
+    FIELD(pawl_middleware, flags);
+    FIELD(pawl_middleware, reserved);
+    FIELD(pawl_middleware, id);
+    FIELD(pawl_middleware, version);
+    FIELD(pawl_middleware, doc);
+    FIELD(pawl_middleware, options);
+    FIELD(pawl_middleware, create);
+    FIELD(pawl_middleware, destroy);
+    FIELD(pawl_middleware, before);
+    FIELD(pawl_middleware, after);
+    FIELD(pawl_middleware, done);
+    CONSTANT(PAWL_MW_KEY);
+    CONSTANT(PAWL_MW_VALUE);
+    CONSTANT(PAWL_MW_TIMING);
+    CONSTANT(PAWL_DONE_DUPLICATE);
+    CONSTANT(PAWL_DONE_PARKED);
+    CONSTANT(PAWL_DONE_FORCED);
+    CONSTANT(PAWL_DONE_MW);
+}
+
 int main(void)
 {
     structs();
+    middleware();
     CONSTANT(PAWL_ABI_MAJOR);
     CONSTANT(PAWL_OK);
     CONSTANT(PAWL_SKIP);

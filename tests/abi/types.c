@@ -1,4 +1,5 @@
 /* Every type of the ABI behind an exported name, for abidiff. */
+#include <pawl/middleware.h>
 #include <pawl/plugin.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -101,6 +102,12 @@ EXPORT void types_sink(const pawl_sink *p)
 
 EXPORT void types_host(const pawl_host *p);
 EXPORT void types_host(const pawl_host *p)
+{
+    (void)p;
+}
+
+EXPORT void types_middleware(const pawl_middleware *p);
+EXPORT void types_middleware(const pawl_middleware *p)
 {
     (void)p;
 }

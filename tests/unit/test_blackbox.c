@@ -273,7 +273,7 @@ Test(blackbox, limits_ascend)
 
 static uint32_t strike(struct pw_blackbox *bb, const char *topic, int32_t partition, int64_t offset, const char *how)
 {
-    struct pw_bb_death de    = { "", "SIGBUS", "ledger.so+0x10 handle+0x4\n" };
+    struct pw_bb_death de    = { "", "SIGBUS", "ledger.so+0x10 handle+0x4\n", "org.example.check/1.0.0" };
     uint32_t           count = pw_bb_strike_find(bb, topic, partition, offset, NULL) + 1;
 
     (void)snprintf(de.how, sizeof(de.how), "%s", how);

@@ -32,6 +32,17 @@ static const struct pw_node *get(const struct pw_node *map, const char *key)
     return item ? item->value : NULL;
 }
 
+/* What the mappings of a list are like; another schema stays as it is. */
+static const struct pw_node *of_elements(const struct pw_node *schema)
+{
+    const struct pw_node *any = get(get(schema, "items"), "anyOf");
+
+    for (const struct pw_item *item = any ? any->items : NULL; item; item = item->next)
+        if (get(item->value, "properties"))
+            return item->value;
+    return schema;
+}
+
 /* The schema of the key: down through properties, and additionalProperties for '*'. */
 static const struct pw_node *schema_of(const struct pw_node *root, const char *path)
 {
@@ -42,7 +53,7 @@ static const struct pw_node *schema_of(const struct pw_node *root, const char *p
         size_t n = strcspn(p, ".");
 
         (void)snprintf(part, sizeof(part), "%.*s", (int)n, p);
-        at = strcmp(part, "*") == 0 ? get(at, "additionalProperties") : get(get(at, "properties"), part);
+        at = strcmp(part, "*") == 0 ? get(at, "additionalProperties") : get(get(of_elements(at), "properties"), part);
         if (!p[n])
             return at;
         p += n + 1;
@@ -52,7 +63,8 @@ static const struct pw_node *schema_of(const struct pw_node *root, const char *p
 
 static size_t count_properties(const struct pw_node *schema)
 {
-    const struct pw_node *properties = get(schema, "properties"), *others = get(schema, "additionalProperties");
+    const struct pw_node *map        = of_elements(schema);
+    const struct pw_node *properties = get(map, "properties"), *others = get(map, "additionalProperties");
     size_t                n = 0;
 
     if (!properties && others && others->kind == PW_NODE_MAP)
@@ -123,6 +135,8 @@ Test(topology_docs, defaults_are_values_that_the_loader_takes)
             (void)snprintf(line, sizeof(line), "trace: { endpoint: 'http://h', %s: %s }", last + 1, keys[i].dflt);
         else if (!in)
             (void)snprintf(line, sizeof(line), "%s: %s", keys[i].path, keys[i].dflt);
+        else if (strncmp(in, "middleware.", 11) == 0)
+            (void)snprintf(line, sizeof(line), "    middleware: [{ name: log, %s: %s }]", last + 1, keys[i].dflt);
         else if (strchr(in, '.'))
             (void)snprintf(line, sizeof(line), "    %.*s: { %s: %s%s }", (int)strcspn(in, "."), in, last + 1, keys[i].dflt,
                            strncmp(in, "shadow.", 7) == 0 ? ", path: x.so" : "");

@@ -70,10 +70,30 @@ static const struct {
       "t.yaml:8:21: 'slo.latency' must be 50ms or 100ms or 250ms or 500ms or 1s or 2500ms or 5s or 10s or 30s or 1m, not '300ms'\n"
       "    8 |     slo: { latency: 300ms }\n"
       "      |                     ^~~~~\n" },
-    { 8, "    middleware: [log]",
-      "t.yaml:8:5: unknown key 'middleware' in pipeline 'uw'\n"
-      "    8 |     middleware: [log]\n"
-      "      |     ^~~~~~~~~~\n" },
+    { 8, "    flavour: [log]",
+      "t.yaml:8:5: unknown key 'flavour' in pipeline 'uw'\n"
+      "    8 |     flavour: [log]\n"
+      "      |     ^~~~~~~\n" },
+    { 8, "    middleware: [lgo]",
+      "t.yaml:8:18: 'middleware.name' must be log or trace, not 'lgo'; a file is { path: x.so }\n"
+      "    8 |     middleware: [lgo]\n"
+      "      |                  ^~~\n" },
+    { 8, "    middleware: [log, log]",
+      "t.yaml:8:23: middleware 'log' is there twice\n"
+      "    8 |     middleware: [log, log]\n"
+      "      |                       ^~~\n" },
+    { 8, "    middleware: [{ keys: hash }]",
+      "t.yaml:8:18: a middleware has either 'name' or 'path'\n"
+      "    8 |     middleware: [{ keys: hash }]\n"
+      "      |                  ^\n" },
+    { 8, "    middleware: [{ name: log, config: x.cfg }]",
+      "t.yaml:8:31: 'config' belongs to a middleware with 'path'\n"
+      "    8 |     middleware: [{ name: log, config: x.cfg }]\n"
+      "      |                               ^~~~~~\n" },
+    { 8, "    middleware: [{ path: x.so, keys: hash }]",
+      "t.yaml:8:32: 'keys' belongs to 'name: log'; a file has its options in 'config'\n"
+      "    8 |     middleware: [{ path: x.so, keys: hash }]\n"
+      "      |                                ^~~~\n" },
     { 8, "    retry: { manner: park }",
       "t.yaml:8:14: unknown key 'manner' in 'retry' of pipeline 'uw'\n"
       "    8 |     retry: { manner: park }\n"
