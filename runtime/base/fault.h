@@ -23,11 +23,13 @@
     X(after_commit, "COMMIT answered, offsets in memory not advanced")       \
     X(after_advance, "batch done")                                           \
     X(drain, "drain asked for")                                              \
+    X(handover_aside, "publishes no more, nobody told")                      \
     X(handover_asked, "asked to hand over, a batch may be open")             \
     X(handover_stopped, "no batch is begun any more, outputs may wait")      \
     X(handover_let_go, "settled and disconnected, nobody told")              \
     X(handover_ready, "the successor is ready, and says so next")            \
-    X(handover_go, "the successor may go, and has not joined")               \
+    X(handover_joined, "it is the slot's member, nobody told")               \
+    X(handover_go, "the successor may go, and has not claimed")              \
     X(handover_taken, "its partitions run, nobody told")                     \
     X(attempt_before, "the front message asked to be called again")          \
     X(attempt_after, "and that is in PostgreSQL")                            \

@@ -6,10 +6,10 @@
 #include "kafka/props.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #define TEXT_OF(x) #x
@@ -47,16 +47,25 @@ static struct pw_consumer *self(void *opaque)
     return opaque;
 }
 
+static bool is_replaced(const struct pw_consumer *co)
+{
+    return atomic_load_explicit(&co->replaced, memory_order_relaxed);
+}
+
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     struct pw_consumer *co = self(rd_kafka_opaque(rk));
 
+    if (is_replaced(co) && level < LOG_DEBUG)
+        level = LOG_DEBUG;
     if (co->log)
         co->log(level, facility, text);
 }
 
 static void note_error(struct pw_consumer *co, rd_kafka_resp_err_t code, const char *text)
 {
+    if (is_replaced(co))
+        return;
     co->errors++;
     co->trouble_us   = pw_clock_us();
     co->brokers_down = co->brokers_down || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
@@ -83,6 +92,8 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topi
 {
     struct pw_consumer *co = self(opaque);
 
+    if (is_replaced(co)) /* it is not answered, so nothing is taken back */
+        return;
     co->rebalances++;
     if (co->assigned) {
         rd_kafka_topic_partition_list_destroy(co->assigned);
@@ -284,6 +295,11 @@ int pw_consumer_warm(struct pw_consumer *co, const char *const *topics, size_t n
     rc   = rd_kafka_committed(co->rk, list, timeout_ms);
     rd_kafka_topic_partition_list_destroy(list);
     return rc ? pw_err_set(err, PW_D_RETRY, "coordinator of the group: %s", rd_kafka_err2str(rc)) : 0;
+}
+
+void pw_consumer_replaced(struct pw_consumer *co)
+{
+    atomic_store_explicit(&co->replaced, true, memory_order_relaxed);
 }
 
 void pw_consumer_serve(struct pw_consumer *co)

@@ -9,6 +9,7 @@
 #include "base/err.h"
 
 #include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,7 @@ struct pw_consumer {
     bool                             revoked, lost;
     bool                             fenced; /* another process uses our instance id */
     bool                             fatal;
+    atomic_bool                      replaced; /* see pw_consumer_replaced() */
     uint64_t                         rebalances, errors;
     _Atomic uint64_t                 connects;                /* to brokers; the library's threads count */
     bool                             brokers_down;            /* the last of them has gone; whoever acts on it clears it */
@@ -47,6 +49,9 @@ int pw_consumer_open(struct pw_consumer *co, const struct pw_consumer_settings *
 int pw_consumer_warm(struct pw_consumer *co, const char *const *topics, size_t n, int timeout_ms,
                      struct pw_err *err) PW_MUST_CHECK;
 int pw_consumer_join(struct pw_consumer *co, const char *const *topics, size_t n, struct pw_err *err) PW_MUST_CHECK;
+/* From here on another client may join under our instance id. What the group then says of it, to us, is no error and changes nothing:
+ * what is assigned stays so. */
+void pw_consumer_replaced(struct pw_consumer *co);
 /* Serves rebalances and errors; resets max.poll.interval. Never blocks. */
 void pw_consumer_serve(struct pw_consumer *co);
 int  pw_consumer_fd(const struct pw_consumer *co);

@@ -112,8 +112,10 @@ enum pw_reload_step {
     PW_RELOAD_READY,     /* the slot's successor gets ready */
     PW_RELOAD_SAVE,      /* the slot's worker puts its cache where the successor finds it, and works on */
     PW_RELOAD_LOAD,      /* the successor takes it */
+    PW_RELOAD_ASIDE,     /* the slot's worker was asked to publish no more */
+    PW_RELOAD_JOIN,      /* the successor joins the group in its place */
     PW_RELOAD_LET_GO,    /* the slot's worker was asked to hand over */
-    PW_RELOAD_TAKE,      /* the successor joins */
+    PW_RELOAD_TAKE,      /* the successor claims */
     PW_RELOAD_PROBATION, /* all slots run the new release */
     PW_RELOAD_UNDO,      /* it has failed; the probe or successor ends */
     PW_RELOAD_BACK       /* its workers end, and the release before takes over again */
@@ -134,6 +136,7 @@ struct pw_reload {
     unsigned char       nonce[PW_CONTROL_NONCE];
     bool                ready; /* it has said the nonce */
     size_t              slot;  /* whose turn it is */
+    bool                aside; /* its worker may have stood aside: it cannot go on for long */
     int64_t             until_us;
     int64_t             stopped_us;    /* when the slot's worker began no batch any more; 0: not yet */
     int64_t             pause_us;      /* the longest of the slots */

@@ -13,11 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OLD_WAIT_US INT64_C(10000000) /* for one that has let go: its plugin's destroy() */
-
 static void next_slot(struct pw_supervisor *sup, struct pw_pipe *pi);
 
-static void send_byte(const struct pw_proc *pc, char what)
+void pw_reload_say(const struct pw_proc *pc, char what)
 {
     (void)send(pc->control_fd, &what, 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
 }
@@ -39,7 +37,7 @@ static bool reap(struct pw_proc *pc, siginfo_t *si)
     return true;
 }
 
-static int64_t patience_us(const struct pw_pipe *pi)
+int64_t pw_reload_patience_us(const struct pw_pipe *pi)
 {
     return pw_clock_us() + (int64_t)pi->rl.next->conf->reload_timeout_ms * 1000;
 }
@@ -61,7 +59,7 @@ bool pw_reload_keeps_down(const struct pw_slot *sl)
 
 /* ---- the probe, and the successor ---- */
 
-static void forget_page(struct pw_reload *rl)
+void pw_reload_forget_page(struct pw_reload *rl)
 {
     pw_blackbox_close(rl->bb);
     if (rl->bb_fd >= 0)
@@ -82,9 +80,9 @@ static int launch(struct pw_supervisor *sup, struct pw_pipe *pi, enum pw_spawn_r
                                                         .share     = rl->share };
     char              message[1 + PW_CONTROL_NONCE] = { PW_CONTROL_ASK };
 
-    forget_page(rl);
+    pw_reload_forget_page(rl);
     rl->ready    = false;
-    rl->until_us = patience_us(pi);
+    rl->until_us = pw_reload_patience_us(pi);
     if (pw_blackbox_create(&rl->bb, &rl->bb_fd, err) < 0)
         return -1;
     if (getrandom(rl->nonce, sizeof(rl->nonce), 0) != (ssize_t)sizeof(rl->nonce))
@@ -117,7 +115,7 @@ static void words_of(const struct pw_reload *rl, char ret[480])
 static void settle(struct pw_supervisor *sup, struct pw_pipe *pi, enum pw_reload_outcome outcome, const char *text)
 {
     pi->rl.step = PW_RELOAD_NONE;
-    forget_page(&pi->rl);
+    pw_reload_forget_page(&pi->rl);
     pw_reload_outcome(sup, pi, outcome, text);
 }
 
@@ -130,7 +128,7 @@ static void stay(struct pw_supervisor *sup, struct pw_pipe *pi)
 
     for (size_t i = 0; i < pi->slots_n; i++)
         if (pi->slots[i].proc.pid > 0)
-            send_byte(&pi->slots[i].proc, PW_CONTROL_OVER);
+            pw_reload_say(&pi->slots[i].proc, PW_CONTROL_OVER);
     pw_reload_versions(before, rl->next, versions, sizeof(versions));
     pw_reload_cache_text(rl, cache, sizeof(cache));
     (void)snprintf(text, sizeof(text), "%s, pause %.1f ms%s", versions, (double)rl->pause_us / 1000, cache);
@@ -182,8 +180,8 @@ static void roll_back(struct pw_supervisor *sup, struct pw_pipe *pi)
             continue;
         }
         sl->stopping      = true;
-        sl->stop_until_us = patience_us(pi);
-        send_byte(&sl->proc, PW_CONTROL_HAND);
+        sl->stop_until_us = pw_reload_patience_us(pi);
+        pw_reload_say(&sl->proc, PW_CONTROL_HAND);
     }
     back(sup, pi);
 }
@@ -193,6 +191,7 @@ static void undo(struct pw_supervisor *sup, struct pw_pipe *pi)
 {
     char why[sizeof(pi->rl.why)];
 
+    pw_reload_restart_aside(pi);
     for (size_t i = 0; i < pi->slots_n; i++)
         if (runs_next(pi, &pi->slots[i])) {
             roll_back(sup, pi);
@@ -232,44 +231,6 @@ static bool leaves_some(const struct pw_pipe *pi)
         if (pi->slots[i].old.pid > 0)
             return true;
     return false;
-}
-
-/* The slot is free: its successor takes it. */
-static void go(struct pw_supervisor *sup, struct pw_pipe *pi)
-{
-    struct pw_reload *rl = &pi->rl;
-    struct pw_slot   *sl = &pi->slots[rl->slot];
-    uint64_t          rejected;
-
-    if (!rl->trial.begun) {
-        pw_trial_begin(&rl->trial, rl->next->conf->reload_probation_messages,
-                       (int64_t)rl->next->conf->reload_probation_time_ms * 1000, pw_children_done(pi, &rejected));
-        rl->was_tripped = pi->trip.is;
-        pi->trip.is     = false;
-    }
-    pw_child_took(sup, sl, rl->proc, rl->next);
-    rl->proc = PW_NO_PROC;
-    forget_page(rl);
-    rl->step     = PW_RELOAD_TAKE;
-    rl->until_us = patience_us(pi);
-    send_byte(&sl->proc, PW_CONTROL_GO);
-}
-
-void pw_reload_let_go(struct pw_supervisor *sup, struct pw_pipe *pi)
-{
-    struct pw_slot *sl = &pi->slots[pi->rl.slot];
-
-    pw_reload_cache_drop(sl);
-    pi->rl.stopped_us = 0;
-    if (sl->proc.pid <= 0) {
-        go(sup, pi);
-        return;
-    }
-    pi->rl.step       = PW_RELOAD_LET_GO;
-    pi->rl.until_us   = INT64_MAX; /* the slot's own limit ends it */
-    sl->stopping      = true;
-    sl->stop_until_us = patience_us(pi);
-    send_byte(&sl->proc, PW_CONTROL_HAND);
 }
 
 static void taken(struct pw_supervisor *sup, struct pw_pipe *pi)
@@ -369,7 +330,7 @@ static void proc_ended(struct pw_supervisor *sup, struct pw_pipe *pi)
     words_of(rl, words);
     if (si.si_code == CLD_EXITED && (si.si_status == PW_EXIT_CONFIG || si.si_status == PW_EXIT_FAILED))
         (void)snprintf(why, sizeof(why), "%s", words);
-    else if (rl->ready)
+    else if (rl->ready && rl->step == PW_RELOAD_PROBE)
         (void)snprintf(why, sizeof(why), "%s: %s while ending", who(pi), how);
     else
         (void)snprintf(why, sizeof(why), "%s: %s while %s", who(pi), how, words[0] ? words : "starting");
@@ -384,6 +345,8 @@ static void proc_says(struct pw_supervisor *sup, struct pw_pipe *pi)
 
     if (n == 1 && rl->step == PW_RELOAD_LOAD && message[0] == PW_CONTROL_LOADED)
         pw_reload_cache_loaded(sup, pi);
+    if (n == 1 && rl->step == PW_RELOAD_JOIN && message[0] == PW_CONTROL_JOIN)
+        pw_reload_joined(pi);
     if (n != (ssize_t)sizeof(message) || message[0] != PW_CONTROL_READY ||
         memcmp(message + 1, rl->nonce, sizeof(rl->nonce)) != 0) /* a plugin may write anything; its end is told elsewhere */
         return;
@@ -402,11 +365,8 @@ static void worker_says(struct pw_supervisor *sup, struct pw_pipe *pi, struct pw
 
         if (its_turn && rl->step == PW_RELOAD_SAVE) {
             pw_reload_cache_said(sup, pi, c);
-        } else if (its_turn && rl->step == PW_RELOAD_LET_GO && c == PW_CONTROL_STOPPED) {
-            rl->stopped_us = pw_clock_us();
-        } else if (its_turn && rl->step == PW_RELOAD_LET_GO && c == PW_CONTROL_LET_GO) {
-            pw_child_let_go(sup, sl, pw_clock_us() + OLD_WAIT_US);
-            go(sup, pi);
+        } else if (its_turn && pw_reload_is_handing_over(rl)) {
+            pw_reload_hand_said(sup, pi, c);
         } else if (its_turn && rl->step == PW_RELOAD_TAKE && c == PW_CONTROL_TAKEN) {
             taken(sup, pi);
         }
@@ -440,11 +400,11 @@ void pw_reload_worker_ended(struct pw_supervisor *sup, struct pw_slot *sl, const
     if (rl->step == PW_RELOAD_SAVE && sl == &pi->slots[rl->slot]) {
         pw_reload_cache_lost(pi, cr);
         rl->stopped_us = 0;
-        go(sup, pi);
+        pw_reload_go(sup, pi);
         return;
     }
-    if (rl->step == PW_RELOAD_LET_GO && sl == &pi->slots[rl->slot]) { /* it did not say that it had let go, but it has */
-        go(sup, pi);
+    if (pw_reload_is_handing_over(rl) && sl == &pi->slots[rl->slot]) { /* it did not say that it had let go, but it has */
+        pw_reload_go(sup, pi);
         return;
     }
     if (!runs_next(pi, sl))
@@ -501,6 +461,7 @@ static int64_t tick(struct pw_supervisor *sup, struct pw_pipe *pi, int64_t now)
     case PW_RELOAD_READY:
     case PW_RELOAD_SAVE:
     case PW_RELOAD_LOAD:
+    case PW_RELOAD_JOIN:
     case PW_RELOAD_TAKE:
         if (now >= rl->until_us)
             look_at_patience(sup, pi);
@@ -510,6 +471,7 @@ static int64_t tick(struct pw_supervisor *sup, struct pw_pipe *pi, int64_t now)
             stay(sup, pi); /* and the next reload finds its slots empty */
         return now + PW_RELOAD_LOOK_US;
     case PW_RELOAD_NONE:
+    case PW_RELOAD_ASIDE:
     case PW_RELOAD_LET_GO:
     case PW_RELOAD_UNDO:
     case PW_RELOAD_BACK: break;
@@ -531,6 +493,11 @@ int64_t pw_reload_tick(struct pw_supervisor *sup)
     return pw_reload_look_around(sup, now, until);
 }
 
+static bool awaits_successor(const struct pw_reload *rl)
+{
+    return rl->step == PW_RELOAD_LOAD || rl->step == PW_RELOAD_JOIN;
+}
+
 /* Two for each pipeline, two for each slot; -1 is skipped by poll(). */
 void pw_reload_poll(struct pw_supervisor *sup, struct pw_pollset *ps)
 {
@@ -538,7 +505,7 @@ void pw_reload_poll(struct pw_supervisor *sup, struct pw_pollset *ps)
         struct pw_pipe *pi = &sup->pipes[i];
 
         (void)pw_pollset_add(ps, pi->rl.proc.pidfd, POLLIN);
-        (void)pw_pollset_add(ps, pi->rl.ready && pi->rl.step != PW_RELOAD_LOAD ? -1 : pi->rl.proc.control_fd, POLLIN);
+        (void)pw_pollset_add(ps, pi->rl.ready && !awaits_successor(&pi->rl) ? -1 : pi->rl.proc.control_fd, POLLIN);
         for (size_t k = 0; k < pi->slots_n; k++) {
             (void)pw_pollset_add(ps, pi->rl.step == PW_RELOAD_NONE ? -1 : pi->slots[k].proc.control_fd, POLLIN);
             (void)pw_pollset_add(ps, pi->slots[k].old.pidfd, POLLIN);

@@ -35,8 +35,8 @@ const struct pw_release *pw_reload_shown(const struct pw_pipe *pi)
 const char *pw_reload_step_name(const struct pw_pipe *pi)
 {
     static const char *const names[] = {
-        NULL,           "probe",       "getting ready", "saving its cache", "loading the cache",
-        "handing over", "taking over", "probation",     "undoing",          "going back"
+        NULL,           "probe",        "getting ready", "saving its cache", "loading the cache", "handing over",
+        "handing over", "handing over", "taking over",   "probation",        "undoing",           "going back"
     };
 
     return names[pi->rl.step];

@@ -15,11 +15,6 @@ static uint32_t format_of(const struct pw_blackbox *bb)
     return atomic_load_explicit(&bb->state_version, memory_order_relaxed);
 }
 
-static void ask(const struct pw_proc *pc, char what)
-{
-    (void)send(pc->control_fd, &what, 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* fails only when it is gone already */
-}
-
 /* Once for each slot. why: it starts cold; NULL: it does not. */
 static void note(struct pw_pipe *pi, const char *why)
 {
@@ -41,7 +36,7 @@ static void note(struct pw_pipe *pi, const char *why)
 static void go_on(struct pw_supervisor *sup, struct pw_pipe *pi, const char *why)
 {
     note(pi, why);
-    pw_reload_let_go(sup, pi);
+    pw_reload_hand_over(sup, pi);
 }
 
 void pw_reload_cache(struct pw_supervisor *sup, struct pw_pipe *pi)
@@ -50,7 +45,7 @@ void pw_reload_cache(struct pw_supervisor *sup, struct pw_pipe *pi)
     const struct pw_slot *sl = &pi->slots[rl->slot];
 
     if (sl->proc.pid <= 0 || rl->next->conf->reload_max_state == 0 || format_of(sl->bb) == 0) {
-        pw_reload_let_go(sup, pi);
+        pw_reload_hand_over(sup, pi);
     } else if (rl->cache.given_up) {
         go_on(sup, pi, "another successor could not take its own");
     } else if (format_of(rl->bb) == 0) {
@@ -58,7 +53,7 @@ void pw_reload_cache(struct pw_supervisor *sup, struct pw_pipe *pi)
     } else {
         rl->step     = PW_RELOAD_SAVE;
         rl->until_us = pw_clock_us() + (int64_t)rl->next->conf->reload_timeout_ms * 1000; /* for its batch */
-        ask(&sl->proc, PW_CONTROL_SAVE);
+        pw_reload_say(&sl->proc, PW_CONTROL_SAVE);
     }
 }
 
@@ -70,7 +65,7 @@ void pw_reload_cache_said(struct pw_supervisor *sup, struct pw_pipe *pi, char wh
     if (what == PW_CONTROL_SAVED) {
         rl->step     = PW_RELOAD_LOAD;
         rl->until_us = pw_clock_us() + (int64_t)rl->next->conf->handler_timeout_ms * 1000;
-        ask(&rl->proc, PW_CONTROL_LOAD);
+        pw_reload_say(&rl->proc, PW_CONTROL_LOAD);
     } else if (what == PW_CONTROL_UNSAVED) {
         pw_bb_text_read(pi->slots[rl->slot].bb, words);
         go_on(sup, pi, words);

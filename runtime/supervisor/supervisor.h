@@ -27,9 +27,11 @@
 /* What goes over the control socket. To the worker: */
 #define PW_CONTROL_DRAIN 'D' /* finish and end */
 #define PW_CONTROL_LEAVE 'X' /* finish, give the place in the group up, and end */
+#define PW_CONTROL_ASIDE 'A' /* publish no more: a successor joins in your place; answered with the same byte when it is so */
 #define PW_CONTROL_HAND  'H' /* finish and end at once: a successor stands by */
 #define PW_CONTROL_NONCE 16  /* bytes that follow PW_CONTROL_ASK */
 #define PW_CONTROL_ASK   'N' /* to be answered with PW_CONTROL_READY and the same bytes */
+#define PW_CONTROL_JOIN  'J' /* the worker before publishes no more: join the group; answered with the same byte by a member */
 #define PW_CONTROL_GO    'G' /* the worker before has let go: take the slot */
 #define PW_CONTROL_OVER  'P' /* probation is over */
 #define PW_CONTROL_SAVE  'V' /* put your cache where your successor finds it, and go on */

@@ -226,17 +226,22 @@ static int first_offset(void *arg, const struct pw_part *pt, bool added, int64_t
     return 0;
 }
 
-static void start_fetching(struct pw_part *pt, struct pw_consumer *co)
+static void aim(struct pw_part *pt, struct pw_consumer *co)
 {
     if (!pt->queue)
         pt->queue = pw_consumer_queue(co, pt->topic, pt->partition);
     pt->check_bookmark = pt->has_bookmark && PW_GUARD(bookmark);
     pt->expected       = pt->next_offset;
     pt->eof_offset     = -1;
-    pt->state          = PW_PART_RUNNING;
 }
 
-/* Everything that runs, each from where it stands. */
+/* Records come while the publisher still reads the group's position; they wait until it is known. */
+static bool is_fetched(const struct pw_part *pt)
+{
+    return pt->state == PW_PART_RUNNING || (pt->state == PW_PART_OPENING && pt->publication != PW_PART_NOT_PUBLISHED);
+}
+
+/* Everything that runs or will, each from where it stands. */
 static void assign(struct pw_worker *w)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)w->parts_n);
@@ -245,9 +250,11 @@ static void assign(struct pw_worker *w)
     for (size_t i = 0; i < w->parts_n; i++) {
         struct pw_part *pt = &w->parts[i];
 
-        if (pt->state == PW_PART_CLAIMED && pw_clock_us() >= pt->bounds_at_us)
-            start_fetching(pt, &w->consumer);
-        if (pt->state != PW_PART_RUNNING)
+        if (pt->state == PW_PART_CLAIMED && pw_clock_us() >= pt->bounds_at_us) {
+            aim(pt, &w->consumer);
+            pt->state = PW_PART_RUNNING;
+        }
+        if (!is_fetched(pt))
             continue;
         rd_kafka_topic_partition_list_add(list, pt->topic, pt->partition)->offset = pt->check_bookmark ? pt->bookmark_offset :
                                                                                                          pt->expected;
@@ -272,49 +279,55 @@ static bool claim_due(struct pw_worker *w)
     int64_t now = pw_clock_us();
     bool    due = false;
 
-    if (!pw_conn_alive(&w->conn) || now < w->claim_at_us)
+    if (w->is_aside || !pw_conn_alive(&w->conn) || now < w->claim_at_us)
         return false;
     for (size_t i = 0; i < w->parts_n; i++)
         due = due || w->parts[i].state == PW_PART_WANTED;
     return due;
 }
 
-/* Claimed: the publisher reads where the group stands before the first record is handled. */
-static void open_publications(struct pw_worker *w)
+/* Claimed: the publisher reads where the group stands before the first record is handled; fetching need not wait for that. */
+static void open_claimed(struct pw_worker *w)
 {
     for (size_t i = 0; i < w->parts_n; i++) {
         struct pw_part *pt = &w->parts[i];
 
-        if (pt->state == PW_PART_OPENING && pt->publication == PW_PART_NOT_PUBLISHED)
-            pt->publication = pw_publisher_add(w->publisher, pt->topic, pt->partition, pt->next_offset, pt->outbox_seq,
-                                               pt->published_seq, &pt->decided);
+        if (pt->state != PW_PART_OPENING || pt->publication != PW_PART_NOT_PUBLISHED)
+            continue;
+        pt->publication = pw_publisher_add(w->publisher, pt->topic, pt->partition, pt->next_offset, pt->outbox_seq,
+                                           pt->published_seq, &pt->decided);
+        aim(pt, &w->consumer);
     }
+    pw_publisher_added(w->publisher);
+    assign(w);
 }
 
 void pw_worker_open_parts(struct pw_worker *w)
 {
-    bool    opened = false;
-    int64_t now    = pw_clock_us();
+    bool    due = false, opened = false;
+    int64_t now = pw_clock_us();
 
     for (size_t i = 0; i < w->parts_n; i++) {
         struct pw_part *pt = &w->parts[i];
         int64_t         published;
         char            why[sizeof(pt->reason)];
 
-        opened = opened || (pt->state == PW_PART_CLAIMED && now >= pt->bounds_at_us);
+        due = due || (pt->state == PW_PART_CLAIMED && now >= pt->bounds_at_us);
         if (pt->state != PW_PART_OPENING || pt->publication == PW_PART_NOT_PUBLISHED)
             continue;
         switch (pw_publisher_state(w->publisher, pt->publication, &published, why, sizeof(why))) {
         case PW_PUB_OPENING: break;
         case PW_PUB_OPEN:
-            pt->state = PW_PART_CLAIMED;
+            pt->state = PW_PART_RUNNING;
             opened    = true;
             break;
         case PW_PUB_HALTED: pw_part_halt(pt, 1, 0, "%s", why); break;
         }
     }
-    if (opened)
+    if (due)
         assign(w);
+    if (opened) /* the bell for what came meanwhile has rung */
+        pw_worker_receive(w);
 }
 
 static void log_claimed(const struct pw_worker *w)
@@ -345,16 +358,16 @@ void pw_worker_claim(struct pw_worker *w)
     if (pw_tx_claim(&w->tx, w->scratch, w->parts, w->parts_n, &start, w->claims_failed % 2 == 1, &claimed, &err) < 0) {
         pw_log(PW_LOG_WARN, "partition.claim", PW_LOG_AT_NONE, "%s", err.text);
         pw_conn_rollback(&w->conn);
-        return;
-    }
-    if (!claimed) {
+    } else if (!claimed) {
         w->claims_failed++;
-        return;
     }
+    if (!claimed) /* some may be ours although others failed */
+        return;
     w->claims_failed = 0;
     w->strikes.stale = true;
     log_claimed(w);
-    open_publications(w);
+    open_claimed(w);
+    (void)pw_worker_strikes_known(w); /* meanwhile; if it fails, the first batch asks again */
 }
 
 void pw_worker_reclaim(struct pw_worker *w, struct pw_part *pt, const char *why)

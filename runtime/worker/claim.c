@@ -138,12 +138,13 @@ static int begin_topics(struct pw_tx *tx, struct pw_part **want, size_t n, const
 
 /* Rows for partitions that this group has never seen: their first offset is decided once, here, and stored. */
 static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n,
-                          const struct pw_start_hook *start, struct pw_err *err)
+                          const struct pw_start_hook *start, bool *ret_any, struct pw_err *err)
 {
     const char   *cluster = start->cluster_id ? start->cluster_id : "";
     struct known *known   = pw_arena_array(scratch, n, sizeof(*known));
     size_t        begun;
 
+    *ret_any = false;
     if (ask_known(tx, want, n, known, err) < 0 || begin_topics(tx, want, n, known, start, &begun, err) < 0 ||
         (begun && ask_known(tx, want, n, known, err) < 0))
         return -1;
@@ -158,7 +159,8 @@ static int insert_missing(struct pw_tx *tx, struct pw_arena *scratch, struct pw_
         if (pw_tx_put_claim(tx, want[i], err) < 0 || pw_array_put_i64(&tx->claim[C_START], at, err) < 0)
             return -1;
     }
-    if (!tx->claim[C_TOPIC].n)
+    *ret_any = tx->claim[C_TOPIC].n > 0;
+    if (!*ret_any)
         return 0;
     if (queue_with_texts(tx, "pawl_insert", C_N, &cluster, 1, err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
         pw_conn_done(tx->co, NULL, err) < 0)
@@ -197,41 +199,66 @@ static void take_over(struct pw_part *pt, const PGresult *res, int r, const stru
                      PQgetvalue(res, r, R_CLUSTER), start->cluster_id);
 }
 
+/* They stay WANTED if it fails. */
+static int take_claimed(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n,
+                        const struct pw_start_hook *start, const PGresult *res, const PGresult *kept, struct pw_err *err)
+{
+    struct pw_part **got = pw_arena_array(scratch, n, sizeof(struct pw_part *)); /* by ordinal; NULL: not claimed */
+
+    for (int r = 0; r < PQntuples(res); r++) {
+        size_t i = (size_t)pw_tx_int8(res, r, R_I) - 1;
+
+        got[i]              = want[i];
+        got[i]->next_offset = pw_tx_int8(res, r, R_NEXT);
+    }
+    if (pw_tx_take_kept(tx, got, n, kept, err) < 0)
+        return -1;
+    for (int r = 0; r < PQntuples(res); r++)
+        take_over(want[pw_tx_int8(res, r, R_I) - 1], res, r, start);
+    return 0;
+}
+
+/* One trip, and one transaction: what is read behind the claim is read under its locks. */
 static int claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part **want, size_t n, const struct pw_start_hook *start,
                  bool wait, size_t *ret_claimed, struct pw_err *err)
 {
     const char             *who[] = { tx->owner, tx->plugin, tx->build };
     struct pw_receipt_tip **tips  = pw_arena_array(scratch, n, sizeof(*tips));
-    struct pw_part        **got   = pw_arena_array(scratch, n, sizeof(struct pw_part *));
-    PGresult               *res   = NULL;
+    PGresult               *res = NULL, *kept = NULL;
+    int                     rc;
 
     for (size_t i = 0; i < n; i++)
         tips[i] = &want[i]->receipt;
     if (put_all(tx, want, n, err) < 0)
         return -1;
     if (queue_with_texts(tx, wait ? "pawl_claim_wait" : "pawl_claim_free", C_START, who, 3, err) < 0 ||
-        pw_tx_queue_tips(tx, err) < 0 || pw_conn_sync(tx->co, err) < 0)
+        pw_tx_queue_tips(tx, err) < 0 || pw_tx_queue_kept(tx, err) < 0 || pw_conn_sync(tx->co, err) < 0)
         return -1;
     if (pw_conn_result(tx->co, &res, err) < 0)
         return -1;
-    if (pw_tx_read_tips(tx, tips, n, err) < 0 || pw_conn_synced(tx->co, err) < 0) { /* only now it is committed */
-        PQclear(res);
-        return -1;
+    rc = pw_tx_read_tips(tx, tips, n, err) < 0 || pw_conn_result(tx->co, &kept, err) < 0 || pw_conn_synced(tx->co, err) < 0 ?
+             -1 :
+             0;
+    if (rc == 0) { /* only now it is committed */
+        PW_FAULT(assign_after_claim);
+        rc = take_claimed(tx, scratch, want, n, start, res, kept, err);
     }
-    PW_FAULT(assign_after_claim);
-    for (int r = 0; r < PQntuples(res); r++) {
-        got[r]              = want[pw_tx_int8(res, r, R_I) - 1];
-        got[r]->next_offset = pw_tx_int8(res, r, R_NEXT);
-    }
-    if (PQntuples(res) && pw_tx_load_kept(tx, got, (size_t)PQntuples(res), err) < 0) { /* they stay WANTED */
-        PQclear(res);
-        return -1;
-    }
-    for (int r = 0; r < PQntuples(res); r++)
-        take_over(got[r], res, r, start);
-    *ret_claimed += (size_t)PQntuples(res);
+    if (rc == 0)
+        *ret_claimed += (size_t)PQntuples(res);
     PQclear(res);
-    return 0;
+    PQclear(kept);
+    return rc;
+}
+
+/* Those that are not claimed yet; returns how many. */
+static size_t still_wanted(struct pw_part **want, size_t n)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (want[i]->state == PW_PART_WANTED)
+            want[left++] = want[i];
+    return left;
 }
 
 int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *parts, size_t n, const struct pw_start_hook *start,
@@ -240,6 +267,7 @@ int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *part
     struct pw_part **want   = pw_arena_array(scratch, n, sizeof(struct pw_part *));
     size_t           want_n = 0;
     int64_t          now_us = pw_clock_us();
+    bool             new_rows;
 
     *ret_claimed = 0;
     for (size_t i = 0; i < n; i++)
@@ -249,9 +277,13 @@ int pw_tx_claim(struct pw_tx *tx, struct pw_arena *scratch, struct pw_part *part
     if (!want_n)
         return 0;
     PW_FAULT(assign_before_claim);
-    if (insert_missing(tx, scratch, want, want_n, start, err) < 0)
-        return pw_err_wrap(err, "claim %zu partitions", want_n);
     if (claim(tx, scratch, want, want_n, start, false, ret_claimed, err) < 0)
+        return pw_err_wrap(err, "claim %zu partitions", want_n);
+    want_n = still_wanted(want, want_n);
+    if (!want_n)
+        return 0;
+    if (insert_missing(tx, scratch, want, want_n, start, &new_rows, err) < 0 ||
+        (new_rows && claim(tx, scratch, want, want_n, start, false, ret_claimed, err) < 0))
         return pw_err_wrap(err, "claim %zu partitions", want_n);
     if (*ret_claimed || !wait)
         return 0;

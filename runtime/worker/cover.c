@@ -102,7 +102,7 @@ void pw_worker_cover(struct pw_worker *w)
     int32_t          n     = 0;
     struct pw_err    err;
 
-    if (co->done || !pw_conn_alive(&w->conn) || w->consumer.revoked || w->consumer.assigned)
+    if (co->done || w->is_aside || !pw_conn_alive(&w->conn) || w->consumer.revoked || w->consumer.assigned)
         return;
     if (!co->look_at_us || !own_are_claimed(w)) {
         co->missing    = 0;

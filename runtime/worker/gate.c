@@ -94,6 +94,7 @@ int pw_worker_gate_prepare(struct pw_worker *w, struct pw_err *err)
         return pw_err_wrap(err, "read pawl.pipelines");
     if (pw_conn_synced(&w->conn, err) < 0)
         return -1;
+    w->gate.look_at_us = pw_clock_us() + LOOK_US; /* it has just been read */
     return pw_redrive_prepare(w, err);
 }
 

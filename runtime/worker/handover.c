@@ -75,15 +75,56 @@ static int take_page(struct pw_worker *w, struct pw_err *err)
     return 0;
 }
 
+/* The one before publishes no more: its transactional id and its membership are ours. First the producer, if there is time: from the join
+ * on the one before may hear that it is replaced, and fetch no more. */
+static int join(struct pw_worker *w, bool at_once, struct pw_err *err)
+{
+    if (!w->publisher && pw_worker_open_publisher(w, err) < 0)
+        return -1;
+    if (w->subscribed || !(at_once || pw_publisher_is_idle(w->publisher)))
+        return 0;
+    w->subscribed = true;
+    return pw_consumer_join(&w->consumer, w->pipe->topics, w->pipe->topics_n, err);
+}
+
+static bool has_joined(const struct pw_worker *w)
+{
+    return w->consumer.rebalances > 0 && !w->consumer.assigned && !w->consumer.revoked && pw_publisher_is_idle(w->publisher);
+}
+
+/* Joins when it may, while the one before works on. Returns when that one has let go, or when nothing will come of it. */
+static int wait_for_slot(struct pw_worker *w, struct pw_err *err)
+{
+    bool told = false;
+
+    while (w->exit_code < 0 && !w->draining && !w->go) {
+        if (w->join && join(w, false, err) < 0)
+            return -1;
+        (void)pw_worker_turn(w, -1, 0, pw_clock_us() + STANDBY_US);
+        if (w->load_asked)
+            pw_worker_load(w);
+        if (w->consumer.fatal)
+            return pw_err_set(err, PW_D_FATAL, "%s", w->consumer.text);
+        if (!w->subscribed)
+            continue;
+        pw_worker_rebalance(w);
+        if (!told && has_joined(w)) {
+            PW_FAULT(handover_joined);
+            pw_worker_tell(w, PW_CONTROL_JOIN);
+            told = true;
+        }
+    }
+    return 0;
+}
+
 static int take_over(struct pw_worker *w, struct pw_err *err)
 {
     PW_FAULT(handover_go);
     if (take_page(w, err) < 0)
         return -1;
-    if (pw_consumer_join(&w->consumer, w->pipe->topics, w->pipe->topics_n, err) < 0 || pw_worker_open_publisher(w, err) < 0)
+    if (join(w, true, err) < 0) /* if the slot was empty */
         return -1;
-    w->standby = false;
-    w->taking  = true;
+    w->taking = true;
     return 0;
 }
 
@@ -101,10 +142,9 @@ bool pw_worker_stand_by(struct pw_worker *w)
         pw_bb_text(w->bb, "ready");
         say_ready(w);
     }
-    while (w->args->role == PW_WORKER_STANDS_BY && w->exit_code < 0 && !w->draining && !w->go) {
-        (void)pw_worker_turn(w, -1, 0, pw_clock_us() + STANDBY_US);
-        if (w->load_asked)
-            pw_worker_load(w);
+    if (w->args->role == PW_WORKER_STANDS_BY && wait_for_slot(w, &err) < 0) {
+        pw_worker_failed(w, PW_EXIT_FAILED, "worker.failed", &err);
+        return false;
     }
     if (w->exit_code >= 0)
         return false;
@@ -131,6 +171,25 @@ void pw_worker_taken(struct pw_worker *w)
 }
 
 /* ---- the one that goes ---- */
+
+void pw_worker_stand_aside(struct pw_worker *w)
+{
+    if (!w->aside_us || w->is_aside || w->draining)
+        return;
+    if (!w->parts_n || w->consumer.assigned || w->consumer.revoked) { /* it may be joining, and has nothing to go on with */
+        w->handing = w->draining = true;
+        return;
+    }
+    if (!pw_publisher_halt(w->publisher, 0)) {
+        if (pw_clock_us() - w->aside_us > (int64_t)LET_GO_MS * 1000)
+            w->handing = w->draining = true; /* which says it */
+        return;
+    }
+    pw_consumer_replaced(&w->consumer);
+    PW_FAULT(handover_aside);
+    w->is_aside = true;
+    pw_worker_tell(w, PW_CONTROL_ASIDE);
+}
 
 /* Somebody else's from here on: what we still write goes to memory of our own. */
 static bool leave_page(struct pw_worker *w)

@@ -69,11 +69,14 @@ struct pw_worker {
     size_t          batch_cap; /* messages; shrinks when handle() is slow */
     bool            in_batch;  /* its records must stay */
     bool            draining, orphaned;
-    bool            leaving; /* draining, and nobody comes back under its name */
-    bool            handing; /* draining, for a successor that stands by */
-    bool            standby; /* ready to take over, and not in the group */
-    bool            go;      /* the one before has let go */
-    bool            taking;  /* not told yet that the partitions run */
+    bool            leaving;    /* draining, and nobody comes back under its name */
+    bool            handing;    /* draining, for a successor that stands by */
+    bool            join;       /* the one before publishes no more */
+    bool            subscribed; /* by a successor: it has joined, or will have */
+    bool            go;         /* the one before has let go */
+    int64_t         aside_us;   /* asked to publish no more, for a successor that joins; 0: not */
+    bool            is_aside;   /* and it is so: our membership and our outputs are the successor's */
+    bool            taking;     /* not told yet that the partitions run */
     bool            save_asked, load_asked;
     unsigned char   nonce[PW_CONTROL_NONCE];
     bool            has_nonce;
@@ -140,7 +143,8 @@ void pw_mw_log(struct pw_arena *ar, const struct pw_layer_conf *conf, struct pw_
 /* handover.c */
 /* Ready but for the group; then waits until the worker before has let go, and takes its place. false: it is to end. */
 bool pw_worker_stand_by(struct pw_worker *w);
-void pw_worker_taken(struct pw_worker *w); /* tells the supervisor once, when the partitions run */
+void pw_worker_stand_aside(struct pw_worker *w); /* if asked to: says so when no outputs are on their way */
+void pw_worker_taken(struct pw_worker *w);       /* tells the supervisor once, when the partitions run */
 /* The loop has ended for a successor: what is published is settled, and nothing of the slot is touched any more. */
 void pw_worker_hand_over(struct pw_worker *w);
 
@@ -240,7 +244,9 @@ void pw_worker_retry_later(struct pw_worker *w, const struct pw_err *err); /* no
 /* process.c */
 void pw_worker_advance(struct pw_worker *w, struct pw_batch *ba, int64_t began_us); /* it is committed: memory follows */
 /* Deletes published rows of the outbox, outside of a batch. */
-int  pw_worker_sweep(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
+int pw_worker_sweep(struct pw_worker *w, struct pw_err *err) PW_MUST_CHECK;
+/* Before the first batch after a claim: nobody may be given a message whose strikes are not known. */
+bool pw_worker_strikes_known(struct pw_worker *w);
 void pw_worker_process(struct pw_worker *w); /* one batch, committed or given up for now */
 
 #endif

@@ -119,6 +119,13 @@ static int connect_if_needed(struct pw_outbox *ob, struct pw_err *err)
     return 0;
 }
 
+void pw_outbox_warm(struct pw_outbox *ob)
+{
+    struct pw_err ignored;
+
+    (void)connect_if_needed(ob, &ignored);
+}
+
 static int64_t int_cell(const PGresult *res, int row, int col)
 {
     const unsigned char *p = (const unsigned char *)PQgetvalue(res, row, col);

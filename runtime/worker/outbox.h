@@ -62,6 +62,7 @@ struct pw_outbox {
 void pw_outbox_init(struct pw_outbox *ob, const char *group, const char *dsn, const char *application_name);
 void pw_outbox_done(struct pw_outbox *ob);
 void pw_outbox_close(struct pw_outbox *ob); /* the connection; the next read opens one */
+void pw_outbox_warm(struct pw_outbox *ob);  /* connects, if it can: what is wrong the next read says */
 void pw_outbox_room(struct pw_outbox *ob, size_t ranges);
 /* In order of each range's seq, PW_OUTBOX_ROWS at most, without a hole: a missing row is an error (FATAL). */
 int pw_outbox_read(struct pw_outbox *ob, const struct pw_outbox_range *ranges, size_t n, struct pw_err *err) PW_MUST_CHECK;

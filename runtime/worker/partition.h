@@ -16,8 +16,8 @@
 
 enum pw_part_state {
     PW_PART_WANTED = 0, /* assigned by the group, offset row not claimed yet */
-    PW_PART_OPENING,    /* offset row is ours; the group's published position is being read */
-    PW_PART_CLAIMED,    /* both fit together, not fetching yet */
+    PW_PART_OPENING,    /* offset row is ours, records are fetched; the group's published position is being read */
+    PW_PART_CLAIMED,    /* the broker refused where we stand: fetched again a little later */
     PW_PART_RUNNING,
     PW_PART_HALTED, /* a gap, a recreated topic ...: an operator decides */
 };

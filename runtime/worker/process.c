@@ -423,8 +423,7 @@ static void run_pieces(struct pw_worker *w, struct pw_batch *whole)
     } while (from < whole->n && w->exit_code < 0 && !w->draining && !w->consumer.revoked);
 }
 
-/* Before the first batch after a claim: nobody may be given a message whose strikes are not known. */
-static bool strikes_known(struct pw_worker *w)
+bool pw_worker_strikes_known(struct pw_worker *w)
 {
     struct pw_err err;
 
@@ -450,7 +449,7 @@ void pw_worker_process(struct pw_worker *w)
         (void)pw_breaker_may_ask(&w->breakers[PW_OUTAGE_POSTGRES], now_us);
         limits.max_messages = 1;
     }
-    if (!strikes_known(w))
+    if (!pw_worker_strikes_known(w))
         return;
     struck         = pw_strikes_any(&w->strikes);
     limits.strikes = struck ? &w->strikes : NULL;

@@ -101,11 +101,11 @@ int pw_pub_open(struct pw_publisher *pub, struct pw_pub_view *vi, struct pw_err 
     if (rc == 0)
         rc = pw_pub_commit_offsets(pub, vi, fresh, err);
     rd_kafka_topic_partition_list_destroy(fresh);
-    for (size_t i = 0; rc == 0 && i < vi->n; i++) {
+    for (size_t i = 0; rc == 0 && i < vi->n; i++)
         if (pw_pub_is_opening(&vi->parts[i]))
             vi->parts[i].state = PW_PUB_OPEN;
-        pw_pub_settle(pub, vi, i);
-    }
+    if (rc == 0)
+        pw_pub_settle_all(pub, vi);
     return rc;
 }
 
@@ -157,7 +157,7 @@ int pw_pub_look_at_borders(struct pw_publisher *pub, struct pw_pub_view *vi, str
         pw_outbox_room(&pub->outbox, vi->n);
         if (look_at_border(pub, &vi->parts[i], err) < 0)
             return -1;
-        pw_pub_settle(pub, vi, i);
+        pw_pub_settle_all(pub, vi);
     }
     pw_outbox_room(&pub->outbox, vi->n);
     return 0;

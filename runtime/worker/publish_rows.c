@@ -213,7 +213,7 @@ int pw_pub_mirror(struct pw_publisher *pub, struct pw_pub_view *vi, struct pw_er
     note_position(vi, &pub->outbox, offsets);
     rc = pw_pub_commit_offsets(pub, vi, offsets, err);
     rd_kafka_topic_partition_list_destroy(offsets);
-    for (size_t i = 0; rc == 0 && i < vi->n; i++)
-        pw_pub_settle(pub, vi, i);
+    if (rc == 0)
+        pw_pub_settle_all(pub, vi);
     return rc;
 }

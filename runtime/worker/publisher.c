@@ -55,9 +55,15 @@ size_t pw_publisher_add(struct pw_publisher *pub, const char *topic, int32_t par
                                    .at_seq        = published_seq,
                                    .decided       = *decided };
     (void)snprintf(pa->topic, sizeof(pa->topic), "%s", topic);
-    (void)pthread_cond_signal(&pub->work);
     (void)pthread_mutex_unlock(&pub->mutex);
     return number;
+}
+
+void pw_publisher_added(struct pw_publisher *pub)
+{
+    (void)pthread_mutex_lock(&pub->mutex);
+    (void)pthread_cond_signal(&pub->work);
+    (void)pthread_mutex_unlock(&pub->mutex);
 }
 
 /* With the mutex held. No round is begun from here on while `held` stays. False: one is still under way. */
@@ -95,6 +101,16 @@ bool pw_publisher_halt(struct pw_publisher *pub, int timeout_ms)
 
     (void)pthread_mutex_lock(&pub->mutex);
     idle = hold(pub, timeout_ms);
+    (void)pthread_mutex_unlock(&pub->mutex);
+    return idle;
+}
+
+bool pw_publisher_is_idle(struct pw_publisher *pub)
+{
+    bool idle;
+
+    (void)pthread_mutex_lock(&pub->mutex);
+    idle = !pub->busy && (pub->begun || !pub->se.has_outputs);
     (void)pthread_mutex_unlock(&pub->mutex);
     return idle;
 }
@@ -194,11 +210,13 @@ bool pw_pub_is_same(const struct pw_publisher *pub, const struct pw_pub_view *vi
     return i < pub->n && pub->parts[i].claim == vi->parts[i].claim;
 }
 
-/* The outcome for one partition. */
-void pw_pub_settle(struct pw_publisher *pub, const struct pw_pub_view *vi, size_t i)
+/* The bell rings once: partitions that open together are assigned together. */
+void pw_pub_settle_all(struct pw_publisher *pub, const struct pw_pub_view *vi)
 {
     (void)pthread_mutex_lock(&pub->mutex);
-    if (pw_pub_is_same(pub, vi, i)) {
+    for (size_t i = 0; i < vi->n; i++) {
+        if (!pw_pub_is_same(pub, vi, i))
+            continue;
         pub->parts[i].state     = vi->parts[i].state;
         pub->parts[i].at_offset = vi->parts[i].at_offset;
         pub->parts[i].at_seq    = vi->parts[i].at_seq;
@@ -274,6 +292,8 @@ static int round_once(struct pw_publisher *pub, struct pw_pub_view *vi, bool hur
         if (pw_producer_open(&pub->producer, &pub->se.producer, PW_PUB_INIT_TIMEOUT_MS, err) < 0)
             return -1;
     }
+    if (pub->se.has_outputs && !vi->n)
+        pw_outbox_warm(&pub->outbox); /* getting ready */
     if (any(vi, pw_pub_is_opening)) { /* first of all: others may have come meanwhile, and do not start before they are open */
         pub->opened = pw_pub_open(pub, vi, err) == 0;
         return pub->opened ? 0 : -1;
@@ -338,6 +358,8 @@ static bool wait_for_work(struct pw_publisher *pub, struct pw_pub_view *vi, bool
     (void)pthread_mutex_lock(&pub->mutex);
     pub->busy = false;
     (void)pthread_cond_broadcast(&pub->idle);
+    if (pub->held || !pub->n) /* a hand-over waits for it */
+        pw_pub_ring(pub);
     while (!pub->stop && (pub->held || (pub->backoff_us && !pub->opened) || !has_work(pub))) {
         if (pub->held)
             (void)pthread_cond_wait(&pub->work, &pub->mutex);

@@ -44,10 +44,14 @@ void pw_publisher_drain_fd(struct pw_publisher *pub);
 /* A partition that this worker has just claimed, with its row of pawl.offsets. Returns its number. */
 size_t pw_publisher_add(struct pw_publisher *pub, const char *topic, int32_t partition, int64_t next_offset, int64_t outbox_seq,
                         int64_t published_seq, const struct pw_decided *decided);
+/* These were all: the thread opens them together. */
+void pw_publisher_added(struct pw_publisher *pub);
 /* The partitions are somebody else's. Waits until no transaction of theirs is open, at most timeout_ms. */
 void pw_publisher_forget(struct pw_publisher *pub, int timeout_ms);
 /* The last round ends, and none is begun any more; waits at most timeout_ms. False: it is still under way. Only stop comes after it. */
 bool pw_publisher_halt(struct pw_publisher *pub, int timeout_ms);
+/* No round is under way, and the first one, which makes the producer ready, is over. */
+bool pw_publisher_is_idle(struct pw_publisher *pub);
 /* Committed in PostgreSQL. */
 void pw_publisher_advance(struct pw_publisher *pub, size_t number, int64_t next_offset, int64_t outbox_seq);
 

@@ -75,7 +75,7 @@ static inline bool pw_pub_has_rows(const struct pw_pub_part *pa)
 void pw_pub_ring(struct pw_publisher *pub); /* the loop's bell */
 /* Not forgotten, nor claimed anew since the round began. With the mutex held. */
 bool pw_pub_is_same(const struct pw_publisher *pub, const struct pw_pub_view *vi, size_t i);
-void pw_pub_settle(struct pw_publisher *pub, const struct pw_pub_view *vi, size_t i); /* the outcome for one partition */
+void pw_pub_settle_all(struct pw_publisher *pub, const struct pw_pub_view *vi); /* the outcome for all partitions, at once */
 /* The membership under which the round's partitions are ours; false: they are not any more. */
 bool pw_pub_take_membership(struct pw_publisher *pub, const struct pw_pub_view *vi);
 /* A plain commit, outside of a transaction. */

@@ -309,34 +309,32 @@ int pw_tx_reload_parked(struct pw_tx *tx, struct pw_part *pt, struct pw_err *err
     return list_parked(tx, pt, err);
 }
 
-int pw_tx_load_kept(struct pw_tx *tx, struct pw_part *const *pts, size_t n, struct pw_err *err)
+int pw_tx_queue_kept(struct pw_tx *tx, struct pw_err *err)
 {
-    PGresult *res = NULL;
-    int       rc;
+    return pw_tx_queue_arrays(tx, "pawl_kept", tx->claim, C_START, err);
+}
 
-    pw_tx_reset_arrays(tx->claim, C_N);
+int pw_tx_take_kept(struct pw_tx *tx, struct pw_part *const *pts, size_t n, const PGresult *kept, struct pw_err *err)
+{
     for (size_t i = 0; i < n; i++) {
+        if (!pts[i])
+            continue;
         pw_park_clear(&pts[i]->park);
         pts[i]->attempt     = 0;
         pts[i]->retry_at_us = 0;
         pts[i]->remembered = pts[i]->full = false;
-        if (pw_tx_put_claim(tx, pts[i], err) < 0)
-            return -1;
     }
-    if (pw_tx_queue_arrays(tx, "pawl_kept", tx->claim, C_START, err) < 0 || pw_conn_sync(tx->co, err) < 0 ||
-        pw_conn_result(tx->co, &res, err) < 0)
-        return pw_err_wrap(err, "read what is tried again");
-    rc = pw_conn_synced(tx->co, err);
-    for (int r = 0; rc == 0 && r < PQntuples(res); r++) {
-        struct pw_part *pt = pts[pw_tx_int8(res, r, K_I) - 1];
+    for (int r = 0; r < PQntuples(kept); r++) {
+        struct pw_part *pt = pts[pw_tx_int8(kept, r, K_I) - 1];
 
-        if (pw_tx_int8(res, r, K_ATTEMPTS) > 0)
-            take_attempts(pt, res, r);
-        if (pw_tx_int8(res, r, K_PARKED) > 0)
-            rc = list_parked(tx, pt, err);
+        if (!pt)
+            continue;
+        if (pw_tx_int8(kept, r, K_ATTEMPTS) > 0)
+            take_attempts(pt, kept, r);
+        if (pw_tx_int8(kept, r, K_PARKED) > 0 && list_parked(tx, pt, err) < 0)
+            return pw_err_wrap(err, "read what is parked");
     }
-    PQclear(res);
-    return rc < 0 ? pw_err_wrap(err, "read what is parked") : 0;
+    return 0;
 }
 
 /* ---- what is due ---- */

@@ -78,8 +78,11 @@ int pw_tx_read_tips(struct pw_tx *tx, struct pw_receipt_tip **into, size_t n, st
 int pw_tx_queue_park(struct pw_tx *tx, const struct pw_batch *ba, int *ret_results, struct pw_err *err) PW_MUST_CHECK;
 /* After the offset row was locked: is a batch of parked messages committed? Its position does not tell. */
 int pw_tx_look_parked(struct pw_tx *tx, const struct pw_batch *ba, bool *ret_committed, struct pw_err *err) PW_MUST_CHECK;
-/* After a claim: attempts of the front message and what is parked, of these partitions. */
-int pw_tx_load_kept(struct pw_tx *tx, struct pw_part *const *pts, size_t n, struct pw_err *err) PW_MUST_CHECK;
+/* Attempts of the front message and what is parked, of the partitions in tx->claim; behind the statement that locks their rows. */
+int pw_tx_queue_kept(struct pw_tx *tx, struct pw_err *err) PW_MUST_CHECK;
+/* What that told; pts: by ordinal, NULL where it is of no interest. */
+int pw_tx_take_kept(struct pw_tx *tx, struct pw_part *const *pts, size_t n, const PGresult *kept,
+                    struct pw_err *err) PW_MUST_CHECK;
 
 int pw_tx_prepare_park(struct pw_tx *tx, struct pw_err *err) PW_MUST_CHECK;
 int pw_tx_prepare_claim(struct pw_tx *tx, struct pw_err *err) PW_MUST_CHECK;

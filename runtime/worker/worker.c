@@ -41,6 +41,7 @@ static void read_control(struct pw_worker *w)
     if (n != 1)
         return;
     switch (c) {
+    case PW_CONTROL_ASIDE: w->aside_us = pw_clock_us(); break;
     case PW_CONTROL_HAND:
         w->handing = w->draining = true;
         PW_FAULT(handover_asked);
@@ -52,6 +53,10 @@ static void read_control(struct pw_worker *w)
         break;
     case PW_CONTROL_ASK: /* the bytes came with it */
         w->has_nonce = read(w->args->control_fd, w->nonce, sizeof(w->nonce)) == (ssize_t)sizeof(w->nonce);
+        break;
+    case PW_CONTROL_JOIN:
+        w->join = true;
+        pw_bb_text(w->bb, "joining the group");
         break;
     case PW_CONTROL_GO: w->go = true; break;
     case PW_CONTROL_OVER: w->probation.on = false; break;
@@ -351,11 +356,10 @@ static int start(struct pw_worker *w, struct pw_err *err)
     pw_worker_introduce(w);
     if (open_tracing(w, err) < 0)
         return -1;
-    w->standby      = w->args->role != PW_WORKER_RUNS;
     w->probation.on = w->args->probation;
     if (pw_worker_open_consumer(w, err) < 0)
         return -1;
-    if (w->standby) /* its publisher would fence the one that works */
+    if (w->args->role != PW_WORKER_RUNS) /* its publisher would fence the one that works */
         return 0;
     if (pw_consumer_join(&w->consumer, w->pipe->topics, w->pipe->topics_n, err) < 0)
         return -1;
@@ -473,13 +477,14 @@ static void loop(struct pw_worker *w)
 
         if (!pw_conn_alive(&w->conn))
             until = earliest(until, pw_worker_connect_at_us(w));
-        for (size_t i = 0; pw_conn_alive(&w->conn) && i < w->parts_n; i++)
+        for (size_t i = 0; pw_conn_alive(&w->conn) && !w->is_aside && i < w->parts_n; i++)
             if (w->parts[i].state == PW_PART_WANTED)
                 until = earliest(until, w->claim_at_us > now ? w->claim_at_us : now);
         (void)pw_worker_turn(w, -1, 0, due ? now : until);
         check_consumer(w);
         if (w->exit_code >= 0)
             break;
+        pw_worker_stand_aside(w);
         pw_worker_rebalance(w);
         pw_worker_connect(w);
         if (w->exit_code >= 0)
@@ -487,12 +492,12 @@ static void loop(struct pw_worker *w)
         pw_worker_watch_kafka(w);
         pw_worker_claim(w);
         pw_worker_open_parts(w);
+        pw_worker_taken(w);
         pw_worker_gate(w);
         pw_worker_cover(w);
         if (w->tx.dedupe)
             pw_dedupe_turn(w->tx.dedupe);
         show_state(w);
-        pw_worker_taken(w);
         if (pw_conn_alive(&w->conn) && batch_due(w, pw_clock_us(), &until)) {
             w->linger_until_us = 0;
             pw_worker_process(w);
@@ -539,7 +544,7 @@ static void leave(struct pw_worker *w)
         return;
     if (w->handing)
         pw_worker_hand_over(w);
-    else
+    else if (!w->is_aside) /* else its outputs are a successor's, or the next owner's */
         finish(w);
 }
 
@@ -555,7 +560,7 @@ int pw_worker_run(const struct pw_worker_args *args)
         pw_worker_failed(&w, PW_EXIT_CONFIG, "worker.failed", &err);
         return w.exit_code;
     }
-    if (w.standby)
+    if (!joined)
         joined = pw_worker_stand_by(&w);
     if (joined) {
         pw_log(PW_LOG_INFO, "worker.started", PW_LOG_AT_NONE, "group %s, member %s-%s-%u", w.pipe->group,
@@ -568,7 +573,8 @@ int pw_worker_run(const struct pw_worker_args *args)
     if (joined && w.leaving && !w.consumer.fatal && !pw_consumer_leave(&w.consumer, LEAVE_TIMEOUT_MS))
         pw_log(PW_LOG_WARN, "group.leave", PW_LOG_AT_NONE,
                "the group has not answered: its partitions wait until the session ends");
-    if (joined && !w.consumer.fatal && !w.handing) /* a successor takes the place at once: closing would only take time */
+    if (joined && !w.consumer.fatal && !w.handing &&
+        !w.is_aside) /* a successor takes the place at once: closing would only take time */
         pw_consumer_close(&w.consumer, CLOSE_TIMEOUT_MS);
     pw_worker_destroy_layers(&w);
     pw_inst_destroy(w.inst);

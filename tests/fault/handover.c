@@ -28,11 +28,12 @@ static bool is(const struct point *p, const char *name)
     return strcmp(p->name + strlen(PREFIX), name) == 0;
 }
 
-/* What becomes of the reload: a worker that dies while it goes has let go all the same; a probe that dies is refused; a successor that
- * dies is on probation already. */
+/* What becomes of the reload: a worker that dies while it goes has let go all the same; a probe that dies is refused, and so is a successor
+ * before it takes the slot, whose worker is then started again; later it is on probation already. */
 static const char *outcome(const struct point *p)
 {
     return is(p, "ready")                ? "main: refused: probe: SIGKILL" :
+           is(p, "joined")               ? "main: refused: successor: SIGKILL while joining the group" :
            is(p, "go") || is(p, "taken") ? "main: rolled back: worker 0: SIGKILL" :
                                            "main: reloaded: ";
 }

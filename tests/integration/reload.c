@@ -114,6 +114,33 @@ Test(reload, outputs_and_their_transactions_are_handed_over)
     cluster_down(k);
 }
 
+/* The group gives the worker's membership to its successor while it still works: what the group then says to it ends nothing. */
+Test(reload, a_worker_whose_successor_is_a_member_goes_on_and_lets_go_in_order)
+{
+    static const char *const quiet[] = { "partition.fenced", "worker.fenced", "worker.exited", "FENCED_INSTANCE_ID" };
+    struct cluster          *k       = cluster_up(.partitions = 2, .batch = 50, .deployed = true, .reload = QUICK);
+    struct worker           *a       = worker_start(k, "a", .failpoint = "handover_joined:1=sleep_ms(4000)", .token = "once");
+    struct load             *l;
+    char                    *said = NULL, *pause;
+
+    cluster_token_make(k);
+    events_send(k, 20);
+    wait_until(oracle_all_accounted(k));
+    l = load_start(k, 500);
+    plugin_deploy(k, "ledger_next");
+    cr_assert_eq(reload(a, &said), 0, "%s", said);
+    pause = strstr(said, ", pause ");
+    cr_assert(pause && strtod(pause + strlen(", pause "), NULL) < 4000, "as long as its successor slept: %s", said);
+    free(said);
+    (void)load_stop(l);
+    wait_until(oracle_all_accounted(k));
+    cr_assert(cluster_token_taken(k));
+    for (size_t i = 0; i < sizeof(quiet) / sizeof(quiet[0]); i++)
+        cr_assert_not(worker_says(a, quiet[i]), "%s", quiet[i]);
+    cr_assert(oracle_exactly_once_in_order(k));
+    cluster_down(k);
+}
+
 /* ---- what must not be taken ---- */
 
 static void cut(const struct cluster *k, const char *plugin, off_t bytes)

@@ -341,8 +341,26 @@ end_idle:
         :: mine[w]
         :: else -> strays--
         fi;
-        holds[0] = 0; holds[1] = 0; holds[w] = 1; st = W_NEW
+        holds[0] = 0; holds[1] = 0; holds[w] = 1;
+        if
+        :: current[w] -> st = W_INIT /* R1 went before */
+        :: else -> st = W_NEW
+        fi
        }
+#ifdef PRODUCER_FIRST
+    /* R1 before the claim: the other one's batches still commit, and it may still publish. */
+    :: d_step { st == W_WANTED && !current[w] && (mine[w] || strays > 0) && !PREPARED(T) ->
+        if
+        :: mine[w]
+        :: else -> strays--
+        fi;
+        bump_epoch(T); current[w] = 1; printf("worker %d: R1 new producer, nothing claimed\n", w);
+        if
+        :: tx_state[T] == T_OPEN -> decide_abort(T)
+        :: else
+        fi
+       }
+#endif
 
     /* R1: InitProducerId. It bumps the epoch, aborts what is open, waits for what is decided. */
     :: d_step { st == W_NEW && (mine[w] || strays > 0) && !PREPARED(T) ->

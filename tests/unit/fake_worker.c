@@ -149,6 +149,16 @@ static void say_ready(void)
         (void)!write(control, message, sizeof(message));
 }
 
+static void join_group(void)
+{
+    pw_bb_text(bb, "joining the group");
+    if (is_called("dies-at-join"))
+        exit(9);
+    if (is_called("never-joins"))
+        hang();
+    tell(PW_CONTROL_JOIN);
+}
+
 /* The probe, or the successor until the slot is free. Returns when the slot is ours. */
 static void stand_by(int slot_fd)
 {
@@ -172,8 +182,12 @@ static void stand_by(int slot_fd)
     say_ready();
     if (probe)
         exit(is_called("ends-badly") ? 9 : 0);
-    while (read(control, &c, 1) == 1 && c == PW_CONTROL_LOAD)
-        load();
+    while (read(control, &c, 1) == 1 && (c == PW_CONTROL_LOAD || c == PW_CONTROL_JOIN)) {
+        if (c == PW_CONTROL_LOAD)
+            load();
+        else
+            join_group();
+    }
     if (c != PW_CONTROL_GO)
         exit(0);
     if (pw_blackbox_attach(slot_fd, &bb, &err) < 0)
@@ -222,8 +236,10 @@ static int work(void)
             continue;
         if (read(control, &c, 1) != 1 || c == PW_CONTROL_DRAIN)
             break;
-        if (c == PW_CONTROL_HAND)
+        if (c == PW_CONTROL_HAND || (c == PW_CONTROL_ASIDE && is_called("lets-go-at-once")))
             return hand_over();
+        if (c == PW_CONTROL_ASIDE)
+            tell(PW_CONTROL_ASIDE);
         if (c == PW_CONTROL_SAVE)
             save();
         if (c == PW_CONTROL_OVER)

@@ -122,6 +122,32 @@ Test(reload, a_successor_that_hangs_before_it_is_ready_is_refused)
     is_refused("successor-hangs", "refused: successor: not ready within 1 s: dreaming; ");
 }
 
+/* Its slot's worker has stood aside by then: another of its release takes its place, and the other one never notices. */
+static void is_refused_late(const char *name, const char *why)
+{
+    pid_t a, b;
+
+    start_one(name, 2, QUICK);
+    a = worker_pid(0);
+    b = worker_pid(1);
+    assert_answer(ask("reload\n"), "exit 1\n", why);
+    wait_for(is_gone(a) && worker_pid(0) > 0 && runs_old());
+    cr_assert_eq(worker_pid(1), b);
+    cr_assert(status_has("\"outcome\":\"refused\""));
+    cr_assert_not(logged("worker.crashed"));
+    cr_assert_eq(stop(), 0);
+}
+
+Test(reload, a_successor_that_dies_while_it_joins_is_refused_and_the_worker_is_started_again)
+{
+    is_refused_late("dies-at-join", "refused: successor: exit 9 while joining the group; ");
+}
+
+Test(reload, a_successor_that_does_not_join_is_refused_and_the_worker_is_started_again)
+{
+    is_refused_late("never-joins", "refused: successor: not ready within 1 s: joining the group; ");
+}
+
 /* Whatever the worker does when it is asked to let go: its slot is free. */
 static void lets_go(const char *name, const char *logs)
 {
@@ -141,6 +167,11 @@ Test(reload, a_worker_that_crashes_meanwhile_is_a_crash_as_ever)
 {
     lets_go("crash-at-hand", "worker.crashed");
     cr_assert(logged("\"offset\":42"));
+}
+
+Test(reload, a_worker_that_lets_go_before_it_is_asked_to_has_let_go)
+{
+    lets_go("lets-go-at-once", "reload.done");
 }
 
 Test(reload, a_worker_that_ends_without_a_word_has_let_go)
