@@ -5,6 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+static struct pw_arena *ar;
+
+static void begin(void)
+{
+    ar = pw_arena_new(0);
+}
+
+static void end(void)
+{
+    ar = pw_arena_free(ar);
+}
+
+TestSuite(confine, .init = begin, .fini = end);
+
 static struct pw_confine needs_with(const char *brokers, const char *dsn, const char *connect, const char *receiver)
 {
     static struct pw_property kafka[] = { { "bootstrap.servers", NULL, false },
@@ -18,7 +32,7 @@ static struct pw_confine needs_with(const char *brokers, const char *dsn, const 
     kafka[0].value = brokers;
     pipe           = (struct pw_pipeline){ .connect = connect, .plugin_files = "/srv/models" };
     tp             = (struct pw_topology){ .kafka = kafka, .kafka_n = 2, .postgres_dsn = dsn, .trace.endpoint = receiver };
-    cr_assert_eq(pw_worker_confine(pw_arena_new(0), &args, &cf, &err), 0, "%s", err.text);
+    cr_assert_eq(pw_worker_confine(ar, &args, &cf, &err), 0, "%s", err.text);
     return cf;
 }
 
@@ -102,6 +116,6 @@ Test(confine, a_connection_string_that_is_none_is_an_error)
     struct pw_confine           cf;
     struct pw_err               err = { 0 };
 
-    cr_assert_eq(pw_worker_confine(pw_arena_new(0), &args, &cf, &err), -1);
+    cr_assert_eq(pw_worker_confine(ar, &args, &cf, &err), -1);
     cr_assert(strstr(err.text, "postgres.dsn: "), "%s", err.text);
 }
