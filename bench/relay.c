@@ -4,6 +4,10 @@
 
 #include <pawl/sugar.h>
 
+#ifndef RELAY_VERSION
+#define RELAY_VERSION "1.0.0"
+#endif
+
 static const pawl_port outputs[] = { { PAWL_STR("events"), PAWL_STR("application/octet-stream"),
                                        PAWL_STR("key and value of the event"), 0, 0 } };
 
@@ -29,11 +33,11 @@ static const pawl_plugin relay = {
     .abi_major = PAWL_ABI_MAJOR,
     .abi_minor = PAWL_ABI_MINOR,
     .id        = PAWL_STR("org.pawl.relay"),
-    .version   = PAWL_STR("1.0.0"),
+    .version   = PAWL_STR(RELAY_VERSION),
     .doc       = PAWL_STR("The benchmark of outputs."),
     .outputs   = PAWL_SPAN(outputs),
     .create    = relay_create,
     .handle    = relay_handle,
 };
 
-PAWL_PLUGIN(relay, "org.pawl.relay", "1.0.0");
+PAWL_PLUGIN(relay, "org.pawl.relay", RELAY_VERSION);
