@@ -171,6 +171,7 @@ bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret)
 {
     const struct pw_bb_mark *m     = &bb->mark;
     uint32_t                 topic = 0, phase = PW_BB_IDLE, began;
+    bool                     moved = false;
 
     for (int i = 0; i < TRIES; i++) {
         began          = read_begin(&m->seq);
@@ -180,10 +181,14 @@ bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret)
         ret->offset    = GET(m->offset);
         ret->attempt   = GET(m->attempt);
         ret->since_ns  = GET(m->since_ns);
-        if (read_ok(&m->seq, began))
+        if (read_ok(&m->seq, began)) {
+            moved = false;
             break;
+        }
+        moved = GET(m->seq) != began || GET(m->phase) != phase;
     }
-    ret->phase = phase <= PW_BB_DONE ? (enum pw_bb_phase)phase : PW_BB_IDLE;
+    /* A dead worker's stands still. One that marks faster than we read has nothing in hand for long. */
+    ret->phase = !moved && phase <= PW_BB_DONE ? (enum pw_bb_phase)phase : PW_BB_IDLE;
     ret->layer = GET(bb->layer);
     topic_copy(bb, topic, ret->topic);
     return ret->phase != PW_BB_IDLE;

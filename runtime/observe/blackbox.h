@@ -236,7 +236,7 @@ struct pw_bb_partition_view {
     int64_t           parked, parked_since_us;
     int64_t           unpublished, oldest_ms;
 };
-/* false: nothing in hand (phase idle). After a worker's death a half-written mark is read as it stands. */
+/* false: nothing in hand (phase idle), or another thing at each look. After a worker's death a half-written mark is read as it stands. */
 bool pw_bb_mark_read(const struct pw_blackbox *bb, struct pw_bb_mark_view *ret);
 /* false: slot empty. */
 bool pw_bb_partition_read(const struct pw_blackbox *bb, uint32_t slot, struct pw_bb_partition_view *ret);

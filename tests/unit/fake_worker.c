@@ -202,12 +202,12 @@ static void stand_by(int slot_fd)
     if (is_called("dies-at-go"))
         exit(9);
     tell(PW_CONTROL_TAKEN);
-    if (is_called("crash-on-trial") || (is_called("second-crashes") && slot == 1)) {
+    if ((is_called("crash-on-trial") && slot == 0) || (is_called("second-crashes") && slot == 1)) {
         take_message();
         (void)signal(SIGSEGV, SIG_DFL);
         (void)raise(SIGSEGV);
     }
-    if (is_called("rejects-on-trial")) {
+    if (is_called("rejects-on-trial") && slot == 0) {
         pw_bb_text(bb, "9 of 10 messages would be rejected");
         exit(PW_EXIT_REJECT);
     }
