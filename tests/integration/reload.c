@@ -369,6 +369,7 @@ Test(reload, a_cache_is_handed_over_under_load)
     struct worker  *a = worker_start(k, "a", .slots = 2);
     struct load    *l;
 
+    wait_until(sql_int(k, "SELECT count(DISTINCT owner) FROM pawl.offsets") == 2); /* so each slot sees some of them */
     events_send(k, 40);
     wait_until(oracle_all_accounted(k));
     l = load_start(k, 500);
