@@ -92,7 +92,8 @@ Test(metrics, every_query_of_dashboard_and_rules_has_data_in_a_real_prometheus)
 {
     struct cluster *k = cluster_up(.partitions = 3, .plugin = "emitter", .dlq = "there", .retry_mode = "park",
                                    .backoff_ms = 1000, .retry_attempts = 1000, .dedupe = "header: ce_id, window: 1h",
-                                   .deployed = true, .reload = "probation_messages: 20, probation_time: 1s", .http = true);
+                                   .deployed = true, .reload = "probation_messages: 20, probation_time: 1s", .http = true,
+                                   .more = "    shadow: { path: emitter_next.so }\n");
     struct worker  *a = worker_start(k, "a");
     struct load    *l;
     char           *address = http_address(a), *out = NULL;
