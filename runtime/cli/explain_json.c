@@ -1,6 +1,7 @@
 /* An event's life as JSON. Pure. */
 #include "cli/explain.h"
 
+#include "base/json.h"
 #include "observe/text.h"
 #include "worker/outbox.h"
 
@@ -8,55 +9,10 @@
 #include <string.h>
 #include <time.h>
 
-/* A comma where one is needed, and the key (NULL: in a list). */
-static void key(struct pw_buf *out, const char *name)
-{
-    char last = out->n ? out->p[out->n - 1] : '{';
-
-    pw_buf_puts(out, last == '{' || last == '[' || last == ':' ? "" : ",");
-    if (name)
-        pw_buf_printf(out, "\"%s\":", name);
-}
-
-static void text(struct pw_buf *out, const char *name, const char *value)
-{
-    key(out, name);
-    if (value)
-        pw_buf_json(out, value, strlen(value));
-    else
-        pw_buf_puts(out, "null");
-}
-
-static void number(struct pw_buf *out, const char *name, int64_t value)
-{
-    key(out, name);
-    pw_buf_printf(out, "%" PRId64, value);
-}
-
-static void known(struct pw_buf *out, const char *name, int64_t value) /* -1: null */
-{
-    if (value < 0)
-        text(out, name, NULL);
-    else
-        number(out, name, value);
-}
-
 static void digits(struct pw_buf *out, const char *name, const char *value) /* as PostgreSQL printed it */
 {
-    key(out, name);
+    pw_json_key(out, name);
     pw_buf_puts(out, value ? value : "null");
-}
-
-static void truth(struct pw_buf *out, const char *name, bool value)
-{
-    key(out, name);
-    pw_buf_puts(out, value ? "true" : "false");
-}
-
-static void open_(struct pw_buf *out, const char *name, const char *bracket)
-{
-    key(out, name);
-    pw_buf_puts(out, bracket);
 }
 
 static void time_ms(struct pw_buf *out, const char *name, int64_t us)
@@ -67,7 +23,7 @@ static void time_ms(struct pw_buf *out, const char *name, int64_t us)
 
     (void)gmtime_r(&s, &tm); /* cannot fail for a time of this era */
     (void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-    key(out, name);
+    pw_json_key(out, name);
     pw_buf_printf(out, "\"%s.%03dZ\"", date, (int)(us / 1000 % 1000));
 }
 
@@ -76,7 +32,7 @@ static void bytes(struct pw_buf *out, const char *name, const unsigned char *p, 
 {
     bool plain = p && pw_text_is_plain((const char *)p, n);
 
-    key(out, name);
+    pw_json_key(out, name);
     if (plain)
         pw_buf_json(out, (const char *)p, n);
     else
@@ -90,13 +46,13 @@ static void bytes(struct pw_buf *out, const char *name, const unsigned char *p, 
 static void place(struct pw_buf *out, const char *name, const struct pw_life_place *at)
 {
     if (!at->topic || at->offset < 0) {
-        text(out, name, NULL);
+        pw_json_str(out, name, NULL);
         return;
     }
-    open_(out, name, "{");
-    text(out, "topic", at->topic);
-    number(out, "partition", at->partition);
-    number(out, "offset", at->offset);
+    pw_json_open(out, name, "{");
+    pw_json_str(out, "topic", at->topic);
+    pw_json_int(out, "partition", at->partition);
+    pw_json_int(out, "offset", at->offset);
     pw_buf_puts(out, "}");
 }
 
@@ -104,23 +60,23 @@ static void record(struct pw_buf *out, const struct pw_life_record *re, bool pay
 {
     static const char *const is[] = { "unknown", "there", "none", "removed", "beyond_end", "no_topic" };
 
-    open_(out, "record", "{");
-    text(out, "is", is[re->is]);
-    text(out, "why", re->why);
-    known(out, "log_start", re->low);
-    known(out, "log_end", re->end);
+    pw_json_open(out, "record", "{");
+    pw_json_str(out, "is", is[re->is]);
+    pw_json_str(out, "why", re->why);
+    pw_json_known(out, "log_start", re->low);
+    pw_json_known(out, "log_end", re->end);
     if (re->is == PW_RECORD_THERE) {
         if (re->timestamp_ms >= 0)
             time_ms(out, "timestamp", re->timestamp_ms * 1000);
-        text(out, "timestamp_type", re->by_broker ? "log_append" : "create");
+        pw_json_str(out, "timestamp_type", re->by_broker ? "log_append" : "create");
         bytes(out, "key", re->key, re->key_n);
-        known(out, "value_bytes", re->value ? (int64_t)re->value_n : -1);
+        pw_json_known(out, "value_bytes", re->value ? (int64_t)re->value_n : -1);
         if (payload)
             bytes(out, "value", re->value, re->value_n);
-        open_(out, "headers", "[");
+        pw_json_open(out, "headers", "[");
         for (size_t i = 0; i < re->headers_n; i++) {
-            open_(out, NULL, "{");
-            text(out, "name", re->headers[i].name);
+            pw_json_open(out, NULL, "{");
+            pw_json_str(out, "name", re->headers[i].name);
             bytes(out, "value", re->headers[i].value, re->headers[i].n);
             pw_buf_puts(out, "}");
         }
@@ -134,40 +90,40 @@ static void batch(struct pw_buf *out, const struct pw_life_fate *fa)
     static const char *const fates[] = { "applied", "skipped", "rejected",   "duplicate", "parked",
                                          "hole",    "passed",  "unrecorded", "set_back" };
 
-    open_(out, NULL, "{");
-    text(out, "fate", fates[fa->fate]);
-    truth(out, "from_park", fa->resolved);
-    text(out, "kind", pw_receipt_kind_name(fa->kind));
-    number(out, "receipt", fa->n);
-    number(out, "stands_for", fa->stands_for);
-    number(out, "from", fa->lo);
-    number(out, "to", fa->hi);
+    pw_json_open(out, NULL, "{");
+    pw_json_str(out, "fate", fates[fa->fate]);
+    pw_json_bool(out, "from_park", fa->resolved);
+    pw_json_str(out, "kind", pw_receipt_kind_name(fa->kind));
+    pw_json_int(out, "receipt", fa->n);
+    pw_json_int(out, "stands_for", fa->stands_for);
+    pw_json_int(out, "from", fa->lo);
+    pw_json_int(out, "to", fa->hi);
     time_ms(out, "at", fa->at_us);
-    number(out, "claim", fa->epoch);
-    number(out, "outbox_from", fa->outbox_from);
-    number(out, "outbox_to", fa->outbox_to);
-    text(out, "worker", fa->worker);
-    text(out, "plugin", fa->plugin);
-    text(out, "build", fa->build);
-    text(out, "action", fa->action);
-    text(out, "by", fa->decided_by);
-    text(out, "decided_at", fa->decided_at);
-    text(out, "reason", fa->reason);
+    pw_json_int(out, "claim", fa->epoch);
+    pw_json_int(out, "outbox_from", fa->outbox_from);
+    pw_json_int(out, "outbox_to", fa->outbox_to);
+    pw_json_str(out, "worker", fa->worker);
+    pw_json_str(out, "plugin", fa->plugin);
+    pw_json_str(out, "build", fa->build);
+    pw_json_str(out, "action", fa->action);
+    pw_json_str(out, "by", fa->decided_by);
+    pw_json_str(out, "decided_at", fa->decided_at);
+    pw_json_str(out, "reason", fa->reason);
     pw_buf_puts(out, "}");
 }
 
 static void wait_(struct pw_buf *out, const char *name, const struct pw_life_wait *wa)
 {
     if (!wa->is) {
-        text(out, name, NULL);
+        pw_json_str(out, name, NULL);
         return;
     }
-    open_(out, name, "{");
+    pw_json_open(out, name, "{");
     digits(out, "attempts", wa->attempts);
-    text(out, "not_before", wa->retry_at);
-    text(out, "since", wa->since);
-    text(out, "code", wa->code);
-    text(out, "reason", wa->reason);
+    pw_json_str(out, "not_before", wa->retry_at);
+    pw_json_str(out, "since", wa->since);
+    pw_json_str(out, "code", wa->code);
+    pw_json_str(out, "reason", wa->reason);
     pw_buf_puts(out, "}");
 }
 
@@ -175,24 +131,24 @@ static void event(struct pw_buf *out, const char *name, const struct pw_life_eve
 
 static void letter(struct pw_buf *out, const struct pw_life_letter *le, bool payload)
 {
-    open_(out, NULL, "{");
-    number(out, "seq", le->seq);
-    number(out, "kind", le->kind);
-    text(out, "at", le->at);
-    text(out, "code", le->code);
-    text(out, "reason", le->reason);
-    text(out, "plugin", le->plugin);
+    pw_json_open(out, NULL, "{");
+    pw_json_int(out, "seq", le->seq);
+    pw_json_int(out, "kind", le->kind);
+    pw_json_str(out, "at", le->at);
+    pw_json_str(out, "code", le->code);
+    pw_json_str(out, "reason", le->reason);
+    pw_json_str(out, "plugin", le->plugin);
     digits(out, "attempts", le->attempts);
-    text(out, "signal", le->signal);
-    text(out, "target", le->target);
-    key(out, "published");
+    pw_json_str(out, "signal", le->signal);
+    pw_json_str(out, "target", le->target);
+    pw_json_key(out, "published");
     pw_buf_puts(out, le->published < 0 ? "null" : le->published ? "true" : "false");
     place(out, "published_as", &le->in_topic);
-    text(out, "state", le->state);
-    text(out, "resolved_at", le->resolved_at);
-    text(out, "resolved_by", le->resolved_by);
-    text(out, "resolved_note", le->note);
-    known(out, "resolved_seq", le->resolved_seq);
+    pw_json_str(out, "state", le->state);
+    pw_json_str(out, "resolved_at", le->resolved_at);
+    pw_json_str(out, "resolved_by", le->resolved_by);
+    pw_json_str(out, "resolved_note", le->note);
+    pw_json_known(out, "resolved_seq", le->resolved_seq);
     place(out, "again_at", &le->again_at);
     event(out, "again", le->again, payload);
     pw_buf_puts(out, "}");
@@ -200,10 +156,10 @@ static void letter(struct pw_buf *out, const struct pw_life_letter *le, bool pay
 
 static void output(struct pw_buf *out, const struct pw_life_output *ou, bool payload)
 {
-    open_(out, NULL, "{");
-    number(out, "seq", ou->seq);
-    text(out, "target", ou->target);
-    truth(out, "in_outbox", ou->stored);
+    pw_json_open(out, NULL, "{");
+    pw_json_int(out, "seq", ou->seq);
+    pw_json_str(out, "target", ou->target);
+    pw_json_bool(out, "in_outbox", ou->stored);
     place(out, "published_as", &ou->at);
     event(out, "next", ou->next, payload);
     pw_buf_puts(out, "}");
@@ -212,61 +168,61 @@ static void output(struct pw_buf *out, const struct pw_life_output *ou, bool pay
 static void strikes(struct pw_buf *out, const struct pw_life_strikes *st)
 {
     if (!st->is) {
-        text(out, "crashes", NULL);
+        pw_json_str(out, "crashes", NULL);
         return;
     }
-    open_(out, "crashes", "{");
+    pw_json_open(out, "crashes", "{");
     digits(out, "workers", st->n);
-    text(out, "how", st->how);
-    text(out, "build", st->build);
+    pw_json_str(out, "how", st->how);
+    pw_json_str(out, "build", st->build);
     pw_buf_puts(out, "}");
 }
 
 static void life(struct pw_buf *out, const struct pw_life *li, bool payload)
 {
-    open_(out, NULL, "{");
-    text(out, "pipeline", li->pipeline);
-    text(out, "group", li->group);
-    text(out, "verdict", pw_life_verdict_name(li->verdict));
-    text(out, "code", li->verdict == PW_LIFE_REJECTED && li->letters_n ? li->letters[li->letters_n - 1].code : NULL);
-    text(out, "state", li->state);
-    known(out, "start_offset", li->stored ? li->start_offset : -1);
-    known(out, "next_offset", li->stored ? li->next_offset : -1);
-    text(out, "owner", li->owner);
-    open_(out, "batches", "[");
+    pw_json_open(out, NULL, "{");
+    pw_json_str(out, "pipeline", li->pipeline);
+    pw_json_str(out, "group", li->group);
+    pw_json_str(out, "verdict", pw_life_verdict_name(li->verdict));
+    pw_json_str(out, "code", li->verdict == PW_LIFE_REJECTED && li->letters_n ? li->letters[li->letters_n - 1].code : NULL);
+    pw_json_str(out, "state", li->state);
+    pw_json_known(out, "start_offset", li->stored ? li->start_offset : -1);
+    pw_json_known(out, "next_offset", li->stored ? li->next_offset : -1);
+    pw_json_str(out, "owner", li->owner);
+    pw_json_open(out, "batches", "[");
     for (size_t i = 0; i < li->fates_n; i++)
         batch(out, &li->fates[i]);
     pw_buf_puts(out, "]");
     wait_(out, "retry", &li->retry);
     wait_(out, "parked", &li->parked);
     strikes(out, &li->strikes);
-    text(out, "event_id", li->event_id);
+    pw_json_str(out, "event_id", li->event_id);
     place(out, "id_is_of", &li->original);
-    open_(out, "letters", "[");
+    pw_json_open(out, "letters", "[");
     for (size_t i = 0; i < li->letters_n; i++)
         letter(out, &li->letters[i], payload);
     pw_buf_puts(out, "]");
-    open_(out, "outputs", "[");
+    pw_json_open(out, "outputs", "[");
     for (size_t i = 0; i < li->outputs_n; i++)
         output(out, &li->outputs[i], payload);
     pw_buf_puts(out, "]");
-    text(out, "outputs_why", li->outputs_why);
+    pw_json_str(out, "outputs_why", li->outputs_why);
     pw_buf_puts(out, "}");
 }
 
 static void event(struct pw_buf *out, const char *name, const struct pw_life_event *ev, bool payload)
 {
     if (!ev) {
-        text(out, name, NULL);
+        pw_json_str(out, name, NULL);
         return;
     }
-    open_(out, name, "{");
-    text(out, "topic", ev->at.topic);
-    number(out, "partition", ev->at.partition);
-    number(out, "offset", ev->at.offset);
+    pw_json_open(out, name, "{");
+    pw_json_str(out, "topic", ev->at.topic);
+    pw_json_int(out, "partition", ev->at.partition);
+    pw_json_int(out, "offset", ev->at.offset);
     record(out, &ev->record, payload);
-    text(out, "source", ev->source);
-    open_(out, "pipelines", "[");
+    pw_json_str(out, "source", ev->source);
+    pw_json_open(out, "pipelines", "[");
     for (size_t i = 0; i < ev->lives_n; i++)
         life(out, &ev->lives[i], payload);
     pw_buf_puts(out, "]}");

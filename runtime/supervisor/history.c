@@ -1,6 +1,7 @@
 #include "supervisor/history.h"
 
 #include "base/err.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -70,63 +71,53 @@ static uint64_t oldest(uint64_t n, uint64_t most)
     return n > most ? n - most : 0;
 }
 
-static void text(struct pw_buf *out, const char *key, const char *value)
-{
-    pw_buf_printf(out, "\"%s\":", key);
-    pw_buf_json(out, value, strlen(value));
-}
-
 enum series { LAG, EVENTS, REJECTED };
 
 /* One number of each sample of a pipeline. */
-static void series_json(const struct pw_history *hi, size_t p, enum series what, struct pw_buf *out)
+static void series_json(const struct pw_history *hi, size_t p, const char *key, enum series what, struct pw_buf *out)
 {
-    uint64_t first = oldest(hi->n, PW_HISTORY_N);
-
-    for (uint64_t i = first; i < hi->n; i++) {
+    pw_json_open(out, key, "[");
+    for (uint64_t i = oldest(hi->n, PW_HISTORY_N); i < hi->n; i++) {
         const struct pw_history_sample *sa = &hi->samples[i % PW_HISTORY_N * hi->pipelines_n + p];
 
-        pw_buf_puts(out, i > first ? "," : "");
-        if (what == LAG && sa->lag < 0)
-            pw_buf_puts(out, "null");
+        if (what == LAG)
+            pw_json_known(out, NULL, sa->lag);
         else
-            pw_buf_printf(out, "%" PRIu64, what == LAG ? (uint64_t)sa->lag : what == EVENTS ? sa->events : sa->rejected);
+            pw_json_uint(out, NULL, what == EVENTS ? sa->events : sa->rejected);
     }
+    pw_buf_puts(out, "]");
 }
 
 static void pipeline_json(const struct pw_history *hi, size_t p, struct pw_buf *out)
 {
-    pw_buf_puts(out, p ? ",{" : "{");
-    text(out, "name", hi->names[p]);
-    pw_buf_puts(out, ",\"lag\":[");
-    series_json(hi, p, LAG, out);
-    pw_buf_puts(out, "],\"events\":[");
-    series_json(hi, p, EVENTS, out);
-    pw_buf_puts(out, "],\"rejected\":[");
-    series_json(hi, p, REJECTED, out);
-    pw_buf_puts(out, "]}");
+    pw_json_open(out, NULL, "{");
+    pw_json_str(out, "name", hi->names[p]);
+    series_json(hi, p, "lag", LAG, out);
+    series_json(hi, p, "events", EVENTS, out);
+    series_json(hi, p, "rejected", REJECTED, out);
+    pw_buf_puts(out, "}");
 }
 
 void pw_history_json(const struct pw_history *hi, struct pw_buf *out)
 {
-    uint64_t first = oldest(hi->reloads_n, PW_HISTORY_RELOADS), from = oldest(hi->n, PW_HISTORY_N);
-
-    pw_buf_puts(out, "{\"at_ms\":[");
-    for (uint64_t i = from; i < hi->n; i++)
-        pw_buf_printf(out, "%s%" PRId64, i > from ? "," : "", hi->at_us[i % PW_HISTORY_N] / 1000);
-    pw_buf_puts(out, "],\"pipelines\":[");
+    pw_buf_puts(out, "{");
+    pw_json_open(out, "at_ms", "[");
+    for (uint64_t i = oldest(hi->n, PW_HISTORY_N); i < hi->n; i++)
+        pw_json_int(out, NULL, hi->at_us[i % PW_HISTORY_N] / 1000);
+    pw_buf_puts(out, "]");
+    pw_json_open(out, "pipelines", "[");
     for (size_t p = 0; p < hi->pipelines_n; p++)
         pipeline_json(hi, p, out);
-    pw_buf_puts(out, "],\"reloads\":[");
-    for (uint64_t i = first; i < hi->reloads_n; i++) {
+    pw_buf_puts(out, "]");
+    pw_json_open(out, "reloads", "[");
+    for (uint64_t i = oldest(hi->reloads_n, PW_HISTORY_RELOADS); i < hi->reloads_n; i++) {
         const struct reload *re = &hi->reloads[i % PW_HISTORY_RELOADS];
 
-        pw_buf_printf(out, "%s{\"at_ms\":%" PRId64 ",", i > first ? "," : "", re->at_us / 1000);
-        text(out, "pipeline", re->pipeline);
-        pw_buf_puts(out, ",");
-        text(out, "outcome", re->outcome);
-        pw_buf_puts(out, ",");
-        text(out, "text", re->text);
+        pw_json_open(out, NULL, "{");
+        pw_json_int(out, "at_ms", re->at_us / 1000);
+        pw_json_str(out, "pipeline", re->pipeline);
+        pw_json_str(out, "outcome", re->outcome);
+        pw_json_str(out, "text", re->text);
         pw_buf_puts(out, "}");
     }
     pw_buf_puts(out, "]}\n");

@@ -1,5 +1,6 @@
 /* What people and machines are told of candidates. */
 #include "base/clock.h"
+#include "base/json.h"
 #include "observe/text.h"
 #include "supervisor/internal.h"
 #include "topology/value.h"
@@ -65,46 +66,39 @@ void pw_shadow_text(const struct pw_pipe *pi, struct pw_buf *out)
 
 /* ---- JSON ---- */
 
-static void json_text(struct pw_buf *out, const char *key, const char *value)
-{
-    pw_buf_printf(out, "\"%s\":", key);
-    if (value && *value)
-        pw_buf_json(out, value, strlen(value));
-    else
-        pw_buf_puts(out, "null");
-    pw_buf_puts(out, ",");
-}
-
 void pw_shadow_json(const struct pw_pipe *pi, struct pw_buf *out)
 {
     const struct pw_release *rel = pi->rel;
     const struct pw_crash   *cr  = &pi->sh.last;
     uint64_t                 n[PW_SHADOW_OUTCOMES];
 
-    pw_buf_puts(out, ",\"shadow\":");
     if (!pw_shadow_is_set(pi)) {
-        pw_buf_puts(out, "null");
+        pw_json_str(out, "shadow", NULL);
         return;
     }
-    pw_buf_puts(out, "{");
-    json_text(out, "id", rel->shadow_meta.id);
-    json_text(out, "version", rel->shadow_meta.version);
-    json_text(out, "failed", rel->shadow_why);
-    pw_buf_printf(out, "\"sample_percent\":%u.%03u,\"pid\":", rel->conf->shadow_sample / 1000, rel->conf->shadow_sample % 1000);
-    pw_buf_printf(out, pi->sh.proc.pid > 0 ? "%d" : "null", (int)pi->sh.proc.pid);
-    pw_buf_puts(out, ",\"counts\":{");
+    pw_json_open(out, "shadow", "{");
+    pw_json_text(out, "id", rel->shadow_meta.id);
+    pw_json_text(out, "version", rel->shadow_meta.version);
+    pw_json_text(out, "failed", rel->shadow_why);
+    pw_json_key(out, "sample_percent");
+    pw_buf_printf(out, "%u.%03u", rel->conf->shadow_sample / 1000, rel->conf->shadow_sample % 1000);
+    pw_json_known(out, "pid", pi->sh.proc.pid > 0 ? pi->sh.proc.pid : -1);
+    pw_json_open(out, "counts", "{");
     pw_shadow_counts(pi, n);
     for (int i = 0; i < PW_SHADOW_OUTCOMES; i++)
-        pw_buf_printf(out, "%s\"%s\":%" PRIu64, i ? "," : "", pw_metrics_shadows[i], n[i]);
-    pw_buf_puts(out, "},\"last_crash\":");
+        pw_json_uint(out, pw_metrics_shadows[i], n[i]);
+    pw_buf_puts(out, "}");
     if (!cr->at_us) {
-        pw_buf_puts(out, "null}");
+        pw_json_str(out, "last_crash", NULL);
+        pw_buf_puts(out, "}");
         return;
     }
-    pw_buf_puts(out, "{");
-    json_text(out, "how", cr->how);
-    json_text(out, "topic", cr->in_hand ? cr->topic : NULL);
-    pw_buf_printf(out, "\"partition\":%d,\"offset\":%" PRId64 "}}", cr->partition, cr->offset);
+    pw_json_open(out, "last_crash", "{");
+    pw_json_text(out, "how", cr->how);
+    pw_json_text(out, "topic", cr->in_hand ? cr->topic : NULL);
+    pw_json_int(out, "partition", cr->partition);
+    pw_json_int(out, "offset", cr->offset);
+    pw_buf_puts(out, "}}");
 }
 
 /* ---- the report ---- */

@@ -1,5 +1,6 @@
 /* The answer to "status json". */
 #include "base/clock.h"
+#include "base/json.h"
 #include "observe/text.h"
 #include "supervisor/admin.h"
 #include "supervisor/status.h"
@@ -9,37 +10,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-static void json_key(struct pw_buf *out, const char *key)
-{
-    char last = out->n ? out->p[out->n - 1] : '{';
-
-    pw_buf_printf(out, "%s\"%s\":", last == '{' || last == '[' ? "" : ",", key);
-}
-
-static void json_str(struct pw_buf *out, const char *key, const char *value)
-{
-    json_key(out, key);
-    if (value)
-        pw_buf_json(out, value, strlen(value));
-    else
-        pw_buf_puts(out, "null");
-}
-
-static void json_int(struct pw_buf *out, const char *key, int64_t value)
-{
-    json_key(out, key);
-    pw_buf_printf(out, "%" PRId64, value);
-}
-
-static void json_known(struct pw_buf *out, const char *key, int64_t value) /* null when it is not known */
-{
-    json_key(out, key);
-    if (value < 0)
-        pw_buf_puts(out, "null");
-    else
-        pw_buf_printf(out, "%" PRId64, value);
-}
 
 static int64_t json_count(uint64_t n) /* a page may hold any number */
 {
@@ -54,35 +24,35 @@ static void json_time(struct pw_buf *out, const char *key, int64_t wall_us)
 
     (void)gmtime_r(&s, &tm); /* cannot fail for a time of this era */
     (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    json_str(out, key, wall_us > 0 ? text : NULL);
+    pw_json_str(out, key, wall_us > 0 ? text : NULL);
 }
 
 static void json_message(struct pw_buf *out, const char *topic, int32_t partition, int64_t offset)
 {
-    json_str(out, "topic", topic);
-    json_int(out, "partition", partition);
-    json_int(out, "offset", offset);
+    pw_json_str(out, "topic", topic);
+    pw_json_int(out, "partition", partition);
+    pw_json_int(out, "offset", offset);
 }
 
 static void json_crash(const struct pw_crash *cr, struct pw_buf *out)
 {
-    json_key(out, "last_crash");
+    pw_json_key(out, "last_crash");
     if (!cr->at_us) {
         pw_buf_puts(out, "null");
         return;
     }
     pw_buf_puts(out, "{");
     json_time(out, "at", cr->at_us);
-    json_str(out, "reason", pw_restart_name(cr->reason));
-    json_str(out, "how", cr->how);
+    pw_json_str(out, "reason", pw_restart_name(cr->reason));
+    pw_json_str(out, "how", cr->how);
     if (cr->in_hand) {
         json_message(out, cr->topic, cr->partition, cr->offset);
-        json_int(out, "strikes", cr->strikes);
+        pw_json_int(out, "strikes", cr->strikes);
     }
-    json_str(out, "signal", cr->signal[0] ? cr->signal : NULL);
-    json_str(out, "backtrace", cr->trace[0] ? cr->trace : NULL);
-    json_str(out, "last_words", cr->words[0] ? cr->words : NULL);
-    json_str(out, "middleware", cr->by[0] ? cr->by : NULL);
+    pw_json_text(out, "signal", cr->signal);
+    pw_json_text(out, "backtrace", cr->trace);
+    pw_json_text(out, "last_words", cr->words);
+    pw_json_text(out, "middleware", cr->by);
     pw_buf_puts(out, "}");
 }
 
@@ -92,19 +62,19 @@ static void json_in_hand(const struct pw_slot *sl, struct pw_buf *out)
     struct pw_bb_mark_view   v;
     int64_t                  age_ns;
 
-    json_key(out, "in_hand");
+    pw_json_key(out, "in_hand");
     if (sl->proc.pid <= 0 || !pw_bb_mark_read(sl->bb, &v)) {
         pw_buf_puts(out, "null");
         return;
     }
     age_ns = pw_clock_coarse_ns() - v.since_ns;
     pw_buf_puts(out, "{");
-    json_str(out, "phase", phases[v.phase]);
+    pw_json_str(out, "phase", phases[v.phase]);
     if (v.phase == PW_BB_PLAN || v.phase == PW_BB_HANDLE) {
         json_message(out, v.topic, v.partition, v.offset);
-        json_int(out, "attempt", v.attempt);
+        pw_json_int(out, "attempt", v.attempt);
     }
-    json_known(out, "for_ms", v.since_ns > 0 && age_ns >= 0 ? age_ns / 1000000 : -1);
+    pw_json_known(out, "for_ms", v.since_ns > 0 && age_ns >= 0 ? age_ns / 1000000 : -1);
     pw_buf_puts(out, "}");
 }
 
@@ -113,37 +83,32 @@ static void json_worker(const struct pw_slot *sl, struct pw_buf *out)
     int64_t now = pw_clock_us();
     char    text[sizeof(sl->bb->text)], plugin[sizeof(sl->bb->plugin)];
 
-    pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
-    json_int(out, "slot", sl->slot);
-    json_known(out, "pid", sl->proc.pid > 0 ? sl->proc.pid : -1);
-    json_str(out, "state", pw_status_state(sl));
-    json_known(out, "uptime_ms", sl->proc.pid > 0 ? (now - sl->started_us) / 1000 : -1);
+    pw_json_open(out, NULL, "{");
+    pw_json_int(out, "slot", sl->slot);
+    pw_json_known(out, "pid", sl->proc.pid > 0 ? sl->proc.pid : -1);
+    pw_json_str(out, "state", pw_status_state(sl));
+    pw_json_known(out, "uptime_ms", sl->proc.pid > 0 ? (now - sl->started_us) / 1000 : -1);
     json_time(out, "started", sl->proc.pid > 0 ? sl->started_wall_us : 0);
-    json_known(out, "starts_in_ms", sl->proc.pid > 0 ? -1 : sl->start_at_us > now ? (sl->start_at_us - now) / 1000 : 0);
-    json_known(out, "memory_bytes", pw_status_rss_bytes(sl->proc.pid));
-    json_key(out, "sandbox");
-    pw_buf_puts(out, atomic_load(&sl->bb->sandboxed) ? "true" : "false");
-    json_int(out, "landlock", atomic_load(&sl->bb->landlock));
-    json_known(out, "cpu_ms", pw_status_cpu_ms(sl->proc.pid));
+    pw_json_known(out, "starts_in_ms", sl->proc.pid > 0 ? -1 : sl->start_at_us > now ? (sl->start_at_us - now) / 1000 : 0);
+    pw_json_known(out, "memory_bytes", pw_status_rss_bytes(sl->proc.pid));
+    pw_json_bool(out, "sandbox", atomic_load(&sl->bb->sandboxed));
+    pw_json_int(out, "landlock", atomic_load(&sl->bb->landlock));
+    pw_json_known(out, "cpu_ms", pw_status_cpu_ms(sl->proc.pid));
     pw_text_copy(plugin, sizeof(plugin), sl->bb->plugin, sizeof(sl->bb->plugin));
-    json_str(out, "plugin", sl->proc.pid > 0 && plugin[0] ? plugin : NULL);
+    pw_json_str(out, "plugin", sl->proc.pid > 0 && plugin[0] ? plugin : NULL);
     pw_bb_text_read(sl->bb, text);
-    json_str(out, "text", text[0] ? text : NULL);
-    json_int(out, "restarts", (int64_t)pw_status_restarts(sl));
-    json_key(out, "restarts_by_reason");
-    pw_buf_puts(out, "{");
+    pw_json_text(out, "text", text);
+    pw_json_int(out, "restarts", (int64_t)pw_status_restarts(sl));
+    pw_json_open(out, "restarts_by_reason", "{");
     for (int r = 0; r < PW_RESTART_N; r++)
-        json_int(out, pw_restart_name((enum pw_restart)r), (int64_t)sl->restarts[r]);
+        pw_json_int(out, pw_restart_name((enum pw_restart)r), (int64_t)sl->restarts[r]);
     pw_buf_puts(out, "}");
-    json_known(out, "outbox_waiting", sl->proc.pid > 0 ? json_count(pw_status_waiting(sl)) : -1);
+    pw_json_known(out, "outbox_waiting", sl->proc.pid > 0 ? json_count(pw_status_waiting(sl)) : -1);
     json_in_hand(sl, out);
     json_crash(&sl->crash, out);
-    json_key(out, "counters");
-    pw_buf_puts(out, "{");
-    for (size_t i = 0; i < PW_STATUS_COUNTERS; i++) {
-        json_key(out, pw_status_counters[i].name);
-        pw_buf_printf(out, "%" PRIu64, pw_status_counter(sl, i));
-    }
+    pw_json_open(out, "counters", "{");
+    for (size_t i = 0; i < PW_STATUS_COUNTERS; i++)
+        pw_json_uint(out, pw_status_counters[i].name, pw_status_counter(sl, i));
     pw_buf_puts(out, "}}");
 }
 
@@ -151,24 +116,24 @@ static void json_partition(const struct pw_partition_row *row, struct pw_buf *ou
 {
     const struct pw_bb_partition_view *v = &row->view;
 
-    pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
-    json_str(out, "topic", v->topic);
-    json_int(out, "partition", v->partition);
-    json_known(out, "worker", row->current ? (int64_t)row->page->slot : -1);
-    json_str(out, "state", pw_partition_state_name(v->state));
-    json_known(out, "next_offset", v->next_offset);
-    json_known(out, "end_offset", v->end_offset);
-    json_known(out, "lag", pw_partition_lag(v));
-    json_known(out, "oldest_age_ms", pw_status_oldest_ms(v));
-    json_known(out, "unpublished", v->unpublished);
-    json_str(out, "reason", v->reason[0] ? v->reason : NULL);
-    json_known(out, "parked", v->parked);
+    pw_json_open(out, NULL, "{");
+    pw_json_str(out, "topic", v->topic);
+    pw_json_int(out, "partition", v->partition);
+    pw_json_known(out, "worker", row->current ? (int64_t)row->page->slot : -1);
+    pw_json_str(out, "state", pw_partition_state_name(v->state));
+    pw_json_known(out, "next_offset", v->next_offset);
+    pw_json_known(out, "end_offset", v->end_offset);
+    pw_json_known(out, "lag", pw_partition_lag(v));
+    pw_json_known(out, "oldest_age_ms", pw_status_oldest_ms(v));
+    pw_json_known(out, "unpublished", v->unpublished);
+    pw_json_text(out, "reason", v->reason);
+    pw_json_known(out, "parked", v->parked);
     json_time(out, "oldest_parked", v->parked_since_us);
-    json_key(out, "missing");
+    pw_json_key(out, "missing");
     if (v->state == PW_BB_P_HALTED && v->halt_from <= v->halt_to) {
         pw_buf_puts(out, "{");
-        json_int(out, "from", v->halt_from);
-        json_int(out, "to", v->halt_to);
+        pw_json_int(out, "from", v->halt_from);
+        pw_json_int(out, "to", v->halt_to);
         pw_buf_puts(out, "}");
     } else {
         pw_buf_puts(out, "null");
@@ -180,14 +145,13 @@ static void json_plugin(const struct pw_pipe *pi, struct pw_buf *out)
 {
     const struct pw_release *rel = pw_reload_shown(pi);
 
-    json_key(out, "plugin");
-    pw_buf_puts(out, "{");
-    json_str(out, "id", rel->meta.id);
-    json_str(out, "version", rel->meta.version);
-    json_str(out, "build_id", rel->meta.build_id[0] ? rel->meta.build_id : NULL);
-    json_str(out, "file", rel->plugin_file);
-    json_str(out, "config", rel->config_file[0] ? rel->config_file : NULL);
-    json_int(out, "generation", rel->generation);
+    pw_json_open(out, "plugin", "{");
+    pw_json_str(out, "id", rel->meta.id);
+    pw_json_str(out, "version", rel->meta.version);
+    pw_json_text(out, "build_id", rel->meta.build_id);
+    pw_json_str(out, "file", rel->plugin_file);
+    pw_json_text(out, "config", rel->config_file);
+    pw_json_int(out, "generation", rel->generation);
     pw_buf_puts(out, "}");
 }
 
@@ -195,16 +159,15 @@ static void json_middleware(const struct pw_pipe *pi, struct pw_buf *out)
 {
     const struct pw_release *rel = pw_reload_shown(pi);
 
-    json_key(out, "middleware");
-    pw_buf_puts(out, "[");
+    pw_json_open(out, "middleware", "[");
     for (size_t i = 0; i < rel->conf->middleware_n; i++) {
         const struct pw_release_layer *la = &rel->layers[i];
 
-        pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
-        json_str(out, "id", la->file[0] ? la->meta.id : la->conf->name);
-        json_str(out, "version", la->file[0] ? la->meta.version : NULL);
-        json_str(out, "file", la->file[0] ? la->file : NULL);
-        json_str(out, "config", la->config_file[0] ? la->config_file : NULL);
+        pw_json_open(out, NULL, "{");
+        pw_json_str(out, "id", la->file[0] ? la->meta.id : la->conf->name);
+        pw_json_str(out, "version", la->file[0] ? la->meta.version : NULL);
+        pw_json_text(out, "file", la->file);
+        pw_json_text(out, "config", la->config_file);
         pw_buf_puts(out, "}");
     }
     pw_buf_puts(out, "]");
@@ -212,21 +175,21 @@ static void json_middleware(const struct pw_pipe *pi, struct pw_buf *out)
 
 static void json_trip(const struct pw_pipe *pi, struct pw_buf *out)
 {
-    json_key(out, "tripped");
+    pw_json_key(out, "tripped");
     if (!pi->trip.is) {
         pw_buf_puts(out, "null");
         return;
     }
     pw_buf_puts(out, "{");
     json_time(out, "at", pi->trip.at_us);
-    json_str(out, "text", pi->trip.text);
+    pw_json_str(out, "text", pi->trip.text);
     pw_buf_puts(out, "}");
 }
 
 /* How many events were applied within which time after their record's timestamp: of all workers, since the runtime's start. */
 static void json_latency(const struct pw_pipe *pi, struct pw_buf *out)
 {
-    json_key(out, "latency");
+    pw_json_key(out, "latency");
     pw_buf_puts(out, "{\"limits_us\":[");
     for (int b = 0; b < PW_BB_BUCKETS - 1; b++)
         pw_buf_printf(out, "%s%" PRIu64, b ? "," : "", pw_bb_limits_us[b]);
@@ -246,26 +209,22 @@ static void json_level(const struct pw_supervisor *sup, const struct pw_pipe *pi
 {
     struct pw_level_view v = pw_levels_view(sup, pi);
 
-    json_key(out, "log");
-    pw_buf_puts(out, "{");
-    json_str(out, "level", pw_log_level_name(v.level));
-    json_str(out, "configured", pw_log_level_name(v.configured));
-    json_known(out, "for_ms", v.left_ms ? v.left_ms : -1);
+    pw_json_open(out, "log", "{");
+    pw_json_str(out, "level", pw_log_level_name(v.level));
+    pw_json_str(out, "configured", pw_log_level_name(v.configured));
+    pw_json_known(out, "for_ms", v.left_ms ? v.left_ms : -1);
     pw_buf_puts(out, "}");
 }
 
 static void json_pipeline(const struct pw_supervisor *sup, const struct pw_pipe *pi, const struct pw_partition_row *rows,
                           size_t n, struct pw_buf *out)
 {
-    pw_buf_puts(out, out->p[out->n - 1] == '[' ? "{" : ",{");
-    json_str(out, "name", pi->name);
-    json_str(out, "group", pi->rel->conf->group);
-    json_key(out, "topics");
-    pw_buf_puts(out, "[");
-    for (size_t i = 0; i < pi->rel->conf->topics_n; i++) {
-        pw_buf_puts(out, i ? "," : "");
-        pw_buf_json(out, pi->rel->conf->topics[i], strlen(pi->rel->conf->topics[i]));
-    }
+    pw_json_open(out, NULL, "{");
+    pw_json_str(out, "name", pi->name);
+    pw_json_str(out, "group", pi->rel->conf->group);
+    pw_json_open(out, "topics", "[");
+    for (size_t i = 0; i < pi->rel->conf->topics_n; i++)
+        pw_json_str(out, NULL, pi->rel->conf->topics[i]);
     pw_buf_puts(out, "]");
     json_plugin(pi, out);
     json_middleware(pi, out);
@@ -273,38 +232,32 @@ static void json_pipeline(const struct pw_supervisor *sup, const struct pw_pipe 
     pw_status_reload_json(pi, out);
     json_level(sup, pi, out);
     pw_shadow_json(pi, out);
-    json_int(out, "halts", (int64_t)pi->halts);
-    json_int(out, "outbox_waiting", json_count(pw_status_waiting_sum(pi)));
-    json_int(out, "dead_letters_open", json_count(pw_status_dead_open_sum(pi)));
-    json_key(out, "workers");
-    pw_buf_puts(out, "[");
+    pw_json_int(out, "halts", (int64_t)pi->halts);
+    pw_json_int(out, "outbox_waiting", json_count(pw_status_waiting_sum(pi)));
+    pw_json_int(out, "dead_letters_open", json_count(pw_status_dead_open_sum(pi)));
+    pw_json_open(out, "workers", "[");
     for (size_t i = 0; i < pi->slots_n; i++)
         json_worker(&pi->slots[i], out);
     pw_buf_puts(out, "]");
-    json_key(out, "partitions");
-    pw_buf_puts(out, "[");
+    pw_json_open(out, "partitions", "[");
     for (size_t i = 0; i < n; i++)
         if (strcmp(rows[i].page->pipeline, pi->name) == 0)
             json_partition(&rows[i], out);
     pw_buf_puts(out, "]");
     json_latency(pi, out);
-    json_key(out, "counters");
-    pw_buf_puts(out, "{");
-    for (size_t i = 0; i < PW_STATUS_COUNTERS; i++) {
-        json_key(out, pw_status_counters[i].name);
-        pw_buf_printf(out, "%" PRIu64, pw_status_counter_sum(pi, i));
-    }
+    pw_json_open(out, "counters", "{");
+    for (size_t i = 0; i < PW_STATUS_COUNTERS; i++)
+        pw_json_uint(out, pw_status_counters[i].name, pw_status_counter_sum(pi, i));
     pw_buf_puts(out, "}}");
 }
 
 static void json_reasons(const struct pw_buf *why, struct pw_buf *out)
 {
-    json_key(out, "reasons");
-    pw_buf_puts(out, "[");
+    pw_json_open(out, "reasons", "[");
     for (size_t i = 0; i < why->n;) {
         size_t n = strcspn(why->p + i, "\n");
 
-        pw_buf_puts(out, i ? "," : "");
+        pw_json_key(out, NULL);
         pw_buf_json(out, why->p + i, n);
         i += n + 1;
     }
@@ -319,23 +272,20 @@ void pw_status_json(struct pw_supervisor *sup, struct pw_buf *out)
     bool                     ready = pw_status_ready_with(sup, rows, n, &why);
 
     pw_buf_puts(out, "{");
-    json_str(out, "version", PW_VERSION);
-    json_int(out, "pid", getpid());
+    pw_json_str(out, "version", PW_VERSION);
+    pw_json_int(out, "pid", getpid());
     json_time(out, "started", sup->started_wall_us);
-    json_int(out, "uptime_ms", (pw_clock_us() - sup->started_us) / 1000);
-    json_str(out, "topology", sup->tp->file);
-    json_str(out, "run_dir", sup->tp->run_dir);
-    json_str(out, "instance", sup->tp->instance);
-    json_str(out, "http", sup->http ? pw_http_address(sup->http) : NULL);
-    json_str(out, "admin", pw_admin_url(sup->admin));
-    json_key(out, "draining");
-    pw_buf_puts(out, sup->draining ? "true" : "false");
-    json_key(out, "ready");
-    pw_buf_puts(out, ready ? "true" : "false");
+    pw_json_int(out, "uptime_ms", (pw_clock_us() - sup->started_us) / 1000);
+    pw_json_str(out, "topology", sup->tp->file);
+    pw_json_str(out, "run_dir", sup->tp->run_dir);
+    pw_json_str(out, "instance", sup->tp->instance);
+    pw_json_str(out, "http", sup->http ? pw_http_address(sup->http) : NULL);
+    pw_json_str(out, "admin", pw_admin_url(sup->admin));
+    pw_json_bool(out, "draining", sup->draining);
+    pw_json_bool(out, "ready", ready);
     json_reasons(&why, out);
     json_level(sup, NULL, out);
-    json_key(out, "pipelines");
-    pw_buf_puts(out, "[");
+    pw_json_open(out, "pipelines", "[");
     for (size_t i = 0; i < sup->pipes_n; i++)
         json_pipeline(sup, &sup->pipes[i], rows, n, out);
     pw_buf_puts(out, "]}\n");

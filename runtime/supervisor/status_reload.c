@@ -1,5 +1,6 @@
 /* What people and machines are told of reloads. */
 #include "base/clock.h"
+#include "base/json.h"
 #include "observe/text.h"
 #include "supervisor/internal.h"
 
@@ -44,37 +45,27 @@ void pw_status_reload_text(const struct pw_pipe *pi, struct pw_buf *out)
     pw_buf_puts(out, "\n");
 }
 
-static void json_text(struct pw_buf *out, const char *key, const char *value)
-{
-    pw_buf_printf(out, "\"%s\":", key);
-    if (value)
-        pw_buf_json(out, value, strlen(value));
-    else
-        pw_buf_puts(out, "null");
-}
-
 void pw_status_reload_json(const struct pw_pipe *pi, struct pw_buf *out)
 {
     const struct pw_reload *rl = &pi->rl;
     char                    when[40];
 
-    pw_buf_puts(out, ",\"reload\":{");
-    json_text(out, "step", pw_reload_step_name(pi));
-    pw_buf_puts(out, ",");
-    json_text(out, "to", rl->next ? rl->next->meta.version : NULL);
-    pw_buf_printf(out, ",\"on_probation\":%" PRIu64 ",\"counts\":{", done_on_trial(pi));
+    pw_json_open(out, "reload", "{");
+    pw_json_str(out, "step", pw_reload_step_name(pi));
+    pw_json_str(out, "to", rl->next ? rl->next->meta.version : NULL);
+    pw_json_uint(out, "on_probation", done_on_trial(pi));
+    pw_json_open(out, "counts", "{");
     for (int i = 0; i < PW_RELOAD_OUTCOMES; i++)
-        pw_buf_printf(out, "%s\"%s\":%" PRIu64, i ? "," : "", pw_metrics_reloads[i], rl->count[i]);
-    pw_buf_puts(out, "},\"last\":");
+        pw_json_uint(out, pw_metrics_reloads[i], rl->count[i]);
+    pw_buf_puts(out, "}");
     if (!rl->at_us) {
-        pw_buf_puts(out, "null}");
+        pw_json_str(out, "last", NULL);
+        pw_buf_puts(out, "}");
         return;
     }
-    pw_buf_puts(out, "{");
-    json_text(out, "at", utc(rl->at_us, when, sizeof(when)));
-    pw_buf_puts(out, ",");
-    json_text(out, "outcome", pw_metrics_reloads[rl->outcome]);
-    pw_buf_puts(out, ",");
-    json_text(out, "text", rl->text);
+    pw_json_open(out, "last", "{");
+    pw_json_str(out, "at", utc(rl->at_us, when, sizeof(when)));
+    pw_json_str(out, "outcome", pw_metrics_reloads[rl->outcome]);
+    pw_json_str(out, "text", rl->text);
     pw_buf_printf(out, ",\"pause_ms\":%.1f}}", (double)rl->pause_us / 1000);
 }
