@@ -99,8 +99,6 @@ static void put_rate(struct pw_top_row *row, int col, double n)
 
 void pw_top_duration(char *buf, size_t cap, double us)
 {
-    int64_t s = us < 1e15 ? (int64_t)(us / 1e6) : 0;
-
     if (us < 0)
         (void)snprintf(buf, cap, "-");
     else if (isinf(us))
@@ -111,12 +109,8 @@ void pw_top_duration(char *buf, size_t cap, double us)
         (void)snprintf(buf, cap, us < 1e4 ? "%.1fms" : "%.0fms", us / 1e3);
     else if (us < 6e7)
         (void)snprintf(buf, cap, us < 1e7 ? "%.1fs" : "%.0fs", us / 1e6);
-    else if (s < 3600)
-        (void)snprintf(buf, cap, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
-    else if (s < 86400)
-        (void)snprintf(buf, cap, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
     else
-        (void)snprintf(buf, cap, "%" PRId64 "d%02" PRId64 "h", s / 86400, s / 3600 % 24);
+        (void)pw_text_duration(buf, cap, us < 1e15 ? (int64_t)(us / 1e6) : 0);
 }
 
 static void put_duration(struct pw_top_row *row, int col, double us)

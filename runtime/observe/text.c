@@ -1,5 +1,7 @@
 #include "observe/text.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 void pw_text_copy(char *to, size_t cap, const char *from, size_t n)
@@ -126,4 +128,17 @@ void pw_text_bytes(struct pw_buf *out, const unsigned char *p, size_t n, size_t 
     }
     if (cut < n)
         pw_buf_puts(out, "...");
+}
+
+const char *pw_text_duration(char *buf, size_t cap, int64_t s)
+{
+    if (s < 60)
+        (void)snprintf(buf, cap, "%" PRId64 "s", s);
+    else if (s < 3600)
+        (void)snprintf(buf, cap, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
+    else if (s < 86400)
+        (void)snprintf(buf, cap, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
+    else
+        (void)snprintf(buf, cap, "%" PRId64 "d%02" PRId64 "h", s / 86400, s / 3600 % 24);
+    return buf;
 }

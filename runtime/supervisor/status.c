@@ -308,17 +308,7 @@ void pw_status_metrics(struct pw_supervisor *sup, struct pw_buf *out, bool open_
 
 static const char *ago(int64_t us, char *buf, size_t cap)
 {
-    int64_t s = us / 1000000;
-
-    if (s < 60)
-        (void)snprintf(buf, cap, "%" PRId64 "s", s);
-    else if (s < 3600)
-        (void)snprintf(buf, cap, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
-    else if (s < 86400)
-        (void)snprintf(buf, cap, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
-    else
-        (void)snprintf(buf, cap, "%" PRId64 "d%02" PRId64 "h", s / 86400, s / 3600 % 24);
-    return buf;
+    return pw_text_duration(buf, cap, us / 1000000);
 }
 
 static void text_crash(const struct pw_crash *cr, struct pw_buf *out)

@@ -70,3 +70,16 @@ Test(text, bytes_are_text_or_hexadecimal_and_cut)
     cr_expect_str_eq(b.p, "P-17 abc...\\xff01...");
     pw_buf_done(&b);
 }
+
+Test(text, durations_have_their_two_largest_units)
+{
+    static const struct {
+        int64_t     s;
+        const char *text;
+    } cases[] = { { 0, "0s" },       { 59, "59s" },       { 60, "1m00s" },    { 3599, "59m59s" },
+                  { 3600, "1h00m" }, { 86399, "23h59m" }, { 86400, "1d00h" }, { 400000, "4d15h" } };
+    char buf[32];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        cr_expect_str_eq(pw_text_duration(buf, sizeof(buf), cases[i].s), cases[i].text);
+}
