@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "cli/replay.h"
 #include "kafka/ask.h"
+#include "worker/message.h"
 #include "worker/outbox.h"
 
 #include <inttypes.h>
@@ -30,45 +31,23 @@ static const void *copy(struct source *so, const void *p, size_t n)
     return p ? pw_arena_strndup(so->dl->op.ar, p, n) : NULL;
 }
 
-static void take_headers(struct source *so, const rd_kafka_message_t *m, pawl_msg *msg)
-{
-    rd_kafka_headers_t *hdrs;
-    pawl_header        *out;
-    size_t              n;
-
-    if (rd_kafka_message_headers(m, &hdrs) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
-    n            = rd_kafka_header_cnt(hdrs);
-    out          = pw_arena_array(so->dl->op.ar, n, sizeof(*out));
-    msg->headers = out;
-    for (size_t i = 0; i < n; i++) {
-        const char *name  = NULL;
-        const void *value = NULL;
-        size_t      len   = 0;
-
-        if (rd_kafka_header_get_all(hdrs, i, &name, &value, &len) != RD_KAFKA_RESP_ERR_NO_ERROR)
-            return;
-        out[i].name    = (pawl_str){ copy(so, name, strlen(name)), strlen(name) };
-        out[i].value   = (pawl_bytes){ copy(so, value, len), len };
-        msg->n_headers = i + 1;
-    }
-}
-
+/* The record is thrown away: what it holds is kept. */
 static void take_record(struct source *so, const char *topic, const rd_kafka_message_t *m)
 {
-    pawl_msg                 *msg = &so->all[so->n].msg;
-    rd_kafka_timestamp_type_t kind;
+    pawl_msg    *msg = &so->all[so->n].msg;
+    pawl_header *hdrs;
 
-    *msg                = (pawl_msg){ .size      = sizeof(*msg),
-                                      .topic     = { topic, strlen(topic) },
-                                      .partition = m->partition,
-                                      .attempt   = 1,
-                                      .offset    = m->offset,
-                                      .key       = { copy(so, m->key, m->key_len), m->key_len },
-                                      .value     = { copy(so, m->payload, m->len), m->len } };
-    msg->timestamp_ms   = rd_kafka_message_timestamp(m, &kind);
-    msg->timestamp_type = kind == RD_KAFKA_TIMESTAMP_CREATE_TIME ? 1 : kind == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? 2 : 0;
-    take_headers(so, m, msg);
+    pw_message_of(so->dl->op.ar, topic, m, 1, msg);
+    msg->key.p   = copy(so, msg->key.p, msg->key.n);
+    msg->value.p = copy(so, msg->value.p, msg->value.n);
+    hdrs         = pw_arena_array(so->dl->op.ar, msg->n_headers, sizeof(*hdrs));
+    for (size_t i = 0; i < msg->n_headers; i++) {
+        const pawl_header *he = &msg->headers[i];
+
+        hdrs[i].name  = (pawl_str){ copy(so, he->name.p, he->name.n), he->name.n };
+        hdrs[i].value = (pawl_bytes){ copy(so, he->value.p, he->value.n), he->value.n };
+    }
+    msg->headers            = hdrs;
     so->all[so->n++].now_us = pw_clock_wall_us();
 }
 

@@ -1,6 +1,7 @@
 #include "worker/batch.h"
 
 #include "base/clock.h"
+#include "worker/message.h"
 #include "worker/strikes.h"
 
 #include <string.h>
@@ -26,46 +27,11 @@ bool pw_batch_ready(const struct pw_part *parts, size_t parts_n, int64_t now_us)
     return false;
 }
 
-static void fill_headers(struct pw_arena *ar, const rd_kafka_message_t *m, pawl_msg *msg)
-{
-    rd_kafka_headers_t *hdrs;
-    pawl_header        *out;
-    size_t              n;
-
-    if (rd_kafka_message_headers(m, &hdrs) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
-    n   = rd_kafka_header_cnt(hdrs);
-    out = pw_arena_array(ar, n, sizeof(*out));
-    for (size_t i = 0; i < n; i++) {
-        const char *name  = NULL;
-        const void *value = NULL;
-        size_t      len   = 0;
-
-        if (rd_kafka_header_get_all(hdrs, i, &name, &value, &len) != RD_KAFKA_RESP_ERR_NO_ERROR)
-            break;
-        out[i].name  = (pawl_str){ name, strlen(name) };
-        out[i].value = (pawl_bytes){ value, len };
-        msg->n_headers++;
-    }
-    msg->headers = out;
-}
-
 static struct pw_item *item_of(struct pw_arena *ar, const struct pw_part *pt, rd_kafka_message_t *m, int32_t attempt)
 {
-    struct pw_item           *it = pw_arena_alloc(ar, sizeof(*it));
-    rd_kafka_timestamp_type_t kind;
-    pawl_msg                 *msg = &it->msg;
+    struct pw_item *it = pw_arena_alloc(ar, sizeof(*it));
 
-    msg->size           = sizeof(*msg);
-    msg->topic          = (pawl_str){ pt->topic, strlen(pt->topic) };
-    msg->partition      = pt->partition;
-    msg->attempt        = attempt;
-    msg->offset         = m->offset;
-    msg->timestamp_ms   = rd_kafka_message_timestamp(m, &kind);
-    msg->timestamp_type = kind == RD_KAFKA_TIMESTAMP_CREATE_TIME ? 1 : kind == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? 2 : 0;
-    msg->key            = (pawl_bytes){ m->key, m->key_len };
-    msg->value          = (pawl_bytes){ m->payload, m->len };
-    fill_headers(ar, m, msg);
+    pw_message_of(ar, pt->topic, m, attempt, &it->msg);
     it->owner = m;
     if (m->key) {
         it->key_hash = XXH3_64bits(m->key, m->key_len);
