@@ -42,14 +42,21 @@ static void add_port(struct needs *ne, unsigned long port)
         ne->ports[ne->ports_n++] = (struct pw_port_range){ (uint16_t)port, (uint16_t)port };
 }
 
+/* Of n bytes: host, host:port or [host]:port. */
+static unsigned long port_of(const char *host, size_t n, unsigned long dflt)
+{
+    const char *colon = memrchr(host, ':', n), *bracket = memrchr(host, ']', n);
+
+    return colon && (!bracket || bracket < colon) ? strtoul(colon + 1, NULL, 10) : dflt;
+}
+
 /* "one:9092,[::1]:9093,three" */
 static void add_brokers(struct needs *ne, const char *list)
 {
     while (*list) {
-        size_t      n     = strcspn(list, ",");
-        const char *colon = memrchr(list, ':', n), *bracket = memrchr(list, ']', n);
+        size_t n = strcspn(list, ",");
 
-        add_port(ne, colon && (!bracket || bracket < colon) ? strtoul(colon + 1, NULL, 10) : KAFKA_PORT);
+        add_port(ne, port_of(list, n, KAFKA_PORT));
         list += n + (list[n] == ',');
     }
 }
@@ -115,14 +122,11 @@ static void add_kafka(struct needs *ne, const struct pw_topology *tp)
 /* "https://host:port/path" */
 static void add_url(struct needs *ne, const char *url)
 {
-    const char *host  = url ? strstr(url, "://") : NULL;
-    size_t      n     = host ? strcspn(host + 3, "/?#") : 0;
-    const char *colon = host ? memrchr(host + 3, ':', n) : NULL, *bracket = host ? memrchr(host + 3, ']', n) : NULL;
+    const char *host = url ? strstr(url, "://") : NULL;
+    bool        tls  = url && strncmp(url, "https", strlen("https")) == 0;
 
     if (host)
-        add_port(ne, colon && (!bracket || bracket < colon)      ? strtoul(colon + 1, NULL, 10) :
-                     strncmp(url, "https", strlen("https")) == 0 ? HTTPS_PORT :
-                                                                   HTTP_PORT);
+        add_port(ne, port_of(host + 3, strcspn(host + 3, "/?#"), tls ? HTTPS_PORT : HTTP_PORT));
 }
 
 int pw_worker_confine(struct pw_arena *ar, const struct pw_worker_args *args, struct pw_confine *ret, struct pw_err *err)
