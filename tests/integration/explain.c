@@ -36,27 +36,9 @@ static void queue(struct cluster *k, int key, const char *command, int64_t arg, 
     event_queue_id(k, 0, key, command, arg, id);
 }
 
-Test(explain, one_event_of_every_fate)
+static void each_as_it_went(struct cluster *k, const struct worker *a)
 {
-    struct cluster *k = cluster_up(.partitions = 1, .keys = 8, .plugin = "emitter", .dlq = "there", .start = "latest",
-                                   .retry_mode = "park", .backoff_ms = 600000, .dedupe = "header: ce_id, window: 1h");
-    struct worker  *a;
-    char           *out, *id;
-
-    queue(k, 0, "ok", 0, "before");
-    events_flush(k);
-    a = worker_start(k, "a");
-    wait_until(sql_int(k, "SELECT count(*) FROM pawl.offsets") == 1);
-    queue(k, 0, "ok", 0, "id-1");     /* 1 */
-    queue(k, 1, "skip", 0, "id-2");   /* 2 */
-    queue(k, 2, "reject", 0, "id-3"); /* 3 */
-    queue(k, 0, "ok", 0, "id-1");     /* 4 */
-    queue(k, 3, "retry", 1, "id-5");  /* 5 */
-    queue(k, 3, "ok", 0, "id-6");     /* 6 */
-    queue(k, 4, "mend", 1, "id-7");   /* 7 */
-    events_flush(k);
-    kafka_produce_transaction(k->topic, 0, "x", "1 ok", 1, false); /* 8 and 9 */
-    wait_until(next_offset(k, 0) == 10 && oracle_all_published(k));
+    char *out;
 
     EXPLAIN(0, "main: never consumed: it is before the pipeline's start, 1\n");
     out = explain(a, k->topic, "1", NULL);
@@ -90,8 +72,13 @@ Test(explain, one_event_of_every_fate)
     EXPLAIN(9, "none: the log has no record at this offset");
     EXPLAIN(10, "main: no such record yet");
     EXPLAIN(10, "none: the log ends at 10");
+}
 
-    /* sent again, and applied then */
+/* Sent again, and applied then. */
+static void one_sent_again(struct cluster *k, const struct worker *a)
+{
+    char *out;
+
     expect(0, "1 of 1", "dlq", "redrive", a->topology, "main", "--code", "test.broken", "--wait", "30", "--reason", "mended");
     wait_until(next_offset(k, 0) >= 11 && oracle_all_published(k));
     out = explain(a, k->topic, "7", NULL);
@@ -100,8 +87,13 @@ Test(explain, one_event_of_every_fate)
     assert_has(out, "again     as outbox row 4, %s[0]@10\n", k->topic);
     assert_has(out, "      main: applied\n");
     free(out);
+}
 
-    /* not yet, and never */
+/* Not yet, and never. */
+static void one_that_waits(struct cluster *k, const struct worker *a)
+{
+    char *out, *id;
+
     expect(0, "main: paused", "pause", a->topology, "main", "--reason", "a look at it");
     wait_until(worker_says(a, "pipeline.paused"));
     expect(1, "\n  ! worker main/0 is paused", "status", a->topology);
@@ -121,6 +113,33 @@ Test(explain, one_event_of_every_fate)
     assert_has(out, "offsets.set by ");
     assert_has(out, ": withdrawn\n");
     free(out);
+}
+
+Test(explain, one_event_of_every_fate)
+{
+    struct cluster *k = cluster_up(.partitions = 1, .keys = 8, .plugin = "emitter", .dlq = "there", .start = "latest",
+                                   .retry_mode = "park", .backoff_ms = 600000, .dedupe = "header: ce_id, window: 1h");
+    struct worker  *a;
+    char           *out;
+
+    queue(k, 0, "ok", 0, "before");
+    events_flush(k);
+    a = worker_start(k, "a");
+    wait_until(sql_int(k, "SELECT count(*) FROM pawl.offsets") == 1);
+    queue(k, 0, "ok", 0, "id-1");     /* 1 */
+    queue(k, 1, "skip", 0, "id-2");   /* 2 */
+    queue(k, 2, "reject", 0, "id-3"); /* 3 */
+    queue(k, 0, "ok", 0, "id-1");     /* 4 */
+    queue(k, 3, "retry", 1, "id-5");  /* 5 */
+    queue(k, 3, "ok", 0, "id-6");     /* 6 */
+    queue(k, 4, "mend", 1, "id-7");   /* 7 */
+    events_flush(k);
+    kafka_produce_transaction(k->topic, 0, "x", "1 ok", 1, false); /* 8 and 9 */
+    wait_until(next_offset(k, 0) == 10 && oracle_all_published(k));
+
+    each_as_it_went(k, a);
+    one_sent_again(k, a);
+    one_that_waits(k, a);
 
     /* what retention has removed is told from PostgreSQL */
     kafka_delete_records(k->topic, 0, 5);

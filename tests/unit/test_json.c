@@ -22,7 +22,8 @@ Test(json, commas_come_by_themselves)
     pw_json_uint(&out, NULL, UINT64_MAX);
     pw_json_str(&out, NULL, "\"");
     pw_buf_puts(&out, "]}");
-    cr_expect_str_eq(out.p, "{\"a\":\"{\",\"b\":null,\"c\":null,\"d\":[{\"n\":-1,\"last\":false},{\"n\":-2,\"last\":true},null,0,"
-                            "18446744073709551615,\"\\\"\"]}");
+    cr_expect_str_eq(out.p,
+                     "{\"a\":\"{\",\"b\":null,\"c\":null,\"d\":[{\"n\":-1,\"last\":false},{\"n\":-2,\"last\":true},null,0,"
+                     "18446744073709551615,\"\\\"\"]}");
     pw_buf_done(&out);
 }
